@@ -1,0 +1,63 @@
+# Each target is one command on a fresh machine: Python 3.11 or later, pip and make are enough.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= warehouse --agents 4 --preset fast --steps 500000
+PYTEST ?= -n 2 -q
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
+
+setup: .venv/.stamp  ## make .venv from requirements.lock, if it is missing or out of date
+	@echo "Environment ready: .venv"
+
+# Only a new lock empties the environment: a change of pyproject.toml alone renews our own metadata.
+.venv/.stamp: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Hinterland needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' lacks the venv module." >&2; \
+	  echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(if $(filter requirements.lock,$?),--clear) .venv
+	@total=$$(grep -c '^[a-z].*==' requirements.lock); n=0; \
+	echo "Installing up to $$total packages from requirements.lock (about 850 MB on disk)"; \
+	PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --progress-bar off \
+	  --require-hashes -r requirements.lock \
+	| while read -r word _; do \
+	    case "$$word" in \
+	      Collecting|Processing) n=$$((n + 1)); \
+	        if [ $$((n % 10)) = 0 ]; then echo "  $$n packages fetched"; fi;; \
+	      Installing) echo "  unpacking";; \
+	    esac; \
+	  done
+	@echo "Installing hinterland from this folder"
+	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## train a small warehouse into a new folder runs/demo-N
+	@n=1; while [ -e "runs/demo-$$n" ]; do n=$$((n + 1)); done; \
+	echo "$(BIN)/hinterland train $(DEMO) --out runs/demo-$$n"; \
+	$(BIN)/hinterland train $(DEMO) --out "runs/demo-$$n"
+
+test: lint  ## lint, then run the tests
+	$(BIN)/pytest $(PYTEST)
+
+lint: setup  ## ruff and ty
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ty check --python .venv
+
+lock:  ## renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra test --group build --universal --fork-strategy fewest \
+	  --python-version 3.11 --generate-hashes --no-header --upgrade --quiet -o requirements.lock
+
+clean:  ## remove .venv, caches and build outputs; runs/ stays
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

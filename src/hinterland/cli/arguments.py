@@ -1,0 +1,75 @@
+"""Options of the command line, made from the fields of the configuration."""
+
+import argparse
+import re
+from typing import Any, Literal, get_args, get_origin
+
+from hinterland.config import PAPER, Config
+from hinterland.core.errors import UserError
+
+_SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are the one sentence that the command line promises."""
+
+    def error(self, message: str) -> Any:
+        """Raises instead of printing the usage."""
+        raise UserError(f"{message}; see '{self.prog} --help'")
+
+
+def whole_number(text: str) -> int:
+    """An integer such as 4000000, 4e6, 4M or 250k.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?(?:e\+?\d+)?)([kmg]?)", text.strip().lower())
+    value = float(match[1]) * _SUFFIXES[match[2]] if match else 0.5
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number (try 1000000, 1e6 or 1M)")
+    return int(value)
+
+
+def real_number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if value - value != 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def number_or_auto(text: str) -> int | str:
+    """A whole number, or the word auto."""
+    return "auto" if text == "auto" else whole_number(text)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """One option per field of `Config`, but for the domain, which is the command's argument."""
+    for name, field in Config.model_fields.items():
+        if name == "domain":
+            continue
+        flag = "--" + name.replace("_", "-")
+        text = f"{field.description} (default: {field.default}"
+        text += f"; preset paper: {PAPER[name]})" if name in PAPER else ")"
+        options: dict[str, Any] = {"dest": name, "help": text, "default": argparse.SUPPRESS}
+        kind = field.annotation
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif get_origin(kind) is Literal:
+            options["choices"] = get_args(kind)
+        elif kind is int:
+            options |= {"type": whole_number, "metavar": "N"}
+        elif kind is float:
+            options |= {"type": real_number, "metavar": "X"}
+        else:
+            options |= {"type": number_or_auto, "metavar": "N|auto"}
+        parser.add_argument(flag, **options)
+
+
+def given_config(options: argparse.Namespace) -> dict[str, Any]:
+    """The configuration fields that were given explicitly."""
+    return {name: value for name, value in vars(options).items() if name in Config.model_fields}

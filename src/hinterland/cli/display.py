@@ -1,0 +1,112 @@
+"""Live progress: a panel on a terminal, one plain line now and then elsewhere."""
+
+import sys
+import threading
+import time
+
+WORDS = {
+    "collect": "collecting influence data on the global simulator",
+    "fit": "training the influence predictors",
+    "train": "training the agents",
+    "evaluate": "evaluating on the global simulator",
+}
+PLAIN_LINE_EVERY_S = 5.0
+
+
+def duration(seconds: float) -> str:
+    """1:05 or 2:03:04."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Display:
+    """Draws what a main loop tells (`training.Progress`).
+
+    Args:
+        total: agent-steps of the whole run.
+        done: agent-steps made before (a resumed run).
+        quiet: say nothing.
+    """
+
+    def __init__(self, total: int, done: int, agents: int, quiet: bool = False) -> None:
+        self._total, self._done, self._agents = total, done, agents
+        self._quiet = quiet
+        self._phase, self._returns = "", ""
+        self._first: tuple[float, int] | None = None
+        self._last_line = 0.0
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+        self._bar = None
+        if not quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            self._bar = Progress(
+                TaskProgressColumn(),
+                BarColumn(bar_width=28),
+                TextColumn("{task.description}"),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task("starting", total=total, completed=done)
+
+    def __enter__(self) -> "Display":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase begins; the first of each kind includes compilation, and says so."""
+        with self._lock:
+            first = name not in self._seen
+            self._seen.add(name)
+            self._phase = WORDS[name] + (" (compiling, first time only)" if first else "")
+            self._draw(force=first)
+
+    def advance(self, amount: int) -> None:
+        """Work of the phase is done; only training moves the bar."""
+        with self._lock:
+            if not self._phase.startswith(WORDS["train"]):
+                return
+            self._phase = WORDS["train"]
+            self._done += amount
+            if self._first is None:
+                # The first call compiled: the rate is counted from its end.
+                self._first = (time.perf_counter(), self._done)
+            self._draw()
+
+    def overall(self, step: int, values: dict[str, float]) -> None:
+        """New metrics."""
+        with self._lock:
+            if "eval/sampled/return" in values:
+                self._returns = (
+                    f"return {values['eval/sampled/return']:.2f} sampled, "
+                    f"{values['eval/greedy/return']:.2f} greedy"
+                )
+                self._draw(force=True)
+
+    def _draw(self, force: bool = False) -> None:
+        if self._quiet:
+            return
+        parts = [self._phase]
+        if self._first is not None and self._done > self._first[1]:
+            seconds = time.perf_counter() - self._first[0]
+            rate = (self._done - self._first[1]) / max(seconds, 1e-9)
+            parts.append(f"{rate:,.0f} agent-steps/s")
+            parts.append(f"ETA {duration((self._total - self._done) / rate)}")
+        if self._returns:
+            parts.insert(0, self._returns)
+        text = " · ".join(parts)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, description=text)
+            return
+        now = time.perf_counter()
+        if force or now - self._last_line >= PLAIN_LINE_EVERY_S:
+            self._last_line = now
+            step = self._done // self._agents
+            share = 100 * self._done / self._total
+            print(f"step {step:>9,} {share:5.1f}%  {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,85 @@
+"""`hinterland evaluate`: a run's policies, or hand-written ones, on the global simulator."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.setup import add_machine_options
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = Parser(
+        prog="hinterland evaluate",
+        description="Mean episodic return on the global simulator: mean over episodes and agents "
+        "of the undiscounted sum of rewards of one episode.",
+    )
+    made.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    made.add_argument(
+        "--episodes", type=whole_number, default=100, metavar="E", help="default: 100"
+    )
+    made.add_argument(
+        "--policy",
+        default="learned",
+        help="learned, or a hand-written one of the domain: random, heuristic, ... "
+        "(default: learned)",
+    )
+    made.add_argument("--greedy", action="store_true", help="likeliest actions, not sampled ones")
+    made.add_argument(
+        "--step", type=whole_number, metavar="N", help="checkpoint of this step (default: newest)"
+    )
+    made.add_argument(
+        "--seed", type=whole_number, default=0, metavar="K", help="of the episodes (default: 0)"
+    )
+    made.add_argument("--json", action="store_true", help="last line: the figures as JSON")
+    add_machine_options(made)
+    return made
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Evaluates; returns the exit status."""
+    from hinterland.core.errors import UserError
+    from hinterland.record import RunFolder
+
+    options = parser().parse_args(arguments)
+    if options.episodes < 2:
+        raise UserError(f"--episodes {options.episodes}: must be at least 2")
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed}: must be at least 0")
+    folder = RunFolder.read(options.run)
+    from hinterland.cli.setup import get_domain, make_runtime, trained_networks
+
+    runtime = make_runtime(options.devices)
+    from hinterland.training import evaluate_networks, evaluate_scripted
+
+    print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
+    how = {"episodes": options.episodes, "seed": options.seed}
+    if options.policy == "learned":
+        config, domain, networks, step = trained_networks(folder, options.step)
+        figures = evaluate_networks(
+            runtime,
+            domain,
+            networks,
+            greedy=options.greedy,
+            purpose="command",  # a stream of its own: no evaluation inside a run draws these
+            place=0,
+            shared=config.shared_policy,
+            **how,
+        )
+    else:
+        from hinterland.config import make_config
+
+        config = make_config(folder.config)
+        domain, step = get_domain(config.domain, config.agents), 0
+        figures = evaluate_scripted(runtime, domain, options.policy, **how)
+    figures["step"] = step
+    print(
+        f"{figures['policy']}{' (greedy)' if figures['greedy'] else ''}: return "
+        f"{figures['return_mean']:.3f} ± {figures['return_ci95']:.3f} (95 %) over "
+        f"{figures['episodes']} episodes, s.d. {figures['return_std']:.3f}, step {step:,}"
+    )
+    if options.json:
+        print(json.dumps(figures))
+    return 0

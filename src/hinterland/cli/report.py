@@ -1,0 +1,27 @@
+"""`hinterland report`: one self-contained HTML page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hinterland.cli.arguments import Parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Writes the page; returns the exit status."""
+    parser = Parser(
+        prog="hinterland report",
+        description="One HTML page, which needs no network, from run folders or study folders; "
+        "its figures also as PNG, SVG and CSV beside it.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN|STUDY")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the page (default: report.html in the first folder)",
+    )
+    options = parser.parse_args(arguments)
+    from hinterland.report import write_report
+
+    print(write_report(options.paths, options.out or options.paths[0] / "report.html"))
+    return 0

@@ -1,0 +1,72 @@
+"""What several commands need before JAX starts: cores, cache, domain, run folder."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hinterland.core import Domain
+    from hinterland.record import RunFolder
+    from hinterland.runtime import LocalRuntime
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Where work happens; none of these changes a result."""
+    from hinterland.cli.arguments import whole_number
+
+    parser.add_argument(
+        "--devices",
+        type=whole_number,
+        metavar="N",
+        help="devices to use: cores of the CPU, or accelerators (default: all)",
+    )
+
+
+def make_runtime(devices: int | None) -> "LocalRuntime":
+    """All cores as JAX devices, or the accelerators that JAX sees."""
+    from hinterland.core.errors import UserError
+
+    cores = len(os.sched_getaffinity(0))
+    if devices is not None and devices < 1:
+        raise UserError(f"--devices {devices}: must be at least 1")
+    import jax
+
+    from hinterland.runtime import LocalRuntime, use_cores
+
+    use_cores(max(cores, devices or 1))
+    _keep_compiled_programs(jax)
+    return LocalRuntime(devices)
+
+
+def _keep_compiled_programs(jax: Any) -> None:
+    """A later run of the same shape starts in seconds; HINTERLAND_CACHE=off turns it off."""
+    place = os.environ.get("HINTERLAND_CACHE", "")
+    if place == "off":
+        return
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    jax.config.update("jax_compilation_cache_dir", place or str(home / "hinterland" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def get_domain(name: str, agents: int) -> "Domain":
+    """The domain; one of the user's own is checked before anything is trained in it."""
+    from hinterland.domains import known_domains, load_domain
+
+    domain = load_domain(name, agents)
+    if name not in known_domains():
+        from hinterland.testing import check_domain
+
+        check_domain(domain, episodes=1)
+    return domain
+
+
+def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any, Any, Any, int]:
+    """(configuration, domain, networks, step) of a run's newest or named checkpoint."""
+    from hinterland.config import make_config
+    from hinterland.training.networks import load_networks
+
+    config = make_config(folder.config)
+    domain = get_domain(config.domain, config.agents)
+    arrays, meta = folder.load_checkpoint(step)
+    return config, domain, load_networks(arrays, config, domain), int(meta["step"])

@@ -1,0 +1,109 @@
+"""`hinterland watch`: a moving picture of a trained team."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hinterland.cli.arguments import Parser, whole_number
+
+if TYPE_CHECKING:
+    from hinterland.record import RunFolder
+
+LARGEST_REPLAY_AGENTS = 400
+"""Above this a picture shows nothing and weighs much."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Plays one episode and writes the picture; returns the exit status."""
+    from hinterland.core.errors import UserError
+    from hinterland.record import RunFolder
+
+    parser = Parser(
+        prog="hinterland watch",
+        description="One episode of the trained team on the global simulator, as a page that "
+        "needs no network (replay.html) or, by the name given to --out, a GIF.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--policy", default="learned", help="or random, heuristic, ...")
+    parser.add_argument("--greedy", action="store_true", help="likeliest actions")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="of the episode")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=".html or .gif")
+    options = parser.parse_args(arguments)
+    out = options.out or options.run / "replay.html"
+    if out.suffix not in (".html", ".gif"):
+        raise UserError(f"--out {out}: the name must end in .html or .gif")
+    folder = RunFolder.read(options.run)
+    from hinterland.cli.setup import make_runtime
+
+    make_runtime(None)
+    print("playing one episode (compiling first) ...", file=sys.stderr, flush=True)
+    replay = record_episode(folder, options.policy, options.greedy, options.seed)
+    from hinterland.report import replay_gif, write_replay_page
+
+    if out.suffix == ".gif":
+        replay_gif(replay, out)
+    else:
+        write_replay_page(replay, out)
+    print(out)
+    return 0
+
+
+def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) -> dict[str, Any]:
+    """One episode as scene and frames (see `core.Domain.frame`)."""
+    import jax
+    import numpy as np
+
+    from hinterland.cli.setup import trained_networks
+    from hinterland.core import UserError, stream
+    from hinterland.rollout import network_actor, play, scripted_actor, scripted_memory
+
+    config, domain, networks, step = trained_networks(folder)
+    if not hasattr(domain, "frame"):
+        raise UserError(f"{config.domain} has no pictures: it lacks the methods scene and frame")
+    if policy == "learned":
+        actor = network_actor(networks, greedy, config.shared_policy)
+        hidden = jax.tree.map(lambda x: x[0], networks) if not config.shared_policy else networks
+        memory = hidden.initial(1)
+        if not config.shared_policy:
+            memory = np.repeat(np.asarray(memory)[:, None], domain.agents, 1)
+    elif policy in domain.scripted:
+        actor = scripted_actor(domain.scripted[policy])
+        memory = scripted_memory(domain.scripted[policy], 1, domain.agents)
+    else:
+        known = ", ".join(sorted(domain.scripted))
+        raise UserError(f"--policy {policy}: {config.domain} has learned, {known}")
+    key = stream(seed, "watch")
+    episode = jax.jit(lambda: play(key, domain, actor, memory, 1, with_states=True))()
+    states = jax.tree.map(np.asarray, episode.state)
+    returns = np.cumsum(np.asarray(episode.reward)[:, 0].mean(1))
+    horizon = domain.spec.horizon
+    frames = [domain.frame(jax.tree.map(lambda x, t=t: x[t, 0], states)) for t in range(horizon)]
+    before = np.concatenate([[0.0], returns[:-1]])
+    info = [
+        {"step": t, "return": round(float(value), 2), "text": ""} for t, value in enumerate(before)
+    ]
+    how = "greedy" if greedy else "sampled"
+    title = f"{config.domain}, {domain.agents} agents, " + (
+        f"{policy}, {how} actions, trained {step:,} steps per agent"
+        if policy == "learned"
+        else policy
+    )
+    return {
+        "title": title,
+        "seconds_per_frame": 0.2,
+        "scene": domain.scene(),
+        "frames": frames,
+        "info": info,
+    }
+
+
+def write_replay(folder: "RunFolder") -> None:
+    """Leaves an episode in the run folder for the report; nothing for a domain without pictures."""
+    from hinterland.cli.setup import get_domain
+    from hinterland.report import save_replay
+
+    config = folder.config
+    domain = get_domain(config["domain"], config["agents"])
+    if hasattr(domain, "frame") and domain.agents <= LARGEST_REPLAY_AGENTS:
+        save_replay(record_episode(folder, "learned", False, 0), folder.path / "replay.json")

@@ -1,0 +1,151 @@
+"""One configuration object: the command line, the TOML file and the trainer read the same fields.
+
+Each field carries its help text, unit and bounds. Presets are the defaults of a run; anything
+given explicitly wins over the preset.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hinterland.core.errors import UserError
+
+
+class Config(BaseModel):
+    """Everything that decides the numbers of a run, and nothing else (no paths, no machine)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    domain: str = Field(description="name of the domain, or MODULE:OBJECT of your own")
+    simulation: Literal["dials", "global", "untrained"] = Field(
+        "dials",
+        description="where experience is simulated: local simulators with learned influence, the "
+        "global simulator, or local simulators with an untrained predictor",
+    )
+    agents: int = Field(4, gt=0, description="number of learning agents N")
+    steps: int = Field(1_000_000, gt=0, description="environment steps per agent, in total")
+    refresh: int | Literal["auto"] = Field(
+        "auto",
+        description="refresh period F: local steps per agent between two trainings of the "
+        "influence predictors; auto is a twentieth of --steps (preset paper: once, at the start)",
+    )
+    preset: Literal["fast", "paper"] = Field(
+        "fast",
+        description="fast: many copies and large minibatches; paper: the paper's hyperparameters",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of every random stream of the run")
+    shared_policy: bool = Field(
+        False,
+        description="global simulation only: all agents share one network and one recurrent "
+        "state, as in the paper's public code",
+    )
+
+    evaluate_every: int | Literal["auto"] = Field(
+        "auto", description="steps per agent between evaluations; auto is a tenth of --steps"
+    )
+    evaluate_episodes: int = Field(
+        64, gt=1, description="episodes of one evaluation, for sampled and for greedy actions each"
+    )
+    final_episodes: int = Field(256, gt=1, description="episodes of the last evaluation")
+
+    network: Literal["gru", "feed-forward"] = Field("gru", description="kind of actor-critic")
+    hidden: int = Field(256, gt=0, description="width of the first (recurrent) layer")
+    trunk: int = Field(128, gt=0, description="width of the second layer")
+    copies: int = Field(128, gt=0, description="parallel copies of each local simulator")
+    window: int = Field(16, gt=0, description="steps of one recurrent sequence and of one GAE pass")
+    windows: int = Field(1, gt=0, description="windows between two policy updates")
+    epochs: int = Field(2, gt=0, description="passes over the data of one update")
+    minibatches: int = Field(4, gt=0, description="minibatches of one epoch")
+    learning_rate: float = Field(2e-3, gt=0, description="Adam step size at the start")
+    anneal_rate: bool = Field(True, description="let the learning rate fall linearly to 0")
+    clip: float = Field(0.2, gt=0, description="PPO clip range at the start")
+    anneal_clip: bool = Field(False, description="let the clip range fall linearly to 0")
+    clip_value: bool = Field(False, description="clip the value loss by the same range")
+    value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
+    entropy_weight: float = Field(0.02, ge=0, description="weight of the entropy bonus")
+    gradient_norm: float = Field(0.5, ge=0, description="largest global gradient norm; 0: no limit")
+    adam_epsilon: float = Field(1e-5, gt=0, description="epsilon of Adam")
+    discount: float = Field(0.9, gt=0, le=1, description="discount factor gamma")
+    trace: float = Field(0.9, ge=0, le=1, description="GAE lambda")
+
+    predictor: Literal["gru", "feed-forward"] = Field("gru", description="kind of predictor")
+    predictor_hidden: int = Field(64, gt=0, description="width of the predictor's hidden layer")
+    predictor_episodes: int = Field(
+        100, gt=1, description="global episodes collected for one training of the predictors"
+    )
+    predictor_epochs: int = Field(15, gt=0, description="passes over the predictor's dataset")
+    predictor_batch: int = Field(15, gt=0, description="episodes in one predictor minibatch")
+    predictor_rate: float = Field(3e-3, gt=0, description="predictor's Adam step size")
+
+    @property
+    def refresh_steps(self) -> int:
+        """F in steps per agent."""
+        if self.refresh == "auto":
+            return self.steps if self.preset == "paper" else max(1, self.steps // 20)
+        return self.refresh
+
+    @property
+    def evaluation_steps(self) -> int:
+        """Steps per agent between two evaluations (and two checkpoints)."""
+        if self.evaluate_every == "auto":
+            return max(1, self.steps // (40 if self.preset == "paper" else 10))
+        return self.evaluate_every
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps per agent that one policy update consumes."""
+        return self.copies * self.window * self.windows
+
+
+PAPER: dict[str, Any] = {
+    # Tables 4-6 of the paper with the public code's real behaviour where the two differ.
+    "steps": 4_000_000,
+    "evaluate_episodes": 100,
+    "copies": 1,
+    "window": 8,
+    "windows": 16,
+    "entropy_weight": 0.01,
+    "discount": 0.99,
+    "trace": 0.95,
+    "epochs": 3,
+    "minibatches": 4,
+    "learning_rate": 2.5e-4,
+    "clip": 0.1,
+    "anneal_clip": True,
+    "clip_value": True,
+    "value_weight": 1.0,
+    "gradient_norm": 0.0,
+    "adam_epsilon": 1e-8,
+    "predictor_epochs": 300,
+    "predictor_batch": 32,
+    "predictor_rate": 1e-4,
+}
+
+
+def make_config(values: dict[str, Any]) -> Config:
+    """A checked configuration: explicit values over the preset over the defaults.
+
+    Raises:
+        UserError: an unknown name or a value out of bounds, in one sentence.
+    """
+    preset = PAPER if values.get("preset") == "paper" else {}
+    try:
+        config = Config(**{**preset, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + str(first["loc"][0]).replace("_", "-")
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{name} is not a setting; see 'hinterland train --help'") from None
+        raise UserError(f"{name} {first['input']}: {first['msg'].lower()}") from None
+    for field in ("refresh", "evaluate_every"):
+        value = getattr(config, field)
+        if value != "auto" and value <= 0:
+            raise UserError(f"--{field.replace('_', '-')} {value}: must be at least 1 step")
+    sequences = config.windows * config.copies
+    if sequences % config.minibatches:
+        raise UserError(
+            f"--minibatches {config.minibatches}: must divide copies x windows = {sequences}"
+        )
+    if config.shared_policy and config.simulation != "global":
+        raise UserError("--shared-policy needs --simulation global: local simulators never share")
+    return config

@@ -1,0 +1,103 @@
+"""The contracts. Simulators are written for ONE region (or one system), ONE copy and ONE step.
+
+All randomness of a step is drawn beforehand by `noise(key)`, so that `step` is a deterministic
+function. That makes the project's central claim testable to the last bit, for stochastic systems
+too: the local simulator, given the true influence and its share of the same noise, must move
+exactly as its region of the global simulator does (`testing.check_domain`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from jaxtyping import Array, Float, Int, Key
+
+from hinterland.core.spec import AgentSpec
+from hinterland.core.types import GlobalStep, Step
+
+S = TypeVar("S")
+G = TypeVar("G")
+
+
+class LocalSimulator(Protocol[S]):
+    """One region, given its influence sources. Pure; traced by JAX; never resets by itself."""
+
+    def reset(self, key: Key[Array, ""]) -> S:
+        """A first state."""
+        ...
+
+    def observe(self, state: S) -> Float[Array, " observation"]:
+        """What the agent sees; any real dtype, networks cast it to float32."""
+        ...
+
+    def dset(self, state: S) -> Float[Array, " dset"]:
+        """What the influence predictor sees at this step; it must not depend on the outside."""
+        ...
+
+    def noise(self, key: Key[Array, ""]) -> Any:
+        """All random numbers of one step, as a pytree."""
+        ...
+
+    def step(
+        self, state: S, action: Int[Array, ""], influence: Int[Array, " sources"], noise: Any
+    ) -> Step[S]:
+        """One environment step."""
+        ...
+
+
+class GlobalSimulator(Protocol[G]):
+    """The whole system. Pure; traced by JAX; never resets by itself."""
+
+    def reset(self, key: Key[Array, ""]) -> G:
+        """A first state."""
+        ...
+
+    def noise(self, key: Key[Array, ""]) -> Any:
+        """All random numbers of one step, as a pytree."""
+        ...
+
+    def step(self, state: G, actions: Int[Array, " agents"], noise: Any) -> GlobalStep[G]:
+        """One environment step of all agents."""
+        ...
+
+    def regions(self, state: G) -> Any:
+        """The local state of every agent, stacked on a leading agent axis."""
+        ...
+
+    def region_noise(self, noise: Any) -> Any:
+        """Every region's share of the noise, stacked on a leading agent axis."""
+        ...
+
+
+class ScriptedPolicy(Protocol):
+    """A hand-written policy of one agent on its local state (it may see more than observations)."""
+
+    initial: Any
+    """Its memory at the start of an episode (None: it has none)."""
+
+    def __call__(self, key: Key[Array, ""], memory: Any, state: Any) -> tuple[Array, Any]:
+        """(action, memory) in this local state."""
+        ...
+
+
+class Domain(Protocol):
+    """What a system is. A user's own domain is an object with these attributes."""
+
+    name: str
+    agents: int
+    spec: AgentSpec
+    local_simulator: LocalSimulator
+    global_simulator: GlobalSimulator
+    scripted: Mapping[str, ScriptedPolicy]
+    """Hand-written policies by name; "random" is always there, "heuristic" is the one to beat."""
+
+    def scene(self) -> dict[str, Any]:
+        """The unchanging part of a picture: {"width", "height", "shapes": [shape, ...]}."""
+        ...
+
+    def frame(self, state: Any) -> list[dict[str, Any]]:
+        """The shapes of one global state (NumPy leaves), drawn over the scene.
+
+        A shape is {"kind": "circle", "x", "y", "r", "fill"}, {"kind": "rect", "x", "y", "w", "h",
+        "fill"} or {"kind": "text", "x", "y", "text", "fill"}, with an optional "opacity".
+        """
+        ...

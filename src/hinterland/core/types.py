@@ -1,0 +1,55 @@
+"""Frozen pytrees that travel between the rooms. Axis names: time, copy, agent, sources."""
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from jaxtyping import Array, Bool, Float, Int
+
+S = TypeVar("S")
+G = TypeVar("G")
+
+
+class Step(NamedTuple, Generic[S]):
+    """One step of one region; no batch axis."""
+
+    state: S
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+
+
+class GlobalStep(NamedTuple, Generic[G]):
+    """One step of the whole system; `influence` holds what really touched each region."""
+
+    state: G
+    reward: Float[Array, " agents"]
+    terminated: Bool[Array, ""]
+    influence: Int[Array, "agents sources"]
+
+
+class Trajectory(NamedTuple):
+    """What a learner learns from: windows of experience of ONE agent.
+
+    `reset` marks steps at whose start a new episode began (recurrent state was zeroed there).
+    `next_value` is the value of the successor *before* any reset, and 0 where the successor was
+    terminal, so that values bootstrap across truncation but not across termination. `done` says
+    that the trace must be cut after this step, for either reason. `carry` is the recurrent state
+    stored at the first step of each window.
+    """
+
+    observation: Any  # [windows, time, copy, observation]
+    action: Int[Array, "windows time copy"]
+    log_probability: Float[Array, "windows time copy"]
+    value: Float[Array, "windows time copy"]
+    next_value: Float[Array, "windows time copy"]
+    reward: Float[Array, "windows time copy"]
+    done: Bool[Array, "windows time copy"]
+    reset: Bool[Array, "windows time copy"]
+    carry: Any  # [windows, copy, ...]
+
+
+class InfluenceBatch(NamedTuple):
+    """Whole episodes of (d-set, influence) pairs of one agent, from the global simulator."""
+
+    dset: Any  # [episode, time, dset], in the domain's own dtype
+    influence: Int[Array, "episode time sources"]
+    alive: Bool[Array, "episode time"]
+    """False after an early termination; such steps carry no information."""

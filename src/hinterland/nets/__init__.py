@@ -1,0 +1,8 @@
+"""Networks; the only room that knows Equinox."""
+
+from hinterland.nets.actor_critic import ActorCritic
+from hinterland.nets.gru import GRU
+from hinterland.nets.linear import Linear
+from hinterland.nets.predictor import PredictorNetwork
+
+__all__ = ["GRU", "ActorCritic", "Linear", "PredictorNetwork"]

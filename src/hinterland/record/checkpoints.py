@@ -1,0 +1,93 @@
+"""Checkpoint files: arrays by name in the safetensors format, with a checksum, written atomically.
+
+A file appears under its name only when it is complete and on the disk, so that a process killed at
+any moment leaves the previous checkpoint or the new one, never half of one.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hinterland.core.errors import UserError
+
+FORMAT = 1
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, types, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        total.update(array.reshape(-1).view(np.uint8))
+    return total.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces the file in one step; a reader sees the old or the new content.
+
+    Raises:
+        OSError: it could not be written; the old file is untouched and nothing is left over.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]) -> None:
+    """Writes arrays of any shape (bool, integers, float32/64) and JSON metadata.
+
+    Raises:
+        OSError: see `write_atomically`.
+    """
+    import safetensors.numpy
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # ascontiguousarray turns a scalar into a vector; the shape is part of the promise.
+    whole = {name: array.reshape(np.shape(arrays[name])) for name, array in whole.items()}
+    stamp = json.dumps({"format": FORMAT, "sha256": _digest(whole), **meta})
+    write_atomically(path, safetensors.numpy.save(whole, {"hinterland": stamp}))
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, metadata) of a checkpoint file.
+
+    Raises:
+        UserError: the file is missing, cut short, altered, or was not written by Hinterland.
+    """
+    import safetensors
+    import safetensors.numpy
+
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            stamp = (file.metadata() or {}).get("hinterland")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, safetensors.SafetensorError, ValueError) as error:
+        raise UserError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
+    try:
+        meta = json.loads(stamp or "")
+        known, digest = meta["format"], meta["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a checkpoint of Hinterland") from error
+    if known != FORMAT:
+        raise UserError(f"checkpoint {path} has format {known}; this version reads {FORMAT}")
+    if digest != _digest(arrays):
+        raise UserError(f"checkpoint {path} is damaged: its checksum does not fit")
+    return arrays, meta

@@ -1,0 +1,172 @@
+"""All cores and devices of this machine.
+
+Work is cut into units whose shapes do not depend on the machine (one agent, or one block of
+episodes), and each unit is a compiled program on one device. Which device runs a unit, and when,
+cannot change its result: one core and many give the same bits. On CPUs each core is one JAX
+device; a network's weights then stay in that core's cache while its agent trains.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from hinterland.core import UserError
+
+
+def use_cores(count: int | None) -> None:
+    """Gives JAX this many CPU devices; to be called before JAX is first used.
+
+    Raises:
+        UserError: JAX has started already with fewer devices.
+    """
+    if count is None or jax.config.jax_num_cpu_devices == count:
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError as error:
+        raise UserError(f"--devices {count}: JAX is running already ({error})") from error
+
+
+class Stopped(Exception):
+    """Raised inside units whose results nobody waits for any more."""
+
+
+class LocalRuntime:
+    """Runs units on this machine's devices, one thread per device.
+
+    Args:
+        devices: how many of JAX's devices to use; all by default.
+        block: agents per unit; 1 on CPUs, all agents of a device's share on accelerators.
+            Other block sizes change the last bits of results on some hardware.
+    """
+
+    def __init__(self, devices: int | None = None, block: int | None = None) -> None:
+        found = jax.devices()
+        if devices is not None and not 1 <= devices <= len(found):
+            raise UserError(f"--devices {devices}: this machine has {len(found)}")
+        self.devices = found[:devices]
+        self._block = block
+        self._stopped = threading.Event()
+
+    def stop_if_asked(self) -> None:
+        """Long units call this now and then; it ends them once another unit or the user has."""
+        if self._stopped.is_set():
+            raise Stopped
+
+    def block(self, agents: int) -> int:
+        """Agents per unit."""
+        if self._block is not None:
+            return min(self._block, agents)
+        if self.devices[0].platform == "cpu":
+            return 1
+        return -(-agents // len(self.devices))
+
+    def describe(self) -> list[str]:
+        """One line per device."""
+        return [f"{device.platform}:{device.id} {device.device_kind}" for device in self.devices]
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        finished: Callable[[int], None] | None = None,
+    ) -> list[Any]:
+        """`function(*unit)` for every unit, results in the units' order, as NumPy arrays.
+
+        Args:
+            function: a jitted function, or a Python one that calls jitted functions on its
+                arguments (they lie on the unit's device).
+            units: argument tuples.
+            finished: called with a unit's index when it is done, from the caller's thread.
+
+        Raises:
+            Exception: the first one that a unit raised; units not yet started are dropped.
+        """
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for index in range(len(units)):
+            waiting.put(index)
+        done: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
+        self._stopped = stopped = threading.Event()
+
+        def serve(device: jax.Device) -> None:
+            while not stopped.is_set():
+                try:
+                    index = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    with jax.default_device(device):
+                        arguments = jax.device_put(units[index], device)
+                        result = jax.tree.map(np.asarray, function(*arguments))
+                    done.put((index, result, None))
+                except BaseException as error:  # handed to the caller, who raises it
+                    done.put((index, None, error))
+                    return
+
+        threads = [
+            threading.Thread(target=serve, args=(device,), daemon=True)
+            for device in self.devices[: len(units)]
+        ]
+        for thread in threads:
+            thread.start()
+        results: list[Any] = [None] * len(units)
+        try:
+            for _ in units:
+                index, result, error = done.get()
+                if error is not None:
+                    raise error
+                results[index] = result
+                if finished is not None:
+                    finished(index)
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join()
+        return results
+
+    def map_agents(
+        self,
+        function: Callable[..., Any],
+        stacked: Any,
+        common: tuple[Any, ...] = (),
+        finished: Callable[[int], None] | None = None,
+    ) -> Any:
+        """`function(agent's slice, *common)` for each agent; results stacked on the agent axis.
+
+        Args:
+            function: a jitted function that takes a block: leaves [block, ...].
+            stacked: pytree of NumPy arrays [agents, ...].
+            common: further arguments, the same for all agents.
+            finished: called with the number of agents that a finished unit held.
+        """
+        agents = jax.tree.leaves(stacked)[0].shape[0]
+        block = self.block(agents)
+        starts = range(0, agents, block)
+        units = [
+            (jax.tree.map(lambda x, s=start: x[s : s + block], stacked), *common)
+            for start in starts
+        ]
+        report = None if finished is None else lambda _: finished(block)
+        results = self.map(function, units, report)
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+
+
+def over_block(function: Callable[..., Any], shared_arguments: int = 0) -> Callable[..., Any]:
+    """Lifts a function of ONE agent to a block of agents: [block, ...] in, [block, ...] out.
+
+    A block of one is computed without a batch axis, so that loops stay loops and conditions stay
+    conditions. The last `shared_arguments` arguments are the same for all agents.
+    """
+
+    def lifted(stacked: Any, *common: Any) -> Any:
+        assert len(common) == shared_arguments
+        if jax.tree.leaves(stacked)[0].shape[0] == 1:
+            result = function(*jax.tree.map(lambda x: x[0], stacked), *common)
+            return jax.tree.map(lambda x: x[None], result)
+        return jax.vmap(lambda parts: function(*parts, *common))(stacked)
+
+    return lifted

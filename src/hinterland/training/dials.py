@@ -1,0 +1,189 @@
+"""Distributed influence-augmented local simulators (Suau et al. 2022, Algorithm 1)."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hinterland.core import InfluenceBatch, stream
+from hinterland.influence import FitSettings, as_batches, diagnose, fit
+from hinterland.influence.fit import split
+from hinterland.learn import Learner
+from hinterland.rollout import LocalCopies
+from hinterland.runtime import over_block
+from hinterland.training import initial
+from hinterland.training.evaluate import blocks_of, evaluate_networks, network_episodes
+from hinterland.training.experiment import Experiment
+from hinterland.training.local_learning import make_local_learning
+
+
+class DialsState(NamedTuple):
+    """Everything between two meetings of the agents, stacked on the agent axis."""
+
+    learners: Learner
+    predictors: Any
+    copies: LocalCopies
+
+
+def start(experiment: Experiment) -> DialsState:
+    """Untrained networks and predictors, simulators at their beginning."""
+    config, domain = experiment.config, experiment.domain
+    settings = experiment.ppo_settings()
+    return DialsState(
+        initial.stacked(lambda i: initial.learner(config, domain, settings, i), domain.agents),
+        initial.stacked(lambda i: initial.predictor(config, domain, i), domain.agents),
+        initial.local_copies(config, domain),
+    )
+
+
+def train_dials(experiment: Experiment, state: DialsState, updates: int) -> DialsState:
+    """Algorithm 1 from `updates` to the end of the run.
+
+    With `untrained` simulation the predictors keep their random initial weights.
+    """
+    config = experiment.config
+    learns_influence = config.simulation == "dials"
+    while True:
+        # A resumed run repeats what was due at its checkpoint, with the same keys.
+        ends = updates == experiment.total_updates
+        if learns_influence and experiment.due(updates, config.refresh_steps) and not ends:
+            datasets = collect(experiment, state, updates)
+            state = state._replace(
+                predictors=refresh(experiment, state.predictors, datasets, updates)
+            )
+        if ends or experiment.due(updates, config.evaluation_steps):
+            evaluate(experiment, state.learners.network, updates)
+        if ends:
+            return state
+        stop = experiment.next_stop(updates)
+        state = learn_locally(experiment, state, updates, stop)
+        updates = stop
+        experiment.save(updates, state)
+
+
+def collect(experiment: Experiment, state: DialsState, updates: int) -> InfluenceBatch:
+    """Fresh (d-set, influence) datasets of all agents from the global simulator (Algorithm 2)."""
+    config, domain = experiment.config, experiment.domain
+    with experiment.phase("collect", len(blocks_of(config.predictor_episodes))):
+        blocks = network_episodes(
+            experiment.runtime,
+            domain,
+            state.learners.network,
+            episodes=config.predictor_episodes,
+            greedy=False,
+            seed=config.seed,
+            purpose="collect",
+            place=updates,
+            finished=lambda _: experiment.progress.advance(1),
+        )
+        batches = as_batches(blocks, domain.agents)
+        datasets = jax.tree.map(lambda *x: np.stack(x), *batches)
+    experiment.log(updates, "collect", {})
+    return jax.tree.map(lambda x: x[:, : config.predictor_episodes], datasets)
+
+
+@partial(jax.jit, static_argnames="settings")
+def _fit(block, seed, updates, settings):  # type: ignore[no-untyped-def]
+    def one(agent, predictor, dataset, seed, updates):  # type: ignore[no-untyped-def]
+        return fit(stream(seed, "fit", agent, updates), predictor, dataset, settings)
+
+    return over_block(one, shared_arguments=2)(block, seed, updates)
+
+
+def refresh(experiment: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
+    """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
+    config, agents = experiment.config, experiment.domain.agents
+    settings = FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
+    with experiment.phase("fit", agents):
+        predictors, figures = experiment.runtime.map_agents(
+            partial(_fit, settings=settings),
+            (np.arange(agents, dtype=np.int32), predictors, datasets),
+            (config.seed, updates),
+            experiment.progress.advance,
+        )
+    values = {
+        "influence/cross_entropy/before": figures["before"].mean(),
+        "influence/cross_entropy/after": figures["cross_entropy"].mean(),
+        "influence/cross_entropy/marginal": figures["marginal"].mean(),
+        "influence/calibration/after": figures["calibration"].mean(),
+    }
+    for head, value in enumerate(figures["heads"].mean(0)):
+        values[f"influence/cross_entropy/after/head/{head}"] = value
+    experiment.log(updates, "fit", values)
+    return predictors
+
+
+@jax.jit
+def _diagnose(block):  # type: ignore[no-untyped-def]
+    def one(predictor, dataset):  # type: ignore[no-untyped-def]
+        return diagnose(predictor, *split(dataset))
+
+    return over_block(one)(block)
+
+
+def measure_drift(experiment: Experiment, state: DialsState, updates: int) -> None:
+    """Cross-entropy of the predictors as they stand on what the policies do now."""
+    datasets = collect(experiment, state, updates)
+    with experiment.phase("fit", experiment.domain.agents):
+        figures = experiment.runtime.map_agents(_diagnose, (state.predictors, datasets))
+    values = {
+        "influence/cross_entropy/end": figures["cross_entropy"].mean(),
+        "influence/cross_entropy/marginal": figures["marginal"].mean(),
+    }
+    experiment.log(updates, "fit", values)
+
+
+def evaluate(
+    experiment: Experiment, networks: Any, updates: int, shared: bool = False
+) -> dict[str, float]:
+    """Sampled and greedy returns on the global simulator."""
+    config = experiment.config
+    values: dict[str, float] = {}
+    with experiment.phase("evaluate", 2):
+        for greedy in (False, True):
+            figures = evaluate_networks(
+                experiment.runtime,
+                experiment.domain,
+                networks,
+                episodes=config.evaluate_episodes,
+                greedy=greedy,
+                seed=config.seed,
+                purpose="evaluate/greedy" if greedy else "evaluate/sampled",
+                place=updates,
+                shared=shared,
+            )
+            name = "eval/greedy" if greedy else "eval/sampled"
+            values[f"{name}/return"] = figures["return_mean"]
+            values[f"{name}/return_std"] = figures["return_std"]
+            values[f"{name}/return_ci95"] = figures["return_ci95"]
+            values[f"{name}/episodes"] = figures["episodes"]
+            experiment.progress.advance(1)
+    experiment.log(updates, "evaluate", values)
+    return values
+
+
+def learn_locally(experiment: Experiment, state: DialsState, updates: int, stop: int) -> DialsState:
+    """Each agent trains in its own simulator; none waits for another until `stop` updates."""
+    config, agents = experiment.config, experiment.domain.agents
+    steps = experiment.step_of(stop - updates) * agents
+    before = experiment.time["train"]
+    with experiment.phase("train", steps):
+        learn = make_local_learning(
+            experiment.domain,
+            experiment.ppo_settings(),
+            config.windows,
+            config.window,
+            config.copies,
+            experiment.progress.advance,
+            experiment.runtime.stop_if_asked,
+        )
+        learners, copies, measured = experiment.runtime.map_agents(
+            learn,
+            (np.arange(agents, dtype=np.int32), *state),
+            (config.seed, updates, stop),
+        )
+    seconds = experiment.time["train"] - before
+    values = {f"train/{name}": value.mean() for name, value in measured.items()}
+    experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
+    return state._replace(learners=learners, copies=copies)

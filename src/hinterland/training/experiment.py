@@ -1,0 +1,207 @@
+"""One run's parts and its clockwork: what is due at which step, what is logged, what is saved."""
+
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from hinterland.config import Config
+from hinterland.core import Domain, UserError
+from hinterland.learn import PPOSettings
+from hinterland.runtime import LocalRuntime
+from hinterland.training.progress import Progress, Silent
+
+CHECKPOINT_AGENT_STEPS = 1_500_000
+"""At most so many steps of all agents together lie between two checkpoints (about a minute)."""
+
+
+class Record(Protocol):
+    """What a run needs of its folder."""
+
+    def log(self, step: int, wall_s: float, phase: str, values: Mapping[str, Any]) -> None:
+        """Appends one line of metrics."""
+        ...
+
+    def save_checkpoint(
+        self, step: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]
+    ) -> None:
+        """Stores everything that the run needs to continue."""
+        ...
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Stores the run's result."""
+        ...
+
+
+class Experiment:
+    """A configuration, a domain, a runtime, and where the record goes.
+
+    Args:
+        config: what decides the numbers.
+        domain: the system.
+        runtime: where work happens.
+        record: the run folder; None keeps nothing.
+        progress: who is told.
+        spent: figures of an earlier part of the same run ("wall_s", "time", "compile_s").
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        domain: Domain,
+        runtime: LocalRuntime,
+        record: Record | None = None,
+        progress: Progress | None = None,
+        spent: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config, self.domain, self.runtime = config, domain, runtime
+        self.record = record
+        self.progress: Progress = progress or Silent()
+        spent = spent or {}
+        self._began = time.perf_counter() - spent.get("wall_s", 0.0)
+        self.time: dict[str, float] = dict(
+            spent.get("time", dict.fromkeys(("collect", "fit", "train", "evaluate"), 0.0))
+        )
+        self._compiled = spent.get("compile_s", 0.0)
+        jax.monitoring.register_event_duration_secs_listener(self._on_duration)
+
+    def _on_duration(self, event: str, seconds: float, **_: Any) -> None:
+        if event.endswith("backend_compile_duration"):
+            self._compiled += seconds
+
+    @property
+    def spent(self) -> dict[str, Any]:
+        """What a resumed run needs to go on counting."""
+        return {"wall_s": self.wall_s, "time": self.time, "compile_s": self._compiled}
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds since the run began, earlier parts included."""
+        return time.perf_counter() - self._began
+
+    @property
+    def total_updates(self) -> int:
+        """Policy updates per agent in the whole run."""
+        return -(-self.config.steps // self.config.steps_per_update)
+
+    def step_of(self, updates: int) -> int:
+        """Environment steps per agent after so many updates."""
+        return updates * self.config.steps_per_update
+
+    def due(self, updates: int, period: int) -> bool:
+        """Whether a multiple of `period` steps has just been reached (0 included)."""
+        return updates == self._next(updates, period, inclusive=True)
+
+    def _next(self, updates: int, period: int, inclusive: bool = False) -> int:
+        """The next update count at which a multiple of `period` steps is reached."""
+        per = self.config.steps_per_update
+        ahead = updates if inclusive else updates + 1
+        multiple = -(-((ahead - 1) * per + 1) // period) if ahead > 0 else 0
+        return max(ahead, -(-multiple * period // per))
+
+    def next_stop(self, updates: int) -> int:
+        """Where the next stretch of training ends: evaluation, refresh, checkpoint or the end."""
+        per_checkpoint = CHECKPOINT_AGENT_STEPS // (
+            self.config.steps_per_update * self.domain.agents
+        )
+        return min(
+            self._next(updates, self.config.evaluation_steps),
+            self._next(updates, self.config.refresh_steps),
+            updates + max(1, per_checkpoint),
+            self.total_updates,
+        )
+
+    def ppo_settings(self) -> PPOSettings:
+        """The learner's part of the configuration."""
+        shared = {
+            name: getattr(self.config, name) for name in PPOSettings._fields if name != "annealing"
+        }
+        return PPOSettings(**shared, annealing=self.total_updates)
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[None]:
+        """Times a phase and announces it."""
+        self.progress.phase(name, total)
+        start = time.perf_counter()
+        yield
+        self.time[name] += time.perf_counter() - start
+
+    def log(self, updates: int, phase: str, values: Mapping[str, Any]) -> None:
+        """One line of metrics, with the phase's duration so far and the memory's peak.
+
+        Raises:
+            UserError: a value is not finite; a domain or a hyperparameter has gone wrong, and
+                training on would only hide where.
+        """
+        plain = {name: float(value) for name, value in values.items()}
+        for name, value in plain.items():
+            if not np.isfinite(value):
+                raise UserError(
+                    f"{name} became {value} near step {self.step_of(updates)}: the domain returned "
+                    "a value that is not finite, or --learning-rate is too high; run "
+                    "'hinterland check' on the domain, then resume from the last checkpoint"
+                )
+        plain[f"time/{phase}_s"] = self.time[phase]
+        plain["time/compile_s"] = self._compiled
+        plain["memory/peak_mb"] = peak_memory_mb()
+        self.progress.overall(self.step_of(updates), plain)
+        if self.record is not None:
+            self.record.log(self.step_of(updates), self.wall_s, phase, plain)
+
+    def save(self, updates: int, state: Any) -> None:
+        """A checkpoint of everything the run needs to continue from here."""
+        if self.record is not None:
+            meta = {"updates": updates, "spent": self.spent}
+            self.record.save_checkpoint(self.step_of(updates), to_arrays(state), meta)
+
+    def summary(self, updates: int, evaluation: dict[str, Any], finished: bool) -> dict[str, Any]:
+        """The run's result as it stands in summary.json."""
+        agent_steps = self.step_of(updates) * self.domain.agents
+        training = sum(self.time[name] for name in ("collect", "fit", "train"))
+        return {
+            "step": self.step_of(updates),
+            "agents": self.domain.agents,
+            "wall_s": self.wall_s,
+            "agent_steps_per_s": agent_steps / max(training, 1e-9),
+            "eval": evaluation,
+            "time": {f"{name}_s": value for name, value in self.time.items()}
+            | {"compile_s": self._compiled},
+            "memory": {"peak_mb": peak_memory_mb()},
+            "finished": finished,
+        }
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def to_arrays(state: Any) -> dict[str, np.ndarray]:
+    """A pytree's leaves by their paths."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], template: Any) -> Any:
+    """The pytree whose leaves `to_arrays` gave.
+
+    Raises:
+        UserError: names, shapes or types are those of another run.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    names = [jax.tree_util.keystr(path) for path, _ in leaves]
+    if set(names) != set(arrays):
+        odd = sorted(set(names) ^ set(arrays))[0]
+        raise UserError(f"the checkpoint does not fit this run's configuration: {odd} differs")
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        stored = arrays[name]
+        if stored.shape != leaf.shape or stored.dtype != leaf.dtype:
+            raise UserError(
+                f"the checkpoint does not fit this run's configuration: {name} is "
+                f"{stored.dtype}{list(stored.shape)}, expected {leaf.dtype}{list(leaf.shape)}"
+            )
+    return jax.tree_util.tree_unflatten(structure, [arrays[name] for name in names])

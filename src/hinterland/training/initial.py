@@ -1,0 +1,91 @@
+"""First networks, optimiser states and simulator copies of a run, from its seed alone."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hinterland.config import Config
+from hinterland.core import Domain, stream
+from hinterland.learn import Learner, PPOSettings, make_optimiser
+from hinterland.nets import ActorCritic, PredictorNetwork
+from hinterland.rollout import GlobalCopies, begin, begin_joint
+
+
+def network(config: Config, domain: Domain, agent: Any) -> ActorCritic:
+    """The untrained actor-critic of one agent."""
+    return ActorCritic(
+        stream(config.seed, "initial/network", agent),
+        domain.spec.observation,
+        domain.spec.actions,
+        kind=config.network,
+        hidden=config.hidden,
+        trunk=config.trunk,
+    )
+
+
+def predictor(config: Config, domain: Domain, agent: Any) -> PredictorNetwork:
+    """The untrained influence predictor of one agent."""
+    spec = domain.spec
+    return PredictorNetwork(
+        stream(config.seed, "initial/predictor", agent),
+        spec.dset,
+        spec.sources,
+        spec.classes,
+        kind=config.predictor,
+        hidden=config.predictor_hidden,
+    )
+
+
+def learner(config: Config, domain: Domain, settings: PPOSettings, agent: Any) -> Learner:
+    """The network with fresh optimiser state."""
+    net = network(config, domain, agent)
+    return Learner(net, make_optimiser(settings).init(net), jnp.int32(0))
+
+
+def stacked(function: Any, agents: int) -> Any:
+    """`function(agent)` for every agent, stacked as NumPy arrays.
+
+    One agent at a time: stacking inside a program would need all agents' memory twice.
+    """
+    one = jax.jit(function)
+    parts = [jax.tree.map(np.asarray, one(jnp.int32(agent))) for agent in range(agents)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+
+
+def local_copies(config: Config, domain: Domain) -> Any:
+    """Every agent's local simulators at their start, [agent, copy, ...]."""
+
+    def one(agent: Any) -> Any:
+        return begin(
+            stream(config.seed, "initial/copies", agent),
+            domain.local_simulator,
+            domain.spec,
+            network(config, domain, agent),
+            predictor(config, domain, agent),
+            config.copies,
+        )
+
+    return stacked(one, domain.agents)
+
+
+def global_copies(config: Config, domain: Domain, block: int) -> list[GlobalCopies]:
+    """Blocks of copies of the global simulator at their start."""
+    hidden = np.asarray(network(config, domain, 0).initial(block))
+    if not config.shared_policy:
+        hidden = np.repeat(hidden[:, None], domain.agents, axis=1)
+    phases = (np.arange(config.copies) * 10 // config.copies) * domain.spec.horizon // 10
+    make = jax.jit(partial(begin_joint, domain=domain))
+    return [
+        jax.tree.map(
+            np.asarray,
+            make(
+                stream(config.seed, "initial/copies", first),
+                hidden=hidden,
+                phases=phases[first : first + block].astype(np.int32),
+            ),
+        )
+        for first in range(0, config.copies, block)
+    ]

@@ -1,0 +1,91 @@
+"""One agent learning alone in its influence-augmented local simulator, for many updates."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hinterland.core import Domain, stream
+from hinterland.learn import Learner, PPOSettings, ppo_update
+from hinterland.rollout import rollout
+from hinterland.runtime import over_block
+
+
+@partial(jax.jit, static_argnames=("domain", "settings", "windows", "window"))
+def _updates(seed, block, stop, domain, settings, windows, window):  # type: ignore[no-untyped-def]
+    """Updates of a block of agents until each has made `stop`; sums of what was measured."""
+
+    def one_agent(agent, learner, predictor, copies, seed, stop):  # type: ignore[no-untyped-def]
+        agent_key = stream(seed, "train", agent)
+
+        def update(state):  # type: ignore[no-untyped-def]
+            learner, copies, sums = state
+            rollout_key, update_key = jax.random.split(
+                jax.random.fold_in(agent_key, learner.updates)
+            )
+            copies, trajectory = rollout(
+                rollout_key,
+                domain.local_simulator,
+                domain.spec,
+                learner.network,
+                predictor,
+                copies,
+                windows,
+                window,
+            )
+            learner, terms = ppo_update(update_key, learner, trajectory, settings)
+            terms = {"local/return": trajectory.reward.mean() * domain.spec.horizon, **terms}
+            return learner, copies, {name: sums[name] + terms[name] for name in sums}
+
+        zeros = dict.fromkeys(MEASURED, jnp.zeros(()))
+        return jax.lax.while_loop(
+            lambda state: state[0].updates < stop, update, (learner, copies, zeros)
+        )
+
+    return over_block(one_agent, shared_arguments=2)(block, seed, stop)
+
+
+MEASURED = ("local/return", "loss/policy", "loss/value", "entropy", "clip_fraction", "kl")
+STEPS_PER_CALL = 32_768
+"""Steps of one agent between two looks at the clock, at Ctrl-C and at the progress bar."""
+
+
+def make_local_learning(
+    domain: Domain,
+    settings: PPOSettings,
+    windows: int,
+    window: int,
+    copies: int,
+    advance: Callable[[int], None],
+    stopping: Callable[[], None],
+) -> Callable[..., Any]:
+    """A function of (block of agents, seed, first update, last update) for `runtime.map_agents`.
+
+    Returns a block of (learner, copies, means of what was measured).
+    """
+    per_call = max(1, STEPS_PER_CALL // (windows * window * copies))
+
+    def learn(block: Any, seed: Any, start: Any, stop: Any) -> tuple[Learner, Any, Any]:
+        agents, learner, predictor, copies_state = block
+        first, last = int(start), int(stop)
+        totals: Any = None
+        for begin in range(first, last, per_call):
+            stopping()
+            end = min(last, begin + per_call)
+            learner, copies_state, sums = _updates(
+                seed,
+                (agents, learner, predictor, copies_state),
+                jnp.int32(end),
+                domain,
+                settings,
+                windows,
+                window,
+            )
+            totals = sums if totals is None else jax.tree.map(jnp.add, totals, sums)
+            jax.block_until_ready(totals)
+            advance((end - begin) * windows * window * copies * int(agents.shape[0]))
+        return learner, copies_state, jax.tree.map(lambda x: x / (last - first), totals)
+
+    return learn

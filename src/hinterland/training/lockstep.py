@@ -1,0 +1,157 @@
+"""Independent PPO on the global simulator, all agents in lockstep: the paper's GS baseline.
+
+The correct form gives each agent its own network, optimiser and recurrent state. With
+`shared_policy` it does what the paper's public code did instead (see `train_lockstep`).
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hinterland.core import Trajectory, stream
+from hinterland.learn import Learner, ppo_update
+from hinterland.rollout import GlobalCopies, joint_rollout
+from hinterland.runtime import over_block
+from hinterland.training import initial
+from hinterland.training.dials import evaluate
+from hinterland.training.experiment import Experiment
+from hinterland.training.local_learning import MEASURED
+
+BLOCK = 32
+"""Copies of the global simulator in one unit of work."""
+
+
+class LockstepState(NamedTuple):
+    """Learners, stacked on the agent axis, and blocks of copies of the global simulator."""
+
+    learners: Learner
+    copies: list[GlobalCopies]
+
+
+def start(experiment: Experiment) -> LockstepState:
+    """Untrained networks; with `shared_policy` all agents hold the same one."""
+    config, domain = experiment.config, experiment.domain
+    settings = experiment.ppo_settings()
+
+    def learner(agent: Any) -> Learner:
+        return initial.learner(config, domain, settings, agent * (not config.shared_policy))
+
+    return LockstepState(
+        initial.stacked(learner, domain.agents),
+        initial.global_copies(config, domain, min(BLOCK, config.copies)),
+    )
+
+
+@partial(jax.jit, static_argnames=("domain", "windows", "window", "shared"))
+def _rollout(seed, updates, block, networks, copies, domain, windows, window, shared):  # type: ignore[no-untyped-def]
+    key = stream(seed, "train/joint", updates, block)
+    if shared:
+        networks = jax.tree.map(lambda x: x[0], networks)
+    copies, trajectory = joint_rollout(key, domain, networks, copies, windows, window, shared)
+    return copies, trajectory._asdict()
+
+
+@partial(jax.jit, static_argnames="settings")
+def _update(block, seed, settings):  # type: ignore[no-untyped-def]
+    def one(agent, learner, trajectory, seed):  # type: ignore[no-untyped-def]
+        key = stream(seed, "train/update", agent, learner.updates)
+        learner, terms = ppo_update(key, learner, Trajectory(**trajectory), settings)
+        return learner, {"local/return": trajectory["reward"].mean(), **terms}
+
+    return over_block(one, shared_arguments=1)(block, seed)
+
+
+def _by_agent(blocks: list[dict[str, np.ndarray]], shared: bool) -> dict[str, np.ndarray]:
+    """Blocks of [windows, time, copy, agent, ...] become [agent, windows, time, copy, ...]."""
+
+    def gather(name: str) -> np.ndarray:
+        axis = 1 if name == "carry" else 2
+        joined = np.concatenate([block[name] for block in blocks], axis=axis)
+        return np.moveaxis(joined, axis + 1, 0)
+
+    return {name: gather(name) for name in blocks[0]}
+
+
+def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -> LockstepState:
+    """Rollouts of all agents together, then one PPO update of each, until the run's end.
+
+    With `shared_policy` one network is updated by each agent in turn, each with its own Adam, from
+    rollouts in which one recurrent state went from agent to agent.
+    """
+    config, shared = experiment.config, experiment.config.shared_policy
+    while True:
+        ends = updates == experiment.total_updates
+        if ends or experiment.due(updates, config.evaluation_steps):
+            networks = state.learners.network
+            if shared:
+                networks = jax.tree.map(lambda x: x[0], networks)
+            evaluate(experiment, networks, updates, shared)
+        if ends:
+            return state
+        stop = experiment.next_stop(updates)
+        state = _learn(experiment, state, updates, stop)
+        updates = stop
+        experiment.save(updates, state)
+
+
+def _learn(experiment: Experiment, state: LockstepState, updates: int, stop: int) -> LockstepState:
+    config, domain = experiment.config, experiment.domain
+    settings, runtime = experiment.ppo_settings(), experiment.runtime
+    steps = experiment.step_of(stop - updates) * domain.agents
+    sums = dict.fromkeys(MEASURED, 0.0)
+    before = experiment.time["train"]
+    collect = partial(
+        _rollout,
+        domain=domain,
+        windows=config.windows,
+        window=config.window,
+        shared=config.shared_policy,
+    )
+    agents = np.arange(domain.agents, dtype=np.int32)
+    learners, copies = state
+    with experiment.phase("train", steps):
+        for update in range(updates, stop):
+            runtime.stop_if_asked()
+            units = [
+                (config.seed, update, block, learners.network, part)
+                for block, part in enumerate(copies)
+            ]
+            copies, blocks = zip(*runtime.map(collect, units), strict=True)
+            trajectories = _by_agent(blocks, config.shared_policy)
+            function = partial(_update, settings=settings)
+            block = (agents, learners, trajectories)
+            if config.shared_policy:
+                learners, terms = _update_in_turn(runtime, function, block, config.seed)
+            else:
+                learners, terms = runtime.map_agents(function, block, (config.seed,))
+            for name in sums:
+                sums[name] += float(terms[name].mean())
+            experiment.progress.advance(config.steps_per_update * domain.agents)
+    seconds = experiment.time["train"] - before
+    sums["local/return"] *= domain.spec.horizon
+    values = {
+        f"train/{'global/return' if name == 'local/return' else name}": total / (stop - updates)
+        for name, total in sums.items()
+    }
+    experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
+    return LockstepState(learners, list(copies))
+
+
+def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]
+    """The shared network passes through every agent's update; each keeps its own Adam."""
+    agents, learners, trajectories = block
+    network = jax.tree.map(lambda x: x[:1], learners.network)
+    parts = []
+    for agent in agents:
+        own = jax.tree.map(lambda x, i=agent: x[i : i + 1], (learners, trajectories))
+        unit = (agents[agent : agent + 1], own[0]._replace(network=network), own[1])
+        ((learner, terms),) = runtime.map(function, [(unit, seed)])
+        network = learner.network
+        parts.append((learner, terms))
+    learners, terms = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    everywhere = jax.tree.map(
+        lambda last, all_: np.broadcast_to(last, all_.shape).copy(), network, learners.network
+    )
+    return learners._replace(network=everywhere), terms

@@ -1,0 +1,32 @@
+"""What a main loop tells its watcher; the command line draws it, tests ignore it."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called from any thread."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase of `total` units of work begins."""
+        ...
+
+    def advance(self, amount: int) -> None:
+        """So much of the phase's work is done."""
+        ...
+
+    def overall(self, step: int, values: dict[str, float]) -> None:
+        """The run has reached this step; the newest metrics."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def phase(self, name: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, amount: int) -> None:
+        """Nothing."""
+
+    def overall(self, step: int, values: dict[str, float]) -> None:
+        """Nothing."""

@@ -1,0 +1,71 @@
+"""From a configuration to a finished run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from hinterland.training import dials, lockstep
+from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
+from hinterland.training.experiment import Experiment, from_arrays
+
+
+def train(
+    experiment: Experiment, checkpoint: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None
+) -> dict[str, Any]:
+    """Trains to the configured number of steps, evaluates, and writes the summary.
+
+    Args:
+        experiment: the run's parts.
+        checkpoint: (arrays, metadata) to continue from, or None for a new run.
+
+    Returns:
+        The summary, as in summary.json.
+    """
+    config = experiment.config
+    on_global = config.simulation == "global"
+    loop = lockstep if on_global else dials
+    state: Any = loop.start(experiment)
+    updates = 0
+    if checkpoint is not None:
+        arrays, meta = checkpoint
+        state, updates = from_arrays(arrays, state), int(meta["updates"])
+    if on_global:
+        state = lockstep.train_lockstep(experiment, state, updates)
+    else:
+        state = dials.train_dials(experiment, state, updates)
+        if config.simulation == "dials":
+            dials.measure_drift(experiment, state, experiment.total_updates)
+    evaluation = final_evaluation(experiment, state.learners.network)
+    summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
+    if experiment.record is not None:
+        experiment.record.write_summary(summary)
+    return summary
+
+
+def final_evaluation(experiment: Experiment, networks: Any) -> dict[str, dict[str, Any]]:
+    """Learned (sampled and greedy), random and heuristic policies on the global simulator."""
+    config, runtime, domain = experiment.config, experiment.runtime, experiment.domain
+    if config.shared_policy:
+        networks = jax.tree.map(lambda x: x[0], networks)
+    how = {"episodes": config.final_episodes, "seed": config.seed}
+    result = {}
+    names = [name for name in ("random", "heuristic") if name in domain.scripted]
+    with experiment.phase("evaluate", 2 + len(names)):
+        for name, greedy in (("learned", False), ("learned_greedy", True)):
+            result[name] = evaluate_networks(
+                runtime,
+                domain,
+                networks,
+                greedy=greedy,
+                purpose="final",
+                place=int(greedy),
+                shared=config.shared_policy,
+                **how,
+            )
+            experiment.progress.advance(1)
+        for name in names:
+            result[name] = evaluate_scripted(runtime, domain, name, **how)
+            experiment.progress.advance(1)
+    return result

@@ -1,0 +1,182 @@
+"""The warehouse against its rules, the reference's measured returns, and a plain NumPy twin."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hinterland.core import UserError, stream
+from hinterland.domains.warehouse import Warehouse, make
+from hinterland.domains.warehouse.state import EMPTY, SLOT_COLUMN, SLOT_ROW, RegionState
+from hinterland.rollout import play, scripted_actor, scripted_memory
+
+
+def _follow(domain: Warehouse, seed: int, policy: str, steps: int):
+    """States, actions and noises of one global trajectory under a hand-written policy."""
+    whole, rule = domain.global_simulator, domain.scripted[policy]
+    state = whole.reset(stream(seed, "reset"))
+    memory = scripted_memory(rule, 1, domain.agents)
+    memory = jax.tree.map(lambda x: x[0], memory)
+    for t in range(steps):
+        keys = jax.random.split(stream(seed, "act", t), domain.agents)
+        action, memory = jax.vmap(rule)(keys, memory, whole.regions(state))
+        yield state, action, whole.noise(stream(seed, "noise", t))
+        state = whole.step(state, action, whole.noise(stream(seed, "noise", t))).state
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([1, 4, 9]),
+    st.booleans(),
+    st.sampled_from(["random", "oldest", "nearest"]),
+)
+def test_local_simulators_equal_their_regions(
+    seed: int, agents: int, ring: bool, policy: str
+) -> None:
+    """The factorisation test, exactly, as a property over seeds, sizes and policies."""
+    domain = Warehouse(agents, ring)
+    local, whole = domain.local_simulator, domain.global_simulator
+    local_step, global_step = jax.jit(jax.vmap(local.step)), jax.jit(whole.step)
+    for state, action, noise in _follow(domain, seed, policy, 12):
+        moved = global_step(state, action, noise)
+        alone = local_step(whole.regions(state), action, moved.influence, whole.region_noise(noise))
+        regions = whole.regions(moved.state)
+        for a, b in zip(jax.tree.leaves(alone.state), jax.tree.leaves(regions), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(alone.reward, moved.reward)
+        np.testing.assert_array_equal(
+            jax.vmap(local.observe)(alone.state), jax.vmap(local.observe)(regions)
+        )
+
+
+def test_a_wrong_influence_breaks_the_equality() -> None:
+    """The factorisation test can fail: neighbours that never come leave items behind."""
+    domain = make(4)
+    local, whole = domain.local_simulator, domain.global_simulator
+    differences = 0
+    for state, action, noise in _follow(domain, 0, "oldest", 30):
+        moved = whole.step(state, action, noise)
+        nobody = jnp.full_like(moved.influence, 3)
+        alone = jax.vmap(local.step)(
+            whole.regions(state), action, nobody, whole.region_noise(noise)
+        )
+        differences += int((alone.state.age != whole.regions(moved.state).age).any())
+    assert differences > 0
+
+
+class _PlainWarehouse:
+    """The rules again, cell by cell, on a dictionary of items; no arrays, no shared code."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.robot = {(i, j): (4 * i + 2, 4 * j + 2) for i in range(side) for j in range(side)}
+        self.items: dict[tuple[int, int], int] = {}
+
+    def shelf(self, cell: tuple[int, int]) -> bool:
+        return (cell[0] % 4 == 0) != (cell[1] % 4 == 0)
+
+    def region(self, i: int, j: int) -> list[tuple[int, int]]:
+        return [(4 * i + r, 4 * j + c) for r, c in zip(SLOT_ROW, SLOT_COLUMN, strict=True)]
+
+    def step(self, actions, spawned) -> np.ndarray:
+        self.items = {cell: age + 1 for cell, age in self.items.items()}
+        for (i, j), (row, column) in self.robot.items():
+            r, c = row - 4 * i, column - 4 * j
+            dr, dc = [(-1, 0), (1, 0), (0, -1), (0, 1)][actions[i, j]]
+            if dr and c in (0, 4):
+                dr = 0
+            if dc and r in (0, 4):
+                dc = 0
+            if 0 <= r + dr <= 4 and 0 <= c + dc <= 4:
+                self.robot[i, j] = (row + dr, column + dc)
+        reward = np.zeros((self.side, self.side), np.float32)
+        for (i, j), cell in self.robot.items():
+            if cell in self.items:
+                ages = [self.items[c] for c in self.region(i, j) if c in self.items]
+                reward[i, j] = np.float32(self.items[cell]) / np.float32(max(ages))
+        for cell in self.robot.values():
+            self.items.pop(cell, None)
+        for cell in spawned:
+            self.items.setdefault(cell, 0)
+        return reward
+
+
+def _cells_with_items(state) -> dict[tuple[int, int], int]:
+    """The arrays of a state as {cell: age}."""
+    found = {}
+    for i, j, k in np.argwhere(np.asarray(state.horizontal) != EMPTY):
+        found[4 * i, 4 * j + k + 1] = int(state.horizontal[i, j, k])
+    for i, j, k in np.argwhere(np.asarray(state.vertical) != EMPTY):
+        found[4 * i + k + 1, 4 * j] = int(state.vertical[i, j, k])
+    return {(int(r), int(c)): age for (r, c), age in found.items()}
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 10_000))
+def test_the_arrays_follow_the_rules_cell_by_cell(seed: int) -> None:
+    domain = Warehouse(9, ring=False)
+    whole, plain = domain.global_simulator, _PlainWarehouse(3)
+    step = jax.jit(whole.step)
+    state = whole.reset(stream(seed, "reset"))
+    plain.items = _cells_with_items(state)
+    for t in range(60):
+        action = jax.random.randint(stream(seed, "act", t), (9,), 0, 4)
+        noise = whole.noise(stream(seed, "noise", t))
+        new_horizontal, new_vertical = (np.asarray(x) < 0.02 for x in noise[:2])
+        spawned = [(4 * i, 4 * j + k + 1) for i, j, k in np.argwhere(new_horizontal)]
+        spawned += [(4 * i + k + 1, 4 * j) for i, j, k in np.argwhere(new_vertical)]
+        assert all(plain.shelf(cell) for cell in spawned)
+        reward = plain.step(np.asarray(action).reshape(3, 3), spawned)
+        moved = step(state, action, noise)
+        state = moved.state
+        assert _cells_with_items(state) == plain.items
+        np.testing.assert_array_equal(np.asarray(moved.reward).reshape(3, 3), reward)
+
+
+def test_the_observation_has_the_documented_order() -> None:
+    age = jnp.full(12, EMPTY).at[jnp.array([0, 7])].set(3)
+    local = make(4).local_simulator
+    bits = local.observe(RegionState(age.astype(jnp.int32), jnp.int32(1), jnp.int32(3)))
+    assert bits.shape == (37,)
+    assert list(np.flatnonzero(bits)) == [1 * 5 + 3, 25 + 0, 25 + 7]
+
+
+def test_sizes_of_the_papers_systems() -> None:
+    for agents, robots in ((4, 16), (25, 49), (49, 81), (100, 144)):
+        assert make(agents).global_simulator.side ** 2 == robots
+
+
+def test_a_number_of_robots_that_is_no_square_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--agents 5: the warehouse needs a square .* 4 or 9"):
+        make(5)
+
+
+@pytest.mark.parametrize(
+    ("agents", "policy", "ring", "expected", "error", "episodes"),
+    [
+        # Measured on the original code (mean and standard error).
+        (4, "random", True, 1.53, 0.07, 256),
+        (25, "random", True, 1.99, 0.06, 64),
+        (4, "oldest", True, 13.31, 0.09, 512),
+        (25, "oldest", True, 13.09, 0.10, 128),
+        (4, "nearest", True, 13.28, 0.12, 512),
+        (4, "random", False, 2.52, 0.06, 256),
+        (25, "random", False, 2.28, 0.07, 64),
+    ],
+)
+def test_hand_written_returns_agree_with_the_original(
+    agents: int, policy: str, ring: bool, expected: float, error: float, episodes: int
+) -> None:
+    domain = Warehouse(agents, ring)
+    rule = domain.scripted[policy]
+    memory = scripted_memory(rule, episodes, agents)
+    reward = jax.jit(lambda key: play(key, domain, scripted_actor(rule), memory, episodes).reward)(
+        stream(0, policy)
+    )
+    each = np.asarray(reward).sum(0).mean(1)
+    own_error = each.std() / episodes**0.5
+    # Three standard errors of the difference: a false alarm in 1 of 370 per row.
+    assert abs(each.mean() - expected) < 3 * np.hypot(error, own_error)
