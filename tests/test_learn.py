@@ -27,6 +27,7 @@ SETTINGS = PPOSettings(
     trace=0.8,
     anneal_rate=True,
     anneal_clip=True,
+    anneal_entropy=True,
     annealing=10,
 )
 
@@ -106,7 +107,7 @@ def test_ppo_loss_of_three_samples_by_hand() -> None:
         "target": jnp.asarray(target, jnp.float32)[:, None],
     }
     table = _Table(logits, value[:, None].astype(np.float32))
-    _, terms = loss(table, batch, jnp.float32(0.2), SETTINGS)
+    _, terms = loss(table, batch, jnp.float32(0.2), jnp.float32(0.01), SETTINGS)
     # ratios 1, 1.6, 0.5; advantages normalised by mean 0 and standard deviation sqrt(14/3).
     normal = advantage / np.sqrt(14 / 3)
     surrogate = [normal[0], 1.2 * normal[1], min(0.5 * normal[2], 0.8 * normal[2])]

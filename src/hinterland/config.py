@@ -63,6 +63,7 @@ class Config(BaseModel):
     clip_value: bool = Field(False, description="clip the value loss by the same range")
     value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
     entropy_weight: float = Field(0.02, ge=0, description="weight of the entropy bonus")
+    anneal_entropy: bool = Field(True, description="let the entropy weight fall linearly to 0")
     gradient_norm: float = Field(0.5, ge=0, description="largest global gradient norm; 0: no limit")
     adam_epsilon: float = Field(1e-5, gt=0, description="epsilon of Adam")
     discount: float = Field(0.9, gt=0, le=1, description="discount factor gamma")
@@ -112,6 +113,7 @@ PAPER: dict[str, Any] = {
     "learning_rate": 2.5e-4,
     "clip": 0.1,
     "anneal_clip": True,
+    "anneal_entropy": False,
     "clip_value": True,
     "value_weight": 1.0,
     "gradient_norm": 0.0,

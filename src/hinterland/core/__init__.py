@@ -1,10 +1,17 @@
-"""The vocabulary of Hinterland; imports nothing else of ours."""
+"""The vocabulary of Hinterland; imports nothing else of ours.
 
-from hinterland.core.errors import UserError
-from hinterland.core.keys import stream
-from hinterland.core.protocols import Domain, GlobalSimulator, LocalSimulator, ScriptedPolicy
-from hinterland.core.spec import AgentSpec
-from hinterland.core.types import GlobalStep, InfluenceBatch, Step, Trajectory
+Names are loaded when first used: `UserError` and the configuration must not cost a start of JAX.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hinterland.core.errors import UserError
+    from hinterland.core.keys import stream
+    from hinterland.core.protocols import Domain, GlobalSimulator, LocalSimulator, ScriptedPolicy
+    from hinterland.core.spec import AgentSpec
+    from hinterland.core.types import GlobalStep, InfluenceBatch, Step, Trajectory
 
 __all__ = [
     "AgentSpec",
@@ -19,3 +26,18 @@ __all__ = [
     "UserError",
     "stream",
 ]
+
+_HOMES = {
+    "errors": ("UserError",),
+    "keys": ("stream",),
+    "protocols": ("Domain", "GlobalSimulator", "LocalSimulator", "ScriptedPolicy"),
+    "spec": ("AgentSpec",),
+    "types": ("GlobalStep", "InfluenceBatch", "Step", "Trajectory"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"hinterland.core.{module}"), name)
+    raise AttributeError(f"module 'hinterland.core' has no attribute {name!r}")

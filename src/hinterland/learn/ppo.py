@@ -27,6 +27,7 @@ class PPOSettings(NamedTuple):
     trace: float
     anneal_rate: bool
     anneal_clip: bool
+    anneal_entropy: bool
     annealing: int
 
 
@@ -47,7 +48,11 @@ def make_optimiser(settings: PPOSettings) -> optax.GradientTransformation:
 
 
 def loss(
-    network: Any, batch: dict[str, Array], clip: Float[Array, ""], settings: PPOSettings
+    network: Any,
+    batch: dict[str, Array],
+    clip: Float[Array, ""],
+    entropy_weight: Float[Array, ""],
+    settings: PPOSettings,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Clipped surrogate, value and entropy terms, averaged over [time, sequence].
 
@@ -56,7 +61,8 @@ def loss(
         batch: "observation", "action", "log_probability", "value", "advantage", "target" and
             "reset" as [time, sequence], "carry" as [sequence, hidden].
         clip: range of the probability ratio (and of values, if they are clipped).
-        settings: weights of the terms.
+        entropy_weight: of the entropy bonus, now.
+        settings: the value loss's weight and clipping.
     """
     logits, value = network.unroll(batch["carry"], batch["observation"], batch["reset"])
     log_probabilities = jax.nn.log_softmax(logits)
@@ -81,7 +87,7 @@ def loss(
     total = (
         terms["loss/policy"]
         + settings.value_weight * terms["loss/value"]
-        - settings.entropy_weight * entropy
+        - entropy_weight * entropy
     )
     return total, terms
 
@@ -128,6 +134,7 @@ def ppo_update(
     progress = jnp.minimum(learner.updates / max(settings.annealing, 1), 1.0)
     rate = settings.learning_rate * jnp.where(settings.anneal_rate, 1 - progress, 1.0)
     clip = settings.clip * jnp.where(settings.anneal_clip, 1 - progress, 1.0)
+    entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, 1 - progress, 1.0)
     optimiser = make_optimiser(settings)
 
     def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
@@ -135,7 +142,9 @@ def ppo_update(
         batch = {
             name: jnp.take(x, chosen, axis=0 if name == "carry" else 1) for name, x in data.items()
         }
-        gradient, terms = jax.grad(loss, has_aux=True)(network, batch, clip, settings)
+        gradient, terms = jax.grad(loss, has_aux=True)(
+            network, batch, clip, entropy_weight, settings
+        )
         change, optimiser_state = optimiser.update(gradient, optimiser_state)
         network = jax.tree.map(lambda p, c: p - rate * c, network, change)
         return (network, optimiser_state), terms

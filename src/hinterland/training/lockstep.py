@@ -113,7 +113,6 @@ def _learn(experiment: Experiment, state: LockstepState, updates: int, stop: int
     learners, copies = state
     with experiment.phase("train", steps):
         for update in range(updates, stop):
-            runtime.stop_if_asked()
             units = [
                 (config.seed, update, block, learners.network, part)
                 for block, part in enumerate(copies)

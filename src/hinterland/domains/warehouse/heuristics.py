@@ -42,7 +42,9 @@ def _paths() -> tuple[np.ndarray, np.ndarray]:
     """
     first = np.full((SIDE * SIDE, SLOTS), -1, np.int32)
     length = np.zeros((SIDE * SIDE, SLOTS), np.int32)
-    slot_of = {(int(r), int(c)): k for k, (r, c) in enumerate(zip(SLOT_ROW, SLOT_COLUMN))}
+    slot_of = {
+        (int(r), int(c)): k for k, (r, c) in enumerate(zip(SLOT_ROW, SLOT_COLUMN, strict=True))
+    }
     for start in range(SIDE * SIDE):
         origin = divmod(start, SIDE)
         queue = deque([(origin, -1, 0)])
