@@ -36,6 +36,7 @@ ALLOWED["testing"] = {"testing", "core", "domains", "rollout", "influence"}
 ALLOWED["config"] = {"config", "core"}
 for reader in ("training", "report", "cli"):
     ALLOWED[reader].add("config")
+ALLOWED["__main__"] = {"cli"}  # `python -m hinterland`
 ALLOWED["hinterland"] = set()  # the package's own __init__: whatever it imports, everybody imports
 
 PRINTERS = {"cli"}

@@ -16,6 +16,7 @@ import numpy as np
 from hinterland.core.errors import UserError
 
 FORMAT = 1
+MARKS = ("format", "sha256", "meta_sha256")
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -24,8 +25,14 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        total.update(array.reshape(-1).view(np.uint8))
+        total.update(memoryview(array.reshape(-1).view(np.uint8)))
     return total.hexdigest()
+
+
+def _meta_digest(meta: Mapping[str, Any]) -> str:
+    """SHA-256 of what the writer was given as metadata."""
+    given = {name: value for name, value in meta.items() if name not in MARKS}
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -41,7 +48,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:  # Ctrl-C too: the next run could not tell whose half file this is
         temporary.unlink(missing_ok=True)
         raise
     descriptor = os.open(path.parent, os.O_RDONLY)
@@ -59,10 +66,13 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[st
     """
     import safetensors.numpy
 
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    # ascontiguousarray turns a scalar into a vector; the shape is part of the promise.
-    whole = {name: array.reshape(np.shape(arrays[name])) for name, array in whole.items()}
-    stamp = json.dumps({"format": FORMAT, "sha256": _digest(whole), **meta})
+    whole = {}
+    for name, array in arrays.items():
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        # ascontiguousarray turns a scalar into a vector; the shape is part of the promise.
+        whole[name] = np.ascontiguousarray(native).reshape(array.shape)
+    marks = {"format": FORMAT, "sha256": _digest(whole), "meta_sha256": _meta_digest(meta)}
+    stamp = json.dumps({**meta, **marks})
     write_atomically(path, safetensors.numpy.save(whole, {"hinterland": stamp}))
 
 
@@ -88,6 +98,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise UserError(f"{path} is not a checkpoint of Hinterland") from error
     if known != FORMAT:
         raise UserError(f"checkpoint {path} has format {known}; this version reads {FORMAT}")
-    if digest != _digest(arrays):
+    # The first checkpoints of format 1 had no checksum of their metadata.
+    if digest != _digest(arrays) or meta.get("meta_sha256", right := _meta_digest(meta)) != right:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not fit")
     return arrays, meta

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ PACKAGES = ("hinterland", "jax", "jaxlib", "equinox", "optax", "numpy")
 class RunFolder:
     """Made by `create`, `open` (both lock it) or `read` (does not)."""
 
-    def __init__(self, path: Path, lock: IO[bytes] | None) -> None:
+    def __init__(self, path: Path, lock: int | None) -> None:
         self.path = path
         self._lock = lock
         self._lines = 0
@@ -81,6 +81,12 @@ class RunFolder:
         folder = cls(path, None)
         _ = folder.config, folder.manifest
         return folder
+
+    def close(self) -> None:
+        """Gives up the lock."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -235,12 +241,13 @@ class _Explained:
             ) from error
 
 
-def _take_lock(path: Path) -> IO[bytes]:
-    lock = open(path / ".lock", "ab")
+def _take_lock(path: Path) -> int:
+    """A file descriptor; the lock ends with `RunFolder.close` or with the process, however."""
+    lock = os.open(path / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        lock.close()
+        os.close(lock)
         raise UserError(
             f"run folder {path} is in use by another process; wait for it or choose another --out"
         ) from None

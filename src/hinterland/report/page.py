@@ -72,10 +72,22 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     rows = tables.final_returns(runs)
     protocol = _protocol(runs)
     parts += ["<h2>Return</h2>", tables.as_html(rows), f'<p class="note">{protocol}</p>']
-    parts.append(_figure(plots.learning_curves(runs), figures, "learning", f"Return per episode "
-                         f"while learning. {protocol} Band: 95 % interval over seeds."))  # fmt: skip
-    parts.append(_figure(plots.learning_curves(runs, "wall_s"), figures, "learning-by-time",
-                         "The same against wall time, compilation and evaluation included."))  # fmt: skip
+    parts.append(
+        _figure(
+            plots.learning_curves(runs),
+            figures,
+            "learning",
+            f"Return per episode while learning. {protocol} Band: 95 % interval over seeds.",
+        )
+    )
+    parts.append(
+        _figure(
+            plots.learning_curves(runs, "wall_s"),
+            figures,
+            "learning-by-time",
+            "The same against wall time, compilation and evaluation included.",
+        )
+    )
     if (entropy := plots.cross_entropy(runs)) is not None:
         parts.append("<h2>Influence</h2>")
         parts.append(_figure(entropy, figures, "cross-entropy", "Cross-entropy of the influence "

@@ -150,7 +150,7 @@ def runtime_breakdown(runs: Sequence[Run]) -> tuple[Any, Table] | None:
     groups = {name: group for name, group in groups.items() if group}
     if not groups:
         return None
-    figure, axes = _axes(0.9 + 0.5 * len(groups))
+    figure, axes = _axes(1.2 + 0.5 * len(groups))
     table: Table = []
     left = np.zeros(len(groups))
     for colour, phase in zip(PALETTE, PHASES, strict=False):
@@ -167,5 +167,5 @@ def runtime_breakdown(runs: Sequence[Run]) -> tuple[Any, Table] | None:
     axes.invert_yaxis()
     axes.grid(False)
     axes.set_xlabel("wall time (s)")
-    axes.legend(frameon=False, fontsize=8, ncols=4)
+    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure, table

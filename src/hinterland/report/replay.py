@@ -31,7 +31,10 @@ function draw(shapes, unit) {
     if (s.kind === 'rect') context.fillRect(s.x * unit, s.y * unit, s.w * unit, s.h * unit);
     else if (s.kind === 'circle') {
       context.beginPath(); context.arc(s.x * unit, s.y * unit, s.r * unit, 0, 7); context.fill();
-    } else { context.font = unit + 'px sans-serif'; context.fillText(s.text, s.x * unit, s.y * unit); }
+    } else {
+      context.font = unit + 'px sans-serif';
+      context.fillText(s.text, s.x * unit, s.y * unit);
+    }
   }
   context.globalAlpha = 1;
 }
