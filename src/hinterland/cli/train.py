@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,6 +142,13 @@ def _train(
     display = Display(
         config.steps * domain.agents, began_at * domain.agents, domain.agents, options.quiet
     )
+
+    # The second Ctrl-C is Python's own, for those who cannot wait for the unit under way.
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        runtime.interrupt()
+
+    signal.signal(signal.SIGINT, stop)
     try:
         with display:
             experiment = Experiment(config, domain, runtime, folder, display, spent)

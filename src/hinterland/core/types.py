@@ -2,8 +2,10 @@
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+HostOrDevice = Array | np.ndarray
 S = TypeVar("S")
 G = TypeVar("G")
 
@@ -50,6 +52,6 @@ class InfluenceBatch(NamedTuple):
     """Whole episodes of (d-set, influence) pairs of one agent, from the global simulator."""
 
     dset: Any  # [episode, time, dset], in the domain's own dtype
-    influence: Int[Array, "episode time sources"]
-    alive: Bool[Array, "episode time"]
+    influence: Int[HostOrDevice, "episode time sources"]
+    alive: Bool[HostOrDevice, "episode time"]
     """False after an early termination; such steps carry no information."""

@@ -4,9 +4,11 @@ A file appears under its name only when it is complete and on the disk, so that 
 any moment leaves the previous checkpoint or the new one, never half of one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 from hinterland.core.errors import UserError
 
 FORMAT = 1
+NAME = re.compile(r"step-(\d{12,})\.safetensors")
 MARKS = ("format", "sha256", "meta_sha256")
 
 
@@ -25,13 +28,14 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        total.update(memoryview(array.reshape(-1).view(np.uint8)))
+        total.update(array.reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 
 def _meta_digest(meta: Mapping[str, Any]) -> str:
     """SHA-256 of what the writer was given as metadata."""
     given = {name: value for name, value in meta.items() if name not in MARKS}
+    given = json.loads(json.dumps(given))  # as a reader gets it: keys are strings, tuples are lists
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
@@ -68,9 +72,9 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[st
 
     whole = {}
     for name, array in arrays.items():
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        native = np.asarray(array, np.asarray(array).dtype.newbyteorder("="))
         # ascontiguousarray turns a scalar into a vector; the shape is part of the promise.
-        whole[name] = np.ascontiguousarray(native).reshape(array.shape)
+        whole[name] = np.ascontiguousarray(native).reshape(native.shape)
     marks = {"format": FORMAT, "sha256": _digest(whole), "meta_sha256": _meta_digest(meta)}
     stamp = json.dumps({**meta, **marks})
     write_atomically(path, safetensors.numpy.save(whole, {"hinterland": stamp}))
@@ -89,7 +93,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         with safetensors.safe_open(path, framework="np") as file:
             stamp = (file.metadata() or {}).get("hinterland")
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, safetensors.SafetensorError, ValueError) as error:
+    # TypeError: the file holds a type of numbers that NumPy does not know, such as bfloat16.
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError) as error:
         raise UserError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
     try:
         meta = json.loads(stamp or "")
@@ -102,3 +107,36 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if digest != _digest(arrays) or meta.get("meta_sha256", right := _meta_digest(meta)) != right:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not fit")
     return arrays, meta
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies: zeros in front, so that names sort like steps."""
+    return folder / f"step-{step:012d}.safetensors"
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Steps of all checkpoints of a folder, oldest first; files of other names are not ours."""
+    names = (NAME.fullmatch(path.name) for path in folder.glob("*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def read_step(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, metadata) of one checkpoint of a folder.
+
+    Raises:
+        UserError: see `read_checkpoint`; or the file holds another step than its name says.
+    """
+    path = checkpoint_path(folder, step)
+    arrays, meta = read_checkpoint(path)
+    if meta.get("step") != step:
+        raise UserError(f"checkpoint {path} was renamed: it holds step {meta.get('step')}")
+    return arrays, meta
+
+
+def way_back(folder: Path, damaged: int) -> str:
+    """What to do about a damaged checkpoint: an older one is named only if it is intact."""
+    for older in reversed([step for step in steps_in(folder) if step < damaged]):
+        with contextlib.suppress(UserError):
+            read_step(folder, older)
+            return f"delete {checkpoint_path(folder, damaged)} to continue from step {older}"
+    return "no older checkpoint is intact, so start the run again with another --out"

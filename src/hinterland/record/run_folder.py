@@ -1,25 +1,36 @@
 """One run's folder: configuration, manifest, metrics, checkpoints, summary, and a lock."""
 
-import fcntl
-import importlib.metadata
+import contextlib
+import errno
 import json
-import math
 import os
-import platform
-import subprocess
 import tomllib
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hinterland.core.errors import UserError
-from hinterland.record.checkpoints import read_checkpoint, write_atomically, write_checkpoint
+from hinterland.record.checkpoints import (
+    checkpoint_path,
+    read_step,
+    steps_in,
+    way_back,
+    write_atomically,
+    write_checkpoint,
+)
+from hinterland.record.lock import take_lock
+from hinterland.record.manifest import circumstances
+from hinterland.record.metrics import (
+    append_metrics,
+    cut_metrics,
+    is_torn,
+    read_metrics,
+    sync_metrics,
+)
 
-KEPT_CHECKPOINTS = 2
-PACKAGES = ("hinterland", "jax", "jaxlib", "equinox", "optax", "numpy")
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class RunFolder:
@@ -29,6 +40,8 @@ class RunFolder:
         self.path = path
         self._lock = lock
         self._lines = 0
+        self._metrics = path / "metrics.jsonl"
+        self._checkpoints = path / "checkpoints"
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], manifest: dict) -> "RunFolder":
@@ -40,30 +53,47 @@ class RunFolder:
         import tomli_w
 
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not (path / "manifest.json").is_file():
+                raise UserError(f"{path} already exists and is no run folder; choose another --out")
             raise UserError(
-                f"run folder {path} already exists; continue it with 'hinterland train --resume "
+                f"run folder {path} already exists; resume it with 'hinterland train --resume "
                 f"{path}' or choose another --out"
             )
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            folder = cls(path, _take_lock(path))
-            whole = {**manifest, **_circumstances()}
+            folder = cls(path, take_lock(path))
+            whole = {**manifest, **circumstances()}
             write_atomically(path / "config.toml", tomli_w.dumps(dict(config)).encode())
+            # Last: a folder with a manifest is a run folder that can be resumed.
             write_atomically(path / "manifest.json", json.dumps(whole, indent=2).encode())
         except OSError as error:
-            raise UserError(f"cannot write run folder {path}: {error.strerror}") from error
+            raise UserError(
+                f"could not write run folder {path}: {error.strerror}; choose another --out"
+            ) from error
         return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """An existing run, locked for writing.
+        """An existing run, locked for writing; what a killed process left half done is removed.
 
         Raises:
-            UserError: no run folder, or another process uses it.
+            UserError: no run folder, or another process uses it, or its metrics are damaged.
         """
         folder = cls.read(path)
-        folder._lock = _take_lock(path)
-        folder._lines = len(folder.metrics())
+        try:
+            folder._lock = take_lock(path)
+        except OSError as error:
+            raise UserError(f"cannot write in run folder {path}: {error.strerror}") from error
+        try:
+            with folder._explained(path):
+                for left in (*path.glob(".*.tmp"), *path.glob("checkpoints/.*.tmp")):
+                    left.unlink()
+                folder._lines = len(folder.metrics())
+                if is_torn(folder._metrics):
+                    cut_metrics(folder._metrics, folder._lines)
+        except UserError:
+            folder.close()
+            raise
         return folder
 
     @classmethod
@@ -92,7 +122,7 @@ class RunFolder:
     def config(self) -> dict[str, Any]:
         """The configuration, as in config.toml."""
         try:
-            return tomllib.loads((self.path / "config.toml").read_text())
+            return tomllib.loads((self.path / "config.toml").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / 'config.toml'} is damaged: {error}") from error
 
@@ -107,9 +137,12 @@ class RunFolder:
 
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads((self.path / name).read_text())
+            found = json.loads((self.path / name).read_text("utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("not a JSON object")
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / name} is damaged: {error}") from error
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl; a last line torn by a kill is left out.
@@ -117,19 +150,7 @@ class RunFolder:
         Raises:
             UserError: any other line is damaged.
         """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-        if lines and lines[-1] == b"":
-            lines.pop()
-        found = []
-        for number, line in enumerate(lines, 1):
-            try:
-                found.append(json.loads(line))
-            except ValueError as error:
-                if number == len(lines):
-                    break
-                raise UserError(f"{path} is damaged in line {number}: {error}") from error
-        return found
+        return read_metrics(self._metrics)
 
     def log(self, step: int, wall_s: float, phase: str, values: Mapping[str, Any]) -> None:
         """Appends one line; values that are not finite become null.
@@ -137,45 +158,40 @@ class RunFolder:
         Raises:
             UserError: the disk is full or the folder cannot be written.
         """
-        plain = {name: float(value) for name, value in values.items()}
-        finite = {name: x if math.isfinite(x) else None for name, x in plain.items()}
-        line = {"step": step, "wall_s": round(wall_s, 3), "phase": phase, **finite}
-        with self._explained("metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
+        with self._explained(self._metrics):
+            append_metrics(self._metrics, step, wall_s, phase, values)
         self._lines += 1
 
     def truncate_metrics(self, lines: int) -> None:
-        """Forgets lines after the first `lines`: a resumed run writes them again."""
-        kept = self.metrics()[:lines]
-        content = "".join(json.dumps(line) + "\n" for line in kept).encode()
-        with self._explained("metrics.jsonl"):
-            write_atomically(self.path / "metrics.jsonl", content)
-        self._lines = len(kept)
+        """Forgets lines after the first `lines`: a resumed run writes them again.
+
+        Raises:
+            UserError: the metrics are damaged or have fewer lines, or the disk is full.
+        """
+        with self._explained(self._metrics):
+            cut_metrics(self._metrics, lines)
+        self._lines = len(self.metrics())
 
     def checkpoint_steps(self) -> list[int]:
         """Steps of all complete checkpoints, oldest first."""
-        return sorted(
-            int(path.stem.removeprefix("step-"))
-            for path in (self.path / "checkpoints").glob("step-*.safetensors")
-        )
-
-    def _checkpoint(self, step: int) -> Path:
-        return self.path / "checkpoints" / f"step-{step:012d}.safetensors"
+        return steps_in(self._checkpoints)
 
     def save_checkpoint(
-        self, step: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]
+        self, step: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any], keep: int = 2
     ) -> None:
-        """Writes a checkpoint, then removes all but the newest two.
+        """Writes a checkpoint, then removes all but this one and the newest others, `keep` in all.
 
         Raises:
             UserError: the disk is full or the folder cannot be written; older ones are untouched.
         """
-        path = self._checkpoint(step)
+        path = checkpoint_path(self._checkpoints, step)
         whole = {"step": step, "config": self.config, "metrics_lines": self._lines, **meta}
-        with self._explained(f"checkpoints/{path.name}"):
+        with self._explained(path, "checkpoint "):
+            sync_metrics(self._metrics)  # a checkpoint must not count lines that a crash can lose
             write_checkpoint(path, arrays, whole)
-            for old in self.checkpoint_steps()[:-KEPT_CHECKPOINTS]:
-                self._checkpoint(old).unlink()
+        others = [other for other in self.checkpoint_steps() if other != step]
+        for old in others[: max(0, len(others) - (keep - 1))]:
+            checkpoint_path(self._checkpoints, old).unlink(missing_ok=True)
 
     def load_checkpoint(
         self, step: int | None = None
@@ -183,7 +199,7 @@ class RunFolder:
         """(arrays, metadata) of the newest checkpoint, or of the one at `step`.
 
         Raises:
-            UserError: none there, damaged (the message names an older good one), or of another
+            UserError: none there, damaged (the message names an older intact one), or of another
                 configuration.
         """
         steps = self.checkpoint_steps()
@@ -192,19 +208,14 @@ class RunFolder:
         if step is not None and step not in steps:
             raise UserError(f"run {self.path} has no checkpoint at step {step}; it has {steps}")
         chosen = steps[-1] if step is None else step
-        path = self._checkpoint(chosen)
         try:
-            arrays, meta = read_checkpoint(path)
+            arrays, meta = read_step(self._checkpoints, chosen)
         except UserError as error:
-            older = [s for s in steps if s < chosen]
-            cure = f"; delete it to continue from step {older[-1]:,}" if older else ""
-            raise UserError(f"{error}{cure}") from error
-        if meta.get("config") != self.config:
-            changed = sorted(
-                name
-                for name in {*meta["config"], *self.config}
-                if meta["config"].get(name) != self.config.get(name)
-            )
+            # Never an older one in silence: the user would take old policies for new ones.
+            raise UserError(f"{error}; {way_back(self._checkpoints, chosen)}") from error
+        then, now = meta.get("config", {}), self.config
+        if then != now:
+            changed = sorted(n for n in {*then, *now} if then.get(n) != now.get(n))
             raise UserError(
                 f"{self.path / 'config.toml'} was changed since the checkpoint was written "
                 f"({', '.join(changed)}); undo that, or start a new run with --config"
@@ -217,72 +228,18 @@ class RunFolder:
         Raises:
             UserError: the disk is full or the folder cannot be written.
         """
-        with self._explained("summary.json"):
-            write_atomically(self.path / "summary.json", json.dumps(summary, indent=2).encode())
+        path = self.path / "summary.json"
+        with self._explained(path):
+            write_atomically(path, json.dumps(summary, indent=2).encode())
 
-    def _explained(self, name: str) -> "_Explained":
-        return _Explained(self.path, name)
-
-
-class _Explained:
-    """Turns a failure to write into a sentence with its cure."""
-
-    def __init__(self, run: Path, name: str) -> None:
-        self._run, self._name = run, name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise UserError(
-                f"could not write {self._run / self._name}: {error.strerror}; make room and "
-                f"continue with 'hinterland train --resume {self._run}'"
-            ) from error
-
-
-def _take_lock(path: Path) -> int:
-    """A file descriptor; the lock ends with `RunFolder.close` or with the process, however."""
-    lock = os.open(path / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise UserError(
-            f"run folder {path} is in use by another process; wait for it or choose another --out"
-        ) from None
-    return lock
-
-
-def _circumstances() -> dict[str, Any]:
-    """When, with what versions, on what machine, from what source."""
-    versions = {}
-    for name in PACKAGES:
+    @contextlib.contextmanager
+    def _explained(self, path: Path, kind: str = "") -> Generator[None, None, None]:
+        """Turns a failure to write into a sentence with its cure."""
         try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "unknown"
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": versions,
-        "git": _git_state(),
-    }
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit and whether files were changed, of the source this code runs from."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        )
-        return done.stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None  # an installed package, or no git: nothing to tell
+            yield
+        except OSError as error:
+            cure = "free some space" if error.errno in NO_ROOM else "mend that"
+            raise UserError(
+                f"could not write {kind}{path}: {error.strerror or error}; {cure} and continue "
+                f"with 'hinterland train --resume {self.path}'"
+            ) from error

@@ -73,7 +73,8 @@ def learning_curves(runs: Sequence[Run], against: str = "step") -> tuple[Any, Ta
     _add_scripted(axes, runs)
     axes.set_ylabel("return per episode")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
     return figure, table
 
 

@@ -23,7 +23,7 @@ def use_cores(count: int | None) -> None:
     Raises:
         UserError: JAX has started already with fewer devices.
     """
-    if count is None or jax.config.jax_num_cpu_devices == count:
+    if count is None or jax.config.values["jax_num_cpu_devices"] == count:
         return
     try:
         jax.config.update("jax_num_cpu_devices", count)
@@ -51,9 +51,18 @@ class LocalRuntime:
         self.devices = found[:devices]
         self._block = block
         self._stopped = threading.Event()
+        self._interrupted = threading.Event()
+
+    def interrupt(self) -> None:
+        """Ends the work under way soon, by KeyboardInterrupt in the thread that waits for it.
+
+        For signal handlers: an exception raised by the handler itself may land in a callback of a
+        library and be lost there.
+        """
+        self._interrupted.set()
 
     def stop_if_asked(self) -> None:
-        """Long units call this now and then; it ends them once another unit or the user has."""
+        """Long units call this now and then; it ends them once nobody waits for them any more."""
         if self._stopped.is_set():
             raise Stopped
 
@@ -86,6 +95,64 @@ class LocalRuntime:
         Raises:
             Exception: the first one that a unit raised; units not yet started are dropped.
         """
+        results: list[Any] = [None] * len(units)
+
+        def take(index: int, result: Any) -> None:
+            results[index] = result
+            if finished is not None:
+                finished(index)
+
+        self._run(function, units, take)
+        return results
+
+    def map_agents(
+        self,
+        function: Callable[..., Any],
+        stacked: Any,
+        common: tuple[Any, ...] = (),
+        finished: Callable[[int], None] | None = None,
+    ) -> Any:
+        """`function(agents' slice, *common)` for each block; results stacked on the agent axis.
+
+        Args:
+            function: takes a block: leaves [block, ...].
+            stacked: pytree of NumPy arrays [agents, ...].
+            common: further arguments, the same for all agents.
+            finished: called with the number of agents that a finished unit held.
+        """
+        agents = jax.tree.leaves(stacked)[0].shape[0]
+        block = self.block(agents)
+        starts = range(0, agents, block)
+        units = [
+            (jax.tree.map(lambda x, s=start: x[s : s + block], stacked), *common)
+            for start in starts
+        ]
+        whole: Any = None
+
+        def take(index: int, result: Any) -> None:
+            # Written into place at once: all agents' results do not lie in memory twice.
+            nonlocal whole
+            if whole is None:
+                whole = jax.tree.map(lambda x: np.empty((agents, *x.shape[1:]), x.dtype), result)
+            start = starts[index]
+
+            def put(into: np.ndarray, part: np.ndarray) -> None:
+                into[start : start + block] = part
+
+            jax.tree.map(put, whole, result)
+            if finished is not None:
+                finished(min(block, agents - start))
+
+        self._run(function, units, take)
+        return whole
+
+    def _run(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        take: Callable[[int, Any], None],
+    ) -> None:
+        """One thread per device serves the units; `take` gets each result in this thread."""
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in range(len(units)):
             waiting.put(index)
@@ -102,6 +169,7 @@ class LocalRuntime:
                     with jax.default_device(device):
                         arguments = jax.device_put(units[index], device)
                         result = jax.tree.map(np.asarray, function(*arguments))
+                        del arguments
                     done.put((index, result, None))
                 except BaseException as error:  # handed to the caller, who raises it
                     done.put((index, None, error))
@@ -113,46 +181,26 @@ class LocalRuntime:
         ]
         for thread in threads:
             thread.start()
-        results: list[Any] = [None] * len(units)
         try:
             for _ in units:
-                index, result, error = done.get()
+                index, result, error = self._wait(done)
                 if error is not None:
                     raise error
-                results[index] = result
-                if finished is not None:
-                    finished(index)
+                take(index, result)
         finally:
             stopped.set()
             for thread in threads:
                 thread.join()
-        return results
 
-    def map_agents(
-        self,
-        function: Callable[..., Any],
-        stacked: Any,
-        common: tuple[Any, ...] = (),
-        finished: Callable[[int], None] | None = None,
-    ) -> Any:
-        """`function(agent's slice, *common)` for each agent; results stacked on the agent axis.
-
-        Args:
-            function: a jitted function that takes a block: leaves [block, ...].
-            stacked: pytree of NumPy arrays [agents, ...].
-            common: further arguments, the same for all agents.
-            finished: called with the number of agents that a finished unit held.
-        """
-        agents = jax.tree.leaves(stacked)[0].shape[0]
-        block = self.block(agents)
-        starts = range(0, agents, block)
-        units = [
-            (jax.tree.map(lambda x, s=start: x[s : s + block], stacked), *common)
-            for start in starts
-        ]
-        report = None if finished is None else lambda _: finished(block)
-        results = self.map(function, units, report)
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+    def _wait(self, done: queue.SimpleQueue) -> tuple[int, Any, BaseException | None]:
+        """The next result, unless the user has had enough."""
+        while True:
+            if self._interrupted.is_set():
+                raise KeyboardInterrupt
+            try:
+                return done.get(timeout=0.2)
+            except queue.Empty:
+                continue
 
 
 def over_block(function: Callable[..., Any], shared_arguments: int = 0) -> Callable[..., Any]:

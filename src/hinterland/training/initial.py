@@ -48,11 +48,20 @@ def learner(config: Config, domain: Domain, settings: PPOSettings, agent: Any) -
 def stacked(function: Any, agents: int) -> Any:
     """`function(agent)` for every agent, stacked as NumPy arrays.
 
-    One agent at a time: stacking inside a program would need all agents' memory twice.
+    One agent at a time and written into place: all agents do not lie in memory twice.
     """
     one = jax.jit(function)
-    parts = [jax.tree.map(np.asarray, one(jnp.int32(agent))) for agent in range(agents)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    whole: Any = None
+    for agent in range(agents):
+        part = jax.tree.map(np.asarray, one(jnp.int32(agent)))
+        if whole is None:
+            whole = jax.tree.map(lambda x: np.empty((agents, *x.shape), x.dtype), part)
+
+        def put(into: np.ndarray, value: np.ndarray, at: int = agent) -> None:
+            into[at] = value
+
+        jax.tree.map(put, whole, part)
+    return whole
 
 
 def local_copies(config: Config, domain: Domain) -> Any:
