@@ -118,7 +118,7 @@ def _as_sequences(trajectory: Trajectory, settings: PPOSettings) -> dict[str, Ar
         "advantage": flatten(advantage),
         "target": flatten(advantage + trajectory.value),
         "reset": flatten(trajectory.reset),
-        "carry": carry.reshape(-1, carry.shape[-1]),
+        "carry": carry.reshape(carry.shape[0] * carry.shape[1], carry.shape[2]),
     }
 
 

@@ -92,7 +92,7 @@ def global_copies(config: Config, domain: Domain, block: int) -> list[GlobalCopi
             np.asarray,
             make(
                 stream(config.seed, "initial/copies", first),
-                hidden=hidden,
+                hidden=hidden[: min(block, config.copies - first)],
                 phases=phases[first : first + block].astype(np.int32),
             ),
         )
