@@ -20,6 +20,12 @@ from hinterland.core.errors import UserError
 FORMAT = 1
 NAME = re.compile(r"step-(\d{12,})\.safetensors")
 MARKS = ("format", "sha256", "meta_sha256")
+TYPES = {
+    "bool": "BOOL",
+    **{f"{sign}int{bits}": f"{sign or 'i'}{bits}".upper() for sign in ("", "u")
+       for bits in (8, 16, 32, 64)},
+    **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
+}  # fmt: skip
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -39,8 +45,8 @@ def _meta_digest(meta: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file in one step; a reader sees the old or the new content.
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Replaces the file in one step; a reader sees the old or the new content, piece after piece.
 
     Raises:
         OSError: it could not be written; the old file is untouched and nothing is left over.
@@ -48,7 +54,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -68,8 +75,6 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[st
     Raises:
         OSError: see `write_atomically`.
     """
-    import safetensors.numpy
-
     whole = {}
     for name, array in arrays.items():
         native = np.asarray(array, np.asarray(array).dtype.newbyteorder("="))
@@ -77,7 +82,21 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[st
         whole[name] = np.ascontiguousarray(native).reshape(native.shape)
     marks = {"format": FORMAT, "sha256": _digest(whole), "meta_sha256": _meta_digest(meta)}
     stamp = json.dumps({**meta, **marks})
-    write_atomically(path, safetensors.numpy.save(whole, {"hinterland": stamp}))
+    # The library's writer copies all arrays twice, which is most of the memory of a large run;
+    # the format is a length, a JSON header, and the arrays' bytes one after another.
+    header: dict[str, Any] = {"__metadata__": {"hinterland": stamp}}
+    end = 0
+    for name, array in whole.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": TYPES[array.dtype.name],
+            "shape": array.shape,
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    bodies = (array.reshape(-1).view(np.uint8).data for array in whole.values())
+    write_atomically(path, len(text).to_bytes(8, "little") + text, *bodies)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
