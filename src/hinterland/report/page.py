@@ -1,59 +1,28 @@
-"""The report: one HTML page that needs no network, with its figures beside it."""
+"""The report: one HTML page that needs no network, with its figures and tables beside it."""
 
 import html
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.core.errors import UserError
-from hinterland.report import plots, tables
-from hinterland.report.gather import Run, by_variant, gather
-from hinterland.report.replay import STYLE as REPLAY_STYLE
+from hinterland.report import plots, tables, words
+from hinterland.report.document import document, write_text
+from hinterland.report.gather import Run, by_system, by_variant, gather, read_replay
 from hinterland.report.replay import player
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c1c1c;--paper:#fff;--soft:#666;--line:#ddd}
-@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--paper:#161616;--soft:#a5a5a5;--line:#3a3a3a}}
-body{margin:0 auto;max-width:54rem;padding:1.5rem 1rem 4rem;font:16px/1.55 system-ui,sans-serif;
-color:var(--ink);background:var(--paper)}
-h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2.4rem}
-.lead{font-size:1.1rem}.note,figcaption{color:var(--soft);font-size:.9rem}
-figure{margin:1rem 0}figure svg{width:100%;height:auto;background:#fff;border-radius:6px}
-.table{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem;
-font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.35rem .9rem .35rem 0;
-border-bottom:1px solid var(--line);vertical-align:top}th{font-weight:600}
-details{margin:1rem 0}summary{cursor:pointer}pre{overflow-x:auto;font-size:.85rem}
-"""
-
-
-def write_text(out: Path, text: str) -> Path:
-    """Writes a file, its folder included.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"could not write {out}: {error.strerror}") from error
-    return out
-
-
-def document(title: str, body: str, out: Path) -> Path:
-    """A whole page around a body."""
-    return write_text(
-        out,
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
-        '</title><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{_STYLE}{REPLAY_STYLE}</style></head><body>{body}</body></html>\n",
-    )
+_PAPER_TIMES = (
+    "Columns named paper: Suau et al. 2022, Tables 1 and 2, one CPU core per agent. Ours: the "
+    "whole machine named under Manifest. Times of the first stretch include compilation."
+)
+_PAPER_MEMORY = (
+    "Peak resident memory of the run's process. Column named paper: Table 3, all processes "
+    "together; with DIALS that is one process of 196 to 208 MB per agent."
+)
 
 
 def write_report(paths: Sequence[Path], out: Path) -> Path:
-    """Writes the page to `out`, and each figure as SVG, PNG and CSV to `figures/` beside it.
+    """Writes the page to `out`; each figure as PNG, SVG and CSV and each table to `report/` there.
 
     Args:
         paths: run folders and study folders.
@@ -62,130 +31,175 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     Raises:
         UserError: a path holds no run, is damaged, or `out` cannot be written.
     """
+    paths = [Path(path) for path in paths]
     runs = gather(paths)
-    figures = out.parent / "figures"
-    title = _title(runs, paths)
-    parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="lead">{_headline(runs)}</p>']
-    parts += _unfinished(runs)
-    if (replay := _replay(runs)) is not None:
-        parts += ["<h2>The trained team</h2>", player(replay)]
+    replay = read_replay(runs)
+    folder = Path(out).parent / "report"
+    title = words.title(runs, paths)
+    body = "\n".join(
+        [
+            f"<main><h1>{html.escape(title)}</h1>",
+            *(f'<p class="lead">{html.escape(said)}</p>' for said in words.headline(runs)),
+            *_notes(runs),
+            *(_replay(replay) if replay else ()),
+            *_returns(runs, folder),
+            *_influence(runs, folder),
+            *_costs(runs, folder),
+            *_settings(runs),
+            *_manifests(runs),
+            f'<p class="note">Written by <code>hinterland report</code>. The figures as PNG and '
+            f"SVG and the numbers behind them as CSV lie beside this page in "
+            f"<code>{folder.name}/</code>.</p></main>",
+        ]
+    )
+    return write_text(Path(out), document(title, body))
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    found = words.notes(runs)
+    if len(found) > 6:
+        found = [*found[:5], f"{len(found) - 5} more runs are not finished."]
+    return [f'<p class="note warn">{html.escape(note)}</p>' for note in found]
+
+
+def _replay(replay: dict[str, Any]) -> list[str]:
+    return ["<details open><summary><h2>Replay</h2></summary>", player(replay), "</details>"]
+
+
+def _returns(runs: Sequence[Run], folder: Path) -> list[str]:
+    parts = ["<h2>Return</h2>"]
+    systems = by_system(runs)
+    for (domain, agents), members in systems.items():
+        suffix = ""
+        if len(systems) > 1:
+            suffix = f"-{domain}-{agents}".replace(":", "-")
+            parts.append(f"<h3>{html.escape(domain)}, {agents} agents</h3>")
+        parts += _returns_of(members, folder, suffix)
+    return parts
+
+
+def _returns_of(runs: Sequence[Run], folder: Path, suffix: str) -> list[str]:
+    """Of one system."""
+    protocol = words.protocol(runs)
     rows = tables.final_returns(runs)
-    protocol = _protocol(runs)
-    parts += ["<h2>Return</h2>", tables.as_html(rows), f'<p class="note">{protocol}</p>']
-    parts.append(
-        _figure(
-            plots.learning_curves(runs),
-            figures,
-            "learning",
-            f"Return per episode while learning. {protocol} Band: 95 % interval over seeds.",
-        )
-    )
-    parts.append(
-        _figure(
-            plots.learning_curves(runs, "wall_s"),
-            figures,
-            "learning-by-time",
-            "The same against wall time, compilation and evaluation included.",
-        )
-    )
-    if (entropy := plots.cross_entropy(runs)) is not None:
-        parts.append("<h2>Influence</h2>")
-        parts.append(_figure(entropy, figures, "cross-entropy", "Cross-entropy of the influence "
-                     "predictors on fresh, held-out global trajectories: each step down is one "
-                     "training, each rise the policies' drift since."))  # fmt: skip
-    parts.append("<h2>Time and memory</h2>")
-    if (breakdown := plots.runtime_breakdown(runs)) is not None:
-        parts.append(_figure(breakdown, figures, "runtime", "Wall time by phase, mean over seeds."))
-    parts.append(tables.as_html(tables.runtimes(runs)))
-    parts.append(
-        '<p class="note">The paper ran one CPU core per agent; our figures are of the whole '
-        "machine named below.</p>"
-    )
-    parts.append(tables.as_html(tables.memory(runs)))
-    parts += ["<h2>Configuration</h2>", *_configurations(runs)]
-    return document(title, "\n".join(parts), out)
-
-
-def _title(runs: Sequence[Run], paths: Sequence[Path]) -> str:
-    import tomllib
-
-    file = paths[0] / "study.toml"
-    if file.is_file() and (title := tomllib.loads(file.read_text()).get("title")):
-        return str(title)
-    config = runs[0].config
-    return f"{config['domain']}, {config['agents']} agents"
-
-
-def _headline(runs: Sequence[Run]) -> str:
-    words = []
-    for row in tables.final_returns(runs):
-        if "return, sampled" in row:
-            seeds = f" ({row['seeds']} seeds)" if row["seeds"] != "1" else ""
-            words.append(f"{html.escape(row['policy'])} <b>{row['return, sampled']}</b>{seeds}")
-    if not words:
-        return "No run has finished yet; what follows is what they have measured so far."
-    return "Return per episode: " + ", ".join(words) + "."
-
-
-def _unfinished(runs: Sequence[Run]) -> list[str]:
-    names = [f"{run.variant} seed {run.config['seed']}" for run in runs if run.summary is None]
-    if not names:
-        return []
-    return [f'<p class="note">Not finished: {html.escape(", ".join(names))}.</p>']
-
-
-def _protocol(runs: Sequence[Run]) -> str:
-    config = runs[0].config
-    return (
-        f"Global simulator, sampled actions unless greedy is named, "
-        f"{config['evaluate_episodes']} episodes while learning and {config['final_episodes']} "
-        f"at the end, undiscounted, mean over agents."
-    )
-
-
-def _replay(runs: Sequence[Run]) -> dict[str, Any] | None:
-    for run in runs:
-        path = run.path / "replay.json"
-        if path.is_file():
-            try:
-                return json.loads(path.read_text())
-            except ValueError as error:
-                raise UserError(f"{path} is damaged: {error}; delete it") from error
-    return None
-
-
-def _figure(plot: tuple[Any, list[dict[str, Any]]], folder: Path, name: str, caption: str) -> str:
-    """The figure inline; its files beside the page."""
-    figure, table = plot
-    vector, raster = io.StringIO(), io.BytesIO()
-    figure.savefig(vector, format="svg", metadata={"Date": None})
-    figure.savefig(raster, format="png", dpi=160)
-    text = vector.getvalue()
-    write_text(folder / f"{name}.svg", text)
-    write_text(folder / f"{name}.csv", tables.as_csv(table))
-    try:
-        (folder / f"{name}.png").write_bytes(raster.getvalue())
-    except OSError as error:
-        raise UserError(f"could not write {folder / name}.png: {error.strerror}") from error
-    # The metadata block names outside addresses; a page without network needs none of them.
-    drawing = text[text.index("<svg") :]
-    start, end = drawing.find("<metadata>"), drawing.find("</metadata>")
-    if start >= 0:
-        drawing = drawing[:start] + drawing[end + len("</metadata>") :]
-    label = f'<svg role="img" aria-label="{html.escape(caption)}" '
-    return (
-        f"<figure>{drawing.replace('<svg ', label, 1)}<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _configurations(runs: Sequence[Run]) -> list[str]:
     parts = []
-    for name, group in by_variant(runs).items():
-        run = group[0]
-        rows = [{"setting": key, "value": str(value)} for key, value in run.config.items()]
-        manifest = html.escape(json.dumps(run.manifest, indent=1))
+    if any(row.get("return") is not None for row in rows):
+        parts.append(_table("returns" + suffix, rows, folder, "Return at the end of training."))
+        parts.append(_note(f"{protocol} Intervals over seeds are Student's t."))
+    if seeds := tables.over_seeds(runs):
+        title = "Over seeds. The interquartile mean leaves out the best and the worst quarter."
+        parts.append(_table("seeds" + suffix, seeds, folder, title))
+    band = _band_words(runs)
+    for against, name, said in (
+        ("step", "learning", "Return while learning."),
+        ("wall_s", "learning-by-time", "The same against wall time, all phases included."),
+    ):
+        svg = plots.learning_curve(runs, against, folder, name + suffix)
+        dashes = " Dashed in colour: the paper's curves." if svg and "paper," in svg else ""
+        caption = f"{said} {protocol} {band}{dashes}"
+        parts.append(_figure(svg, caption, "returns: no run was evaluated yet"))
+    return parts
+
+
+def _band_words(runs: Sequence[Run]) -> str:
+    sizes = {len(plots.aggregated(group)) for group in by_variant(runs).values()}
+    seeds = "over seeds (Student's t), thin lines single seeds"
+    episodes = "over the episodes of one evaluation"
+    cut = " Wide bands, of two or three seeds, are cut at the frame." if sizes & {2, 3} else ""
+    if sizes == {1}:
+        return f"Band: 95 % interval {episodes}; one seed."
+    if 1 in sizes:
+        return f"Band: 95 % interval {seeds}; where there is one seed, {episodes}." + cut
+    return f"Band: 95 % interval {seeds}." + cut
+
+
+def _influence(runs: Sequence[Run], folder: Path) -> list[str]:
+    svg = plots.cross_entropy(runs, folder)
+    if svg is None:
+        learns = any(run.simulation == "dials" for run in runs)
+        why = (
+            "no influence predictor was trained yet"
+            if learns
+            else "no run here trains influence predictors"
+        )
+        return ["<h2>Influence</h2>", _note(f"Nothing to show: {why}.")]
+    caption = (
+        "Cross-entropy of the influence predictors on fresh, held-out episodes of the global "
+        "simulator, mean over agents and influence sources. A fall is one training; a rise is what "
+        "the policies have changed since."
+    )
+    rows = tables.influence(runs)
+    title = "Cross-entropy in nats (lower is better) and expected calibration error."
+    return ["<h2>Influence</h2>", _figure(svg, caption), _table("influence", rows, folder, title)]
+
+
+def _costs(runs: Sequence[Run], folder: Path) -> list[str]:
+    times = tables.runtimes(runs)
+    peaks = tables.memory(runs)
+    parts = [
+        "<h2>Time and memory</h2>",
+        _figure(
+            plots.runtime_breakdown(runs, folder),
+            "Wall time by phase, mean over seeds. The grey bar is the part that went into "
+            "compiling; it lies within the phases.",
+            "time by phase",
+        ),
+        _figure(
+            plots.throughput(runs, folder),
+            "Throughput of each stretch of training, all agents together (dots), and its median "
+            "(bar). The first stretch of a run compiles.",
+            "throughput",
+        ),
+    ]
+    if times:
+        parts.append(_table("runtimes", times, folder, "Time, mean over seeds."))
+        if any("paper: s per 100K steps" in row for row in times):
+            parts.append(_note(_PAPER_TIMES))
+    if peaks:
+        parts.append(_table("memory", peaks, folder, "Memory, highest of all seeds."))
+        if any("paper (MB)" in row for row in peaks):
+            parts.append(_note(_PAPER_MEMORY))
+    return parts
+
+
+def _settings(runs: Sequence[Run]) -> list[str]:
+    return [
+        "<h2>Configuration</h2>",
+        tables.as_html(words.settings(runs), "Settings that are not the default."),
+        "<details><summary>All settings</summary>",
+        tables.as_html(words.settings(runs, everything=True), "In the order of config.toml."),
+        "</details>",
+    ]
+
+
+def _manifests(runs: Sequence[Run]) -> list[str]:
+    parts = ["<h2>Manifest</h2>"]
+    machines = list(dict.fromkeys(filter(None, map(words.machine, runs))))
+    parts += [_note(f"Made with {machine}.") for machine in machines[:4]]
+    if len(machines) > 4:
+        parts.append(_note(f"And {len(machines) - 4} other circumstances; see below."))
+    for run in runs:
+        name = f"{run.variant}, seed {run.seed}"
+        text = html.escape(json.dumps(run.manifest, indent=1))
         parts.append(
-            f"<details><summary>{html.escape(name)}</summary>{tables.as_html(rows)}"
-            f"<pre>{manifest}</pre></details>"
+            f"<details><summary>{html.escape(name)} <span class=note>"
+            f"{html.escape(str(run.path))}</span></summary><pre>{text}</pre></details>"
         )
     return parts
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def _figure(svg: str | None, caption: str, missing: str = "") -> str:
+    if svg is None:
+        return _note(f"Not measured: {missing}.")
+    return f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _table(name: str, rows: Sequence[tables.Row], folder: Path, caption: str) -> str:
+    """The table; as CSV and Markdown beside the page."""
+    write_text(folder / f"{name}.csv", tables.as_csv(rows))
+    write_text(folder / f"{name}.md", tables.as_markdown(rows) + "\n")
+    return tables.as_html(rows, caption)

@@ -6,19 +6,15 @@ from importlib import resources
 from typing import Any
 
 SECONDS_PER_100K = {
-    # agents: (global simulator, DIALS, one training of the predictors), from the notebooks.
+    # warehouse, agents: (global simulator, DIALS, one training of the predictors); Tables 1 and 2
     4: (1335, 192, 119),
     25: (8734, 230, 640),
     49: (18737, 287, 1368),
     100: (42161, 500, 4090),
 }
-MEMORY_MB = {
-    # agents: (global simulator, DIALS per process), from Table 3.
-    4: (339, 196),
-    25: (392, 200),
-    49: (470, 204),
-    100: (607, 208),
-}
+GLOBAL_MEMORY_MB = {4: 339, 25: 392, 49: 470, 100: 607}
+PROCESS_MEMORY_MB = (196, 208)
+"""DIALS, one process per agent, over the four sizes: lowest and highest of Table 3."""
 
 
 @cache
@@ -31,3 +27,22 @@ def curve(domain: str, agents: int, simulation: str) -> tuple[list[float], list[
     """(steps per agent, return) of the paper's figure, if it has one."""
     points = _curves().get(domain, {}).get(str(agents), {}).get(simulation)
     return ([x for x, _ in points], [y for _, y in points]) if points else None
+
+
+def seconds(domain: str, agents: int, simulation: str) -> tuple[int, int | None] | None:
+    """(seconds per 100K steps per agent, seconds per refresh) of the paper, one core per agent."""
+    if domain != "warehouse" or agents not in SECONDS_PER_100K:
+        return None
+    on_global, on_local, refresh = SECONDS_PER_100K[agents]
+    return {"global": (on_global, None), "dials": (on_local, refresh)}.get(simulation)
+
+
+def memory(domain: str, agents: int, simulation: str) -> tuple[float, float] | None:
+    """(lowest, highest) total memory of the paper in MB: all its processes together."""
+    known = ("global", "dials")
+    if domain != "warehouse" or agents not in GLOBAL_MEMORY_MB or simulation not in known:
+        return None
+    if simulation == "global":
+        return GLOBAL_MEMORY_MB[agents], GLOBAL_MEMORY_MB[agents]
+    low, high = PROCESS_MEMORY_MB
+    return agents * low, agents * high

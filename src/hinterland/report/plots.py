@@ -1,172 +1,269 @@
-"""Figures, in one style. Each function returns a Matplotlib figure and the data behind it."""
+"""Figures. Each function gives an SVG element for a page, or None where no run has the data.
+
+With a folder it also writes the figure as PNG and SVG and the numbers behind it as CSV.
+"""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hinterland.report import paper
-from hinterland.report.gather import Run, by_variant
-from hinterland.report.statistics import mean_interval
+from hinterland.report.gather import PHASES, Run, by_variant, scripted_return
+from hinterland.report.statistics import t_interval
+from hinterland.report.style import (
+    INK,
+    PAPER,
+    SOFT,
+    Table,
+    colour,
+    finish,
+    legend,
+    literal,
+    new_axes,
+    short_steps,
+    steps_axis,
+    stroke,
+    time_unit,
+)
 
-# Okabe and Ito's colours, told apart with any colour vision.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-Table = list[dict[str, Any]]
-
-
-def _axes(height: float = 3.6) -> tuple[Any, Any]:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams["svg.hashsalt"] = "hinterland"
-    figure = Figure(figsize=(7.2, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#000000", alpha=0.1)
-    return figure, axes
-
-
-def _steps(value: float, _: Any = None) -> str:
-    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}K" if value else "0"
+RETURN = "eval/sampled/return"
 
 
-def _on_grid(runs: Sequence[Run], name: str, against: str) -> tuple[np.ndarray, np.ndarray]:
-    """(x, values [run, x]) interpolated to the first run's points within all runs' reach."""
-    series = [run.series(name, against) for run in runs]
-    series = [(x, y) for x, y in series if len(x) > 1]
-    if not series:
-        return np.zeros(0), np.zeros((0, 0))
-    end = min(x[-1] for x, _ in series)
-    grid = np.array([x for x in series[0][0] if x <= end])
-    return grid, np.stack([np.interp(grid, x, y) for x, y in series])
+def aggregated(runs: Sequence[Run]) -> list[Run]:
+    """The runs whose mean is shown: the finished ones; while there are none, all."""
+    return [run for run in runs if run.finished] or list(runs)
 
 
-def learning_curves(runs: Sequence[Run], against: str = "step") -> tuple[Any, Table]:
-    """Sampled return on the global simulator; band: 95 % t-interval over seeds, thin: each seed."""
-    from matplotlib.ticker import FuncFormatter
+def _seeds(group: Sequence[Run]) -> str:
+    n = len(aggregated(group))
+    return f"n = {n}" + (f" of {len(group)}" if n < len(group) else "")
 
-    figure, axes = _axes(4.2)
+
+def learning_curve(
+    runs: Sequence[Run], against: str = "step", folder: Path | None = None, name: str = "learning"
+) -> str | None:
+    """Sampled return on the global simulator, of runs of one system.
+
+    Args:
+        runs: of one domain with one number of agents.
+        against: "step" or "wall_s".
+        folder: where PNG, SVG and CSV go.
+        name: of these files.
+    """
+    figure, axes = new_axes(4.3)
     table: Table = []
-    name = "eval/sampled/return"
-    for colour, (variant, group) in zip(PALETTE, by_variant(runs).items(), strict=False):
-        grid, values = _on_grid(group, name, against)
-        if not len(grid):
+    drawn: dict[str, int] = {}
+    longest = max((x for r in runs for x in r.series(RETURN, against)[0]), default=0.0)
+    scale, unit = (1.0, "") if against == "step" else time_unit(longest)
+    for index, (variant, group) in enumerate(by_variant(runs).items()):
+        chosen = [r for r in aggregated(group) if r.series(RETURN)[1]]
+        for run in group:
+            x, y = run.series(RETURN, against)
+            if len(group) > 1:
+                axes.plot(np.array(x) / scale, y, color=colour(index), lw=0.7, alpha=0.5)
+        if not chosen:
             continue
-        intervals = [mean_interval(values[:, i]) for i in range(len(grid))]
-        mean = np.array([m for m, _ in intervals])
-        half = np.nan_to_num(np.array([h for _, h in intervals]))
-        axes.plot(grid, mean, color=colour, lw=2, label=f"{variant} (n = {len(values)})")
-        if len(values) > 1:
-            axes.fill_between(grid, mean - half, mean + half, color=colour, alpha=0.18, lw=0)
-            for one in values:
-                axes.plot(grid, one, color=colour, lw=0.6, alpha=0.5)
-        table += [
-            {"variant": variant, against: x, "mean": m, "ci95": h, "n": len(values)}
-            for x, m, h in zip(grid, mean, half, strict=True)
-        ]
+        drawn.setdefault(chosen[0].simulation, index)
+        x, centre, low, high = _band(chosen, against)
+        look = {"color": colour(index), "ls": stroke(index), "lw": 2}
+        marker = "o" if len(x) == 1 else None
+        axes.plot(x / scale, centre, **look, marker=marker, label=f"{variant} ({_seeds(group)})")
+        axes.fill_between(x / scale, low, high, color=colour(index), alpha=0.18, lw=0)
+        for row in zip(x, centre, low, high, strict=True):
+            values = [None if np.isnan(v) else float(v) for v in row]
+            place = int(row[0]) if against == "step" else values[0]
+            table.append(
+                {"variant": variant, "n": len(chosen), against: place, "return": values[1],
+                 "ci95": (values[2], values[3])}
+            )  # fmt: skip
+    if not table:
+        return None
     if against == "step":
-        _add_paper(axes, runs)
-        axes.xaxis.set_major_formatter(FuncFormatter(_steps))
-        axes.set_xlabel("environment steps per agent")
+        steps_axis(axes)
+        _add_paper(axes, runs, drawn, longest, table)
     else:
-        axes.set_xlabel("wall time (s)")
+        axes.set_xlabel(f"wall time ({unit})")
     _add_scripted(axes, runs)
     axes.set_ylabel("return per episode")
-    axes.set_ylim(bottom=0)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
-    return figure, table
+    # By the lines, not the bands: those of two seeds (12.7 standard errors) would flatten the rest.
+    heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    bottom, top = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
+    room = 0.08 * (top - bottom or 1)
+    axes.set_ylim(bottom - (room if bottom < 0 else 0), top + room)
+    axes.set_xlim(0, longest / scale or None)
+    legend(figure, axes)
+    ends = {row["variant"]: row["return"] for row in table if "paper" not in row["variant"]}
+    last = ", ".join(f"{variant} ends at {value:.2f}" for variant, value in ends.items())
+    over = "steps per agent" if against == "step" else "wall time"
+    return finish(figure, name, f"Return per episode over {over}: {last}", table, folder)
 
 
-def _add_paper(axes: Any, runs: Sequence[Run]) -> None:
-    """The paper's curves of the same systems, dashed, as far as ours go."""
-    end = max((run.metrics[-1]["step"] for run in runs if run.metrics), default=0)
-    seen = []
-    for run in runs:
-        key = (run.config["domain"], run.config["agents"], run.config["simulation"])
-        points = paper.curve(*key)
-        if points is None or key in seen:
+def _band(runs: Sequence[Run], against: str) -> tuple[np.ndarray, ...]:
+    """(x, mean, low, high): over seeds within their common reach, or of one seed over episodes."""
+    series = [run.series(RETURN, against) for run in runs]
+    end = min(x[-1] for x, _ in series)
+    grid = np.array([x for x in series[0][0] if x <= end] or series[0][0][:1])
+    values = np.stack([np.interp(grid, x, y) for x, y in series])
+    if len(runs) > 1:
+        low, high = np.array([t_interval(values[:, i]) for i in range(len(grid))]).T
+        return grid, values.mean(0), low, high
+    x, half = runs[0].series("eval/sampled/return_ci95", against)
+    half = np.interp(grid, x, half) if half else np.full(len(grid), np.nan)
+    return grid, values[0], values[0] - half, values[0] + half
+
+
+def _add_paper(
+    axes: Any, runs: Sequence[Run], drawn: dict[str, int], longest: float, table: Table
+) -> None:
+    domain, agents = runs[0].system
+    for simulation, index in drawn.items():
+        if (found := paper.curve(domain, agents, simulation)) is None:
             continue
-        seen.append(key)
-        x, y = np.array(points[0]), np.array(points[1])
-        inside = x <= max(end, x[1])
-        label = f"paper: {key[2]} ({y[-1]:.1f} after {_steps(x[-1])})"
-        style = ("--", ":", "-.")[len(seen) % 3]
-        axes.plot(x[inside], y[inside], style, color="#666666", lw=1.2, label=label)
+        x, y = found
+        inside = [i for i, step in enumerate(x) if step < longest]
+        at = [*(x[i] for i in inside), longest]
+        values = [*(y[i] for i in inside), float(np.interp(longest, x, y))]
+        end = f"{y[-1]:.2f} at {short_steps(x[-1])}"
+        period = " F=4M" if simulation == "dials" else ""
+        label = f"paper, {simulation}{period} ({end})"
+        axes.plot(at, values, color=colour(index), lw=1.3, ls=(0, (4, 2)), label=label)
+        table += [
+            {"variant": f"paper, {simulation}", "step": s, "return": v}
+            for s, v in zip(x, y, strict=True)
+        ]
 
 
 def _add_scripted(axes: Any, runs: Sequence[Run]) -> None:
     for name, style in (("heuristic", (0, (6, 2))), ("random", (0, (1, 2)))):
-        values = [
-            run.summary["eval"][name]["return_mean"]
-            for run in runs
-            if run.summary and name in run.summary.get("eval", {})
-        ]
-        if values:
-            level = float(np.mean(values))
-            axes.axhline(level, color="#333333", ls=style, lw=1, label=f"{name} {level:.2f}")
+        if found := scripted_return(runs, name):
+            level = found[0]
+            axes.axhline(level, color=INK, ls=style, lw=1, label=f"{name} ({level:.2f})")
 
 
-def cross_entropy(runs: Sequence[Run]) -> tuple[Any, Table] | None:
+def cross_entropy(
+    runs: Sequence[Run], folder: Path | None = None, name: str = "cross-entropy"
+) -> str | None:
     """On fresh held-out global trajectories, before and after each training of the predictors."""
-    from matplotlib.ticker import FuncFormatter
-
-    figure, axes = _axes()
+    prefix = "influence/cross_entropy/"
+    figure, axes = new_axes(3.9)
     table: Table = []
-    for colour, (variant, group) in zip(PALETTE, by_variant(runs).items(), strict=False):
-        for number, run in enumerate(group):
-            x, before = run.series("influence/cross_entropy/before")
-            _, after = run.series("influence/cross_entropy/after")
-            _, marginal = run.series("influence/cross_entropy/marginal")
+    labelled = False
+    for index, (variant, group) in enumerate(by_variant(runs).items()):
+        first = True
+        for run in group:
+            x, after = run.series(prefix + "after")
+            before = dict(zip(*run.series(prefix + "before"), strict=True))
+            marginal = dict(zip(*run.series(prefix + "marginal"), strict=True))
             if not after:
                 continue
-            label = variant if number == 0 else None
-            zigzag_x = np.repeat(x, 2)
-            zigzag_y = np.stack([before, after], 1).reshape(-1)
-            axes.plot(zigzag_x, zigzag_y, color=colour, lw=1.2, marker=".", label=label)
-            grey = "best constant prediction" if not table else None
-            axes.plot(x, marginal[: len(x)], color="#888888", lw=1, ls=":", label=grey)
+            alpha = 1 if len(group) == 1 else 0.6
+            saw = [(s, v) for s, a in zip(x, after, strict=True) for v in (before.get(s), a)]
+            saw += list(zip(*run.series(prefix + "end"), strict=True))
+            known = [(s, v) for s, v in saw if v is not None]
+            axes.plot(*zip(*known, strict=True), color=colour(index), lw=1, alpha=alpha)
+            dots = {"color": colour(index), "ls": "", "ms": 4.5, "alpha": alpha}
+            axes.plot(before.keys(), before.values(), marker="o", mfc=PAPER, **dots,
+                      label=f"{variant}, before" if first and before else None)  # fmt: skip
+            axes.plot(x, after, marker="o", **dots, label=f"{variant}, after" if first else None)
+            if marginal:
+                axes.plot(marginal.keys(), marginal.values(), color=SOFT, lw=1, ls=(0, (1, 2)),
+                          label=None if labelled else "best constant prediction")  # fmt: skip
+                labelled = True
+            first = False
             table += [
-                {"variant": variant, "seed": run.config["seed"], "step": s, "before": b, "after": a}
-                for s, b, a in zip(x, before, after, strict=True)
-            ]
+                {"variant": variant, "seed": run.seed, "step": s, "before": before.get(s),
+                 "after": a, "marginal": marginal.get(s)}
+                for s, a in zip(x, after, strict=True)
+            ]  # fmt: skip
     if not table:
         return None
-    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
-    axes.set_xlabel("environment steps per agent")
+    steps_axis(axes)
     axes.set_ylabel("cross-entropy (nats)")
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
-    return figure, table
+    axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
+    legend(figure, axes)
+    text = f"Cross-entropy of the predictors: {table[0]['after']:.2f} nats after the first "
+    text += f"training, {table[-1]['after']:.2f} after the last"
+    return finish(figure, name, text, table, folder)
 
 
-PHASES = ("train", "collect", "fit", "evaluate")
-
-
-def runtime_breakdown(runs: Sequence[Run]) -> tuple[Any, Table] | None:
-    """Where the wall time went, mean over seeds; compilation is inside each phase's first call."""
+def runtime_breakdown(
+    runs: Sequence[Run], folder: Path | None = None, name: str = "runtime"
+) -> str | None:
+    """Where the wall time went, mean over seeds; compilation, a part of the phases, apart."""
     groups = {
-        name: [run for run in group if run.summary] for name, group in by_variant(runs).items()
+        variant: chosen
+        for variant, group in by_variant(runs).items()
+        if (chosen := [r for r in aggregated(group) if r.total("time", "train_s") is not None])
     }
-    groups = {name: group for name, group in groups.items() if group}
     if not groups:
         return None
-    figure, axes = _axes(1.2 + 0.5 * len(groups))
     table: Table = []
+    for variant, chosen in groups.items():
+        for phase in (*PHASES, "compile"):
+            spent = [run.total("time", f"{phase}_s") or 0.0 for run in chosen]
+            table.append({"variant": variant, "phase": phase, "seconds": float(np.mean(spent))})
+    seconds = {(row["variant"], row["phase"]): row["seconds"] for row in table}
+    scale, unit = time_unit(max(sum(seconds[v, p] for p in PHASES) for v in groups))
+    figure, axes = new_axes(1.5 + 0.5 * len(groups), grid="x")
+    rows = np.arange(len(groups))
     left = np.zeros(len(groups))
-    for colour, phase in zip(PALETTE, PHASES, strict=False):
-        seconds = np.array(
-            [np.mean([run.summary["time"][f"{phase}_s"] for run in group])  # type: ignore[index]
-             for group in groups.values()]
-        )  # fmt: skip
-        axes.barh(list(groups), seconds, left=left, color=colour, label=phase)
-        left += seconds
-        table += [
-            {"variant": name, "phase": phase, "seconds": s}
-            for name, s in zip(groups, seconds, strict=True)
-        ]
+    for index, phase in enumerate(PHASES):
+        width = np.array([seconds[variant, phase] for variant in groups]) / scale
+        axes.barh(rows, width, 0.5, left=left, color=colour(index), label=phase, lw=0)
+        left += width
+    compiling = np.array([seconds[variant, "compile"] for variant in groups]) / scale
+    axes.barh(rows + 0.34, compiling, 0.1, color=SOFT, label="compiling (within these)", lw=0)
+    axes.set_yticks(rows, [literal(variant) for variant in groups])
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     axes.invert_yaxis()
-    axes.grid(False)
-    axes.set_xlabel("wall time (s)")
-    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return figure, table
+    axes.set_xlabel(f"wall time ({unit})")
+    legend(figure, axes, 3)
+    text = "; ".join(
+        f"{variant}: " + ", ".join(f"{p} {seconds[variant, p]:.0f} s" for p in PHASES)
+        for variant in groups
+    )
+    return finish(figure, name, f"Wall time by phase. {text}", table, folder)
+
+
+def throughput(
+    runs: Sequence[Run], folder: Path | None = None, name: str = "throughput"
+) -> str | None:
+    """Agent-steps per second of every stretch of training: a bar for the median, a dot each."""
+    figure, axes = new_axes(1.2 + 0.5 * len(by_variant(runs)), grid="x")
+    table: Table = []
+    names: list[str] = []
+    medians: list[float] = []
+    for index, (variant, group) in enumerate(by_variant(runs).items()):
+        found = [
+            {"variant": variant, "seed": run.seed, "step": step, "agent-steps/s": rate}
+            for run in group
+            for step, rate in zip(*run.series("train/steps_per_s"), strict=True)
+        ]
+        if not found:
+            continue
+        rates = [row["agent-steps/s"] for row in found]
+        y = len(names)
+        axes.barh(y, np.median(rates), 0.5, color=colour(index), alpha=0.35, lw=0)
+        spread = y + 0.16 * np.sin(2.4 * np.arange(len(rates)))
+        axes.plot(rates, spread, "o", color=colour(index), ms=3, mew=0)
+        names.append(variant)
+        medians.append(float(np.median(rates)))
+        table += found
+    if not table:
+        return None
+    axes.set_yticks(range(len(names)), [literal(variant) for variant in names])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=6)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_xlabel("agent-steps per second while training")
+    text = ", ".join(f"{n} {m:,.0f}" for n, m in zip(names, medians, strict=True))
+    return finish(figure, name, f"Median agent-steps per second: {text}", table, folder)

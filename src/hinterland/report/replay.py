@@ -1,120 +1,121 @@
-"""Moving pictures from plain shapes: a self-contained page, or a GIF."""
+"""Moving pictures from plain shapes (see `core.Domain.frame`): a page, a fragment, or a GIF."""
 
 import html
 import json
+from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from hinterland.core.errors import UserError
+from hinterland.report.document import document, write_text
+
 _PLAYER = """
-<figure class="replay"><canvas role="img" aria-label="%(title)s"></canvas>
-<div class="controls"><button type="button" aria-label="play or pause">Pause</button>
-<input type="range" min="0" max="0" value="0" aria-label="step"><output></output>
-<label>speed <select><option value="2">½×</option><option value="1" selected>1×</option>
-<option value=".25">4×</option></select></label></div>
-<figcaption>%(title)s. Space plays and pauses, arrow keys step.</figcaption></figure>
-<script type="application/json" class="replay-data">%(data)s</script>
-<script>%(script)s</script>
+<figure class="replay" tabindex="0" aria-label="replay">
+<canvas role="img" aria-label="{title}"></canvas>
+<div class="controls"><button type="button" class="play">Play</button>
+<button type="button" class="back" aria-label="one step back">‹</button>
+<button type="button" class="forth" aria-label="one step on">›</button>
+<input type="range" min="0" max="0" value="0" aria-label="step of the episode">
+<label>speed <select><option value="0.5">½×</option><option value="1" selected>1×</option>
+<option value="2">2×</option><option value="4">4×</option><option value="10">10×</option></select>
+</label><output></output></div>
+<figcaption>{title}. Space plays and pauses, the arrow keys step.</figcaption>
+<script type="application/json" class="replay-data">{data}</script>
+<script>{script}</script></figure>
 """
 
-_SCRIPT = """
-(() => {
-const script = document.currentScript, data = JSON.parse(script.previousElementSibling.textContent);
-const figure = script.previousElementSibling.previousElementSibling;
-const canvas = figure.querySelector('canvas'), range = figure.querySelector('input');
-const button = figure.querySelector('button'), output = figure.querySelector('output');
-const speed = figure.querySelector('select'), context = canvas.getContext('2d');
-const last = data.frames.length - 1; range.max = last;
-let at = 0, playing = !matchMedia('(prefers-reduced-motion: reduce)').matches;
-function draw(shapes, unit) {
-  for (const s of shapes) {
-    context.globalAlpha = s.opacity ?? 1; context.fillStyle = s.fill;
-    if (s.kind === 'rect') context.fillRect(s.x * unit, s.y * unit, s.w * unit, s.h * unit);
-    else if (s.kind === 'circle') {
-      context.beginPath(); context.arc(s.x * unit, s.y * unit, s.r * unit, 0, 7); context.fill();
-    } else {
-      context.font = unit + 'px sans-serif';
-      context.fillText(s.text, s.x * unit, s.y * unit);
+
+def packed(replay: dict[str, Any]) -> dict[str, Any]:
+    """The replay as the player reads it: looks named once, each shape three numbers."""
+    styles: dict[str, int] = {}
+
+    def flat(shapes: Sequence[dict[str, Any]]) -> list[Any]:
+        numbers: list[Any] = []
+        for shape in shapes:
+            look = {name: value for name, value in shape.items() if name not in ("x", "y")}
+            style = styles.setdefault(json.dumps(look, sort_keys=True), len(styles))
+            numbers += [style, _short(shape["x"]), _short(shape["y"])]
+        return numbers
+
+    scene = flat(replay["scene"].get("shapes", ()))
+    frames = [flat(frame) for frame in replay["frames"]]
+    return {
+        "width": replay["scene"]["width"],
+        "height": replay["scene"]["height"],
+        "seconds_per_frame": replay.get("seconds_per_frame", 0.2),
+        "styles": [json.loads(style) for style in styles],
+        "scene": scene,
+        "frames": frames,
+        "info": replay.get("info") or [],
     }
-  }
-  context.globalAlpha = 1;
-}
-function show() {
-  const ratio = devicePixelRatio || 1;
-  const tallest = innerHeight * .8 * data.scene.width / data.scene.height;
-  const width = Math.min(figure.clientWidth, 560, tallest);
-  const unit = width / data.scene.width;
-  canvas.style.width = width + 'px'; canvas.style.height = unit * data.scene.height + 'px';
-  canvas.width = width * ratio; canvas.height = unit * data.scene.height * ratio;
-  context.scale(ratio, ratio);
-  draw(data.scene.shapes, unit); draw(data.frames[at], unit);
-  range.value = at; const info = data.info[at] || {};
-  const so_far = (info.return ?? 0).toFixed(2);
-  output.textContent = 'step ' + (info.step ?? at) + ', return so far ' + so_far;
-  button.textContent = playing ? 'Pause' : 'Play';
-}
-function go(to) { at = Math.max(0, Math.min(last, to)); show(); }
-function toggle() { playing = !playing; if (playing && at === last) at = 0; show(); }
-button.onclick = toggle; range.oninput = () => { playing = false; go(+range.value); };
-figure.tabIndex = 0;
-figure.onkeydown = e => {
-  if (e.target === range) return;
-  if (e.key === ' ' && e.target !== button) { toggle(); e.preventDefault(); }
-  if (e.key === 'ArrowRight') { playing = false; go(at + 1); }
-  if (e.key === 'ArrowLeft') { playing = false; go(at - 1); }
-};
-function tick() {
-  if (playing) { if (at < last) go(at + 1); else { playing = false; show(); } }
-  setTimeout(tick, 1000 * data.seconds_per_frame * speed.value);
-}
-addEventListener('resize', show); show(); tick();
-})();
-"""
 
-STYLE = """
-.replay{margin:1rem 0}.replay canvas{display:block;border-radius:6px;max-width:100%}
-.controls{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap;margin:.5rem 0}
-.controls input{flex:1;min-width:8rem;max-width:20rem}
-.controls output{font-variant-numeric:tabular-nums;min-width:15rem}
-"""
+
+def _short(number: float) -> float:
+    rounded = round(float(number), 3)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def player(replay: dict[str, Any]) -> str:
-    """An HTML fragment that plays a replay; `STYLE` belongs to it."""
-    data = json.dumps(replay, separators=(",", ":")).replace("<", "\\u003c")
-    return _PLAYER % {"title": html.escape(replay["title"]), "data": data, "script": _SCRIPT}
+    """An HTML fragment that plays the replay, for a page made by `document`."""
+    data = json.dumps(packed(replay), separators=(",", ":")).replace("<", "\\u003c")
+    script = resources.files("hinterland.report").joinpath("player.js").read_text("utf-8")
+    return _PLAYER.format(title=html.escape(_title(replay)), data=data, script=script)
+
+
+def _title(replay: dict[str, Any]) -> str:
+    return str(replay.get("title") or "Replay of one episode")
+
+
+def replay_page(replay: dict[str, Any]) -> str:
+    """A self-contained page with the player alone."""
+    title = _title(replay)
+    return document(title, f"<main><h1>{html.escape(title)}</h1>{player(replay)}</main>")
 
 
 def write_replay_page(replay: dict[str, Any], out: Path) -> Path:
-    """One self-contained page with the player alone."""
-    from hinterland.report.page import document
-
-    title = html.escape(replay["title"])
-    return document(replay["title"], f"<h1>{title}</h1>{player(replay)}", out)
-
-
-def save_replay(replay: dict[str, Any], out: Path) -> Path:
-    """The replay's data, for a later report."""
-    from hinterland.report.page import write_text
-
-    return write_text(out, json.dumps(replay, separators=(",", ":")))
-
-
-def replay_gif(replay: dict[str, Any], out: Path, width: int = 480) -> Path:
-    """A looping GIF.
+    """Writes `replay_page`.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from hinterland.core.errors import UserError
+    return write_text(out, replay_page(replay))
 
+
+def save_replay(replay: dict[str, Any], out: Path) -> Path:
+    """The replay's data, for a later report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    return write_text(out, json.dumps(replay, separators=(",", ":")))
+
+
+def replay_gif(replay: dict[str, Any], out: Path, width: int = 480) -> Path:
+    """A looping GIF of the same shapes.
+
+    Args:
+        replay: scene, frames and seconds_per_frame.
+        out: the file.
+        width: of the picture, in pixels.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     unit = width / replay["scene"]["width"]
-    images = [_image(replay, frame, unit) for frame in replay["frames"]]
+    ground = _ground(replay["scene"], unit)
+    images = [_image(ground, frame, unit) for frame in replay["frames"]]
+    # One palette for all frames: colours must not flicker, and the file stays small.
+    palette = _together(images[:: max(1, len(images) // 8)]).quantize(colors=128)
+    frames = [image.quantize(palette=palette, dither=0) for image in images]
     try:
-        images[0].save(
+        out.parent.mkdir(parents=True, exist_ok=True)
+        frames[0].save(
             out,
+            format="GIF",
             save_all=True,
-            append_images=images[1:],
-            duration=int(1000 * replay["seconds_per_frame"]),
+            append_images=frames[1:],
+            duration=int(1000 * replay.get("seconds_per_frame", 0.2)),
             loop=0,
         )
     except OSError as error:
@@ -122,27 +123,49 @@ def replay_gif(replay: dict[str, Any], out: Path, width: int = 480) -> Path:
     return out
 
 
-def _image(replay: dict[str, Any], frame: list[dict[str, Any]], unit: float) -> Any:
-    from PIL import Image, ImageColor, ImageDraw
+def _together(images: Sequence[Any]) -> Any:
+    from PIL import Image
 
-    scale = 2  # drawn at twice the size: Pillow does not smooth edges
-    size = (
-        int(replay["scene"]["width"] * unit * scale),
-        int(replay["scene"]["height"] * unit * scale),
-    )
+    whole = Image.new("RGB", (images[0].width, images[0].height * len(images)))
+    for number, image in enumerate(images):
+        whole.paste(image, (0, number * image.height))
+    return whole
+
+
+_FINE = 2
+"""Drawn at so many times the size and then reduced: Pillow does not smooth edges."""
+
+
+def _ground(scene: dict[str, Any], unit: float) -> Any:
+    from PIL import Image
+
+    size = (round(scene["width"] * unit) * _FINE, round(scene["height"] * unit) * _FINE)
     image = Image.new("RGB", size, "white")
+    _draw(image, scene.get("shapes", ()), unit * _FINE)
+    return image
+
+
+def _image(ground: Any, frame: Sequence[dict[str, Any]], unit: float) -> Any:
+    image = ground.copy()
+    _draw(image, frame, unit * _FINE)
+    return image.reduce(_FINE)
+
+
+def _draw(image: Any, shapes: Sequence[dict[str, Any]], unit: float) -> None:
+    from PIL import ImageColor, ImageDraw, ImageFont
+
     draw = ImageDraw.Draw(image, "RGBA")
-    u = unit * scale
-    for shape in (*replay["scene"]["shapes"], *frame):
-        opacity = int(255 * shape.get("opacity", 1))
-        fill = (*ImageColor.getrgb(shape["fill"]), opacity)
-        x, y = shape["x"] * u, shape["y"] * u
+    for shape in shapes:
+        opacity = round(255 * shape.get("opacity", 1))
+        fill = (*ImageColor.getrgb(shape["fill"])[:3], opacity)
+        x, y = shape["x"] * unit, shape["y"] * unit
         if shape["kind"] == "rect":
-            draw.rectangle((x, y, x + shape["w"] * u, y + shape["h"] * u), fill=fill)
+            # Pillow includes the last pixel; a canvas does not.
+            right, bottom = x + shape["w"] * unit - 1, y + shape["h"] * unit - 1
+            draw.rectangle((x, y, max(x, right), max(y, bottom)), fill=fill)
         elif shape["kind"] == "circle":
-            r = shape["r"] * u
+            r = shape["r"] * unit
             draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
         else:
-            draw.text((x, y), shape["text"], fill=fill)
-    smooth = image.resize((size[0] // scale, size[1] // scale))
-    return smooth.convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+            font = ImageFont.load_default(0.8 * unit)
+            draw.text((x, y), str(shape["text"]), fill=fill, font=font)

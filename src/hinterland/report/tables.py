@@ -1,154 +1,256 @@
-"""Tables as rows of text, rendered as HTML, Markdown or CSV."""
+"""Tables as rows of plain numbers, and their renderers."""
 
-import csv
 import html
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hinterland.report import paper
-from hinterland.report.gather import Run, by_variant
-from hinterland.report.statistics import interquartile_mean, intervals_overlap, mean_interval
+from hinterland.report.gather import Run, by_system, by_variant, scripted_return
+from hinterland.report.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    intervals_overlap,
+    mean,
+    probability_of_improvement,
+    t_interval,
+)
+from hinterland.report.style import as_csv
 
-Rows = list[dict[str, str]]
+__all__ = [
+    "as_csv",
+    "as_html",
+    "as_markdown",
+    "final_returns",
+    "influence",
+    "memory",
+    "over_seeds",
+    "runtimes",
+]
+
+Row = dict[str, Any]
+"""Text, numbers, intervals as (low, high), or None for what is not known."""
+
+APART = "95 % interval apart from"
+SCRIPTED = ("random", "heuristic")
 
 
-def final_returns(runs: Sequence[Run]) -> Rows:
-    """Final return per variant over seeds, with the hand-written policies below."""
-    rows: Rows = []
-    groups = {
-        name: np.array([r.summary["eval"]["learned"]["return_mean"] for r in group if r.summary])
-        for name, group in by_variant(runs).items()
-    }
-    first = next((values for values in groups.values() if len(values)), None)
-    for name, values in groups.items():
-        group = [run for run in by_variant(runs)[name] if run.summary]
-        if not len(values):
-            rows.append({"policy": name, "seeds": "0 finished"})
+def final_returns(runs: Sequence[Run]) -> list[Row]:
+    """Final returns per variant over seeds, then the hand-written policies of each system."""
+    rows: list[Row] = []
+    for suffix, members in _systems(runs):
+        own: list[Row] = []
+        for variant, group in by_variant(members).items():
+            values, greedy = final_values(group), final_values(group, "learned_greedy")
+            row: Row = {"policy": variant + suffix, "seeds": len(values)}
+            if len(values):
+                row |= {"return": mean(values), "95 % interval": _interval(group, values)}
+                row["interval over"] = "seeds" if len(values) > 1 else "episodes"
+                row["greedy actions"] = mean(greedy) if len(greedy) else None
+            own.append(row)
+        for name in SCRIPTED:
+            if (found := scripted_return(members, name)) is not None:
+                level, half = found
+                row = {"policy": name + suffix, "seeds": None, "return": level}
+                if half is not None:
+                    row |= {"95 % interval": (level - half, level + half)}
+                    row["interval over"] = "episodes"
+                own.append(row)
+        rows += [row | {APART: _apart(row, own)} for row in own]
+    return rows
+
+
+def over_seeds(runs: Sequence[Run]) -> list[Row]:
+    """Statistics that need several seeds, per variant that has them."""
+    rows: list[Row] = []
+    for suffix, members in _systems(runs):
+        first: tuple[str, np.ndarray] | None = None
+        for variant, group in by_variant(members).items():
+            values = final_values(group)
+            if len(values) < 2:
+                continue
+            row: Row = {
+                "policy": variant + suffix,
+                "interquartile mean": interquartile_mean(values),
+                "95 % bootstrap interval": bootstrap_interval([values]),
+                "lowest to highest": (float(values.min()), float(values.max())),
+            }
+            if first is None:
+                first = variant, values
+            else:
+                improvement = probability_of_improvement(first[1], values)
+                row[f"probability that {first[0]} is better"] = improvement
+            rows.append(row)
+    return rows
+
+
+def _systems(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """(what to add to a name, runs) of each system."""
+    systems = by_system(runs)
+    if len(systems) == 1:
+        return [("", list(runs))]
+    return [(f" ({domain}, {agents} agents)", m) for (domain, agents), m in systems.items()]
+
+
+def final_values(group: Sequence[Run], policy: str = "learned") -> np.ndarray:
+    """Final mean returns, one per seed."""
+    return np.array([found["return_mean"] for run in group if (found := run.final(policy))])
+
+
+def _interval(group: Sequence[Run], values: np.ndarray) -> tuple[float, float] | None:
+    if len(values) > 1:
+        return t_interval(values)
+    half = next(found.get("return_ci95") for run in group if (found := run.final("learned")))
+    return None if half is None else (float(values[0] - half), float(values[0] + half))
+
+
+def _apart(row: Row, rows: Sequence[Row]) -> str | None:
+    if row.get("95 % interval") is None:
+        return None
+    if row["seeds"] == 1:
+        return "unknown: one seed"
+    names = [
+        other["policy"]
+        for other in rows
+        if other is not row
+        and other["seeds"] != 1
+        and other.get("95 % interval") is not None
+        and not intervals_overlap(row["95 % interval"], other["95 % interval"])
+    ]
+    return ", ".join(names) or "none"
+
+
+def runtimes(runs: Sequence[Run]) -> list[Row]:
+    """As the paper's Tables 1 and 2: seconds per 100K steps per agent, and per refresh."""
+    rows: list[Row] = []
+    for variant, group in by_variant(runs).items():
+        chosen = [r for r in group if r.total("time", "train_s") and r.step]
+        if not chosen:
             continue
-        greedy = [run.summary["eval"]["learned_greedy"]["return_mean"] for run in group]  # type: ignore[index]
-        apart = "" if values is first or first is None else _apart(values, first)
+        rates = [v for r in chosen for v in r.series("train/steps_per_s")[1]]
+        refreshes = [
+            ((r.total("time", "fit_s") or 0.0) + (r.total("time", "collect_s") or 0.0)) / n
+            for r in chosen
+            if (n := len(r.series("influence/cross_entropy/after")[1]))
+        ]
+        row: Row = {
+            "variant": variant,
+            "wall time (s)": _mean_of([r.total("wall_s") for r in chosen]),
+            "agent-steps/s": float(np.median(rates)) if rates else None,
+            "simulate and learn, s per 100K steps": _mean_of(
+                [(r.total("time", "train_s") or 0.0) / r.step * 1e5 for r in chosen]
+            ),
+            "influence, s per refresh": _mean_of(refreshes),
+        }
+        domain, agents = chosen[0].system
+        if published := paper.seconds(domain, agents, chosen[0].simulation):
+            row["paper: s per 100K steps"], row["paper: s per refresh"] = published
+        rows.append(row)
+    return rows
+
+
+def memory(runs: Sequence[Run]) -> list[Row]:
+    """As the paper's Table 3: peak resident memory, all processes of the run together."""
+    rows: list[Row] = []
+    for variant, group in by_variant(runs).items():
+        # A resumed run is several processes in turn: the summary knows the last one's peak only.
+        peaks = [v for run in group for v in run.series("memory/peak_mb")[1]]
+        peaks += [v for run in group if (v := run.total("memory", "peak_mb")) is not None]
+        if not peaks:
+            continue
+        row: Row = {"variant": variant, "peak (MB)": max(peaks)}
+        domain, agents = group[0].system
+        if published := paper.memory(domain, agents, group[0].simulation):
+            low, high = published
+            row["paper (MB)"] = low if low == high else published
+        rows.append(row)
+    return rows
+
+
+def influence(runs: Sequence[Run]) -> list[Row]:
+    """How well the predictors know their influence, mean over seeds."""
+    rows: list[Row] = []
+    prefix = "influence/cross_entropy/"
+    for variant, group in by_variant(runs).items():
+        chosen = [run for run in group if run.series(prefix + "after")[1]]
+        if not chosen:
+            continue
         rows.append(
             {
-                "policy": name,
-                "seeds": str(len(values)),
-                "return, sampled": _interval(values),
-                "return, greedy": _interval(np.array(greedy)),
-                "interquartile mean": f"{interquartile_mean(values):.2f}",
-                "lowest … highest": f"{values.min():.2f} … {values.max():.2f}",
-                "95 % intervals against the first row": apart,
+                "variant": variant,
+                "trainings": max(len(r.series(prefix + "after")[1]) for r in chosen),
+                "untrained": _mean_of([_first(r, prefix + "before") for r in chosen]),
+                "after the first": _mean_of([_first(r, prefix + "after") for r in chosen]),
+                "after the last": _mean_of([r.last(prefix + "after") for r in chosen]),
+                "at the end of the run": _mean_of([r.last(prefix + "end") for r in chosen]),
+                "best constant": _mean_of([r.last(prefix + "marginal") for r in chosen]),
+                "calibration error": _mean_of(
+                    [r.last("influence/calibration/after") for r in chosen]
+                ),
             }
         )
-    for name in ("random", "heuristic"):
-        found = [
-            run.summary["eval"][name]["return_mean"]
-            for run in runs
-            if run.summary and name in run.summary["eval"]
-        ]
-        if found:
-            rows.append({"policy": name, "seeds": str(len(found)),
-                         "return, sampled": _interval(np.array(found))})  # fmt: skip
     return rows
 
 
-def _apart(values: np.ndarray, first: np.ndarray) -> str:
-    if min(len(values), len(first)) < 2:
-        return "one seed: unknown"
-    return "overlap" if intervals_overlap(values, first) else "do not overlap"
+def _first(run: Run, name: str) -> float | None:
+    return next(iter(run.series(name)[1]), None)
 
 
-def _interval(values: np.ndarray) -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:.2f}" if np.isnan(half) else f"{mean:.2f} ± {half:.2f}"
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return mean(np.array(known)) if known else None
 
 
-def runtimes(runs: Sequence[Run]) -> Rows:
-    """As the paper's Tables 1 and 2: seconds per 100K steps per agent, and per refresh."""
-    rows: Rows = []
-    for name, group in by_variant(runs).items():
-        done = [run for run in group if run.summary]
-        if not done:
-            continue
-        hundred = [r.summary["time"]["train_s"] / r.summary["step"] * 1e5 for r in done]  # type: ignore[index]
-        rate = [r.summary["agent_steps_per_s"] for r in done]  # type: ignore[index]
-        row = {
-            "variant": name,
-            "wall time (s)": f"{np.mean([r.summary['wall_s'] for r in done]):.0f}",  # type: ignore[index]
-            "agent-steps/s": f"{np.median(rate):,.0f}",
-            "simulate and learn, 100K steps (s)": f"{np.mean(hundred):.0f}",
-        }
-        refreshes = [len(r.series("influence/cross_entropy/after")[1]) for r in done]
-        if max(refreshes):
-            each = [
-                (r.summary["time"]["fit_s"] + r.summary["time"]["collect_s"]) / n  # type: ignore[index]
-                for r, n in zip(done, refreshes, strict=True)
-                if n
-            ]
-            row["one refresh (s)"] = f"{np.mean(each):.1f}"
-        config = done[0].config
-        published = paper.SECONDS_PER_100K.get(config["agents"])
-        if config["domain"] == "warehouse" and published:
-            on_global = config["simulation"] == "global"
-            row["paper: 100K steps (s)"] = f"{published[0 if on_global else 1]:,}"
-            if config["simulation"] == "dials":
-                row["paper: one refresh (s)"] = f"{published[2]:,}"
-        rows.append(row)
-    return rows
+def text(value: Any) -> str:
+    """A cell in words: three digits or two decimals, whichever is more; unknown is a dash."""
+    if isinstance(value, tuple):
+        return "–" if any(v is None or v != v for v in value) else " to ".join(map(text, value))
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.2f}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def memory(runs: Sequence[Run]) -> Rows:
-    """As the paper's Table 3: peak resident memory of the whole run."""
-    rows: Rows = []
-    for name, group in by_variant(runs).items():
-        peaks = [run.last("memory/peak_mb") for run in group]
-        known = [peak for peak in peaks if peak is not None]
-        if not known:
-            continue
-        row = {"variant": name, "peak, in total (MB)": f"{max(known):,.0f}"}
-        config = group[0].config
-        published = paper.MEMORY_MB.get(config["agents"])
-        if config["domain"] == "warehouse" and published:
-            alone, each = published
-            on_global = config["simulation"] == "global"
-            total = alone if on_global else each * config["agents"]
-            row["paper, in total (MB)"] = f"{total:,}"
-        rows.append(row)
-    return rows
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """All columns that hold something, in order of appearance; verdicts last."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns.sort(key=lambda name: name == APART)
+    return [name for name in columns if any(row.get(name) not in (None, "") for row in rows)]
 
 
-def _columns(rows: Rows) -> list[str]:
-    columns: list[str] = []
+def _is_text(rows: Sequence[Row], name: str) -> bool:
+    return any(isinstance(row.get(name), str) for row in rows)
+
+
+def as_html(rows: Sequence[Row], caption: str) -> str:
+    """An HTML table whose first column heads its rows; wide ones scroll by themselves."""
+    columns = _columns(rows)
+    kinds = {name: "" if _is_text(rows, name) else ' class="number"' for name in columns}
+    kinds[APART] = ' class="verdict"'
+    head = "".join(f'<th scope="col"{kinds[n]}>{html.escape(n)}</th>' for n in columns)
+    body = ""
     for row in rows:
-        columns += [name for name in row if name not in columns]
-    return [name for name in columns if any(row.get(name) for row in rows)]
-
-
-def as_html(rows: Rows) -> str:
-    """An HTML table; missing cells are empty."""
-    columns = _columns(rows)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(row.get(c, ''))}</td>" for c in columns) + "</tr>"
-        for row in rows
+        cells = [f'<th scope="row">{html.escape(text(row.get(columns[0])))}</th>']
+        cells += [f"<td{kinds[n]}>{html.escape(text(row.get(n)))}</td>" for n in columns[1:]]
+        body += f"<tr>{''.join(cells)}</tr>"
+    # Above the table and not in it: a wide table scrolls, its caption must not.
+    said = html.escape(caption)
+    return (
+        f'<p class="note">{said}</p><div class="table" role="region" aria-label="{said}" '
+        f'tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="table">{table}</div>'
 
 
-def as_markdown(rows: Rows) -> str:
-    """A Markdown table, for the README."""
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table."""
     columns = _columns(rows)
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(row.get(name, "") for name in columns) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Comma-separated values with a header."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    rule = ["---" if _is_text(rows, name) else "---:" for name in columns]
+    lines = [columns, rule, *([text(row.get(name)) for name in columns] for row in rows)]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
