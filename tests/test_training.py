@@ -141,7 +141,7 @@ def test_arrays_of_another_network_are_refused() -> None:
 
 
 def test_learning_in_the_corridor(tmp_path: Path) -> None:
-    """Random about 3.1 of 20 steps, pushing whenever possible 9.6, asked 9 after 20k steps."""
+    """Random earns 6.0, pushing whenever possible is best; asked 94 % of it after 20k steps."""
     config = make_config(
         {
             "domain": "corridor",
@@ -161,5 +161,5 @@ def test_learning_in_the_corridor(tmp_path: Path) -> None:
     domain = load_domain("corridor", 3)
     summary = train(Experiment(config, domain, LocalRuntime()), None)
     returns = {name: figures["return_mean"] for name, figures in summary["eval"].items()}
-    assert returns["random"] < 5
+    assert returns["random"] < 0.75 * returns["heuristic"], json.dumps(returns)
     assert returns["learned_greedy"] > 0.94 * returns["heuristic"], json.dumps(returns)
