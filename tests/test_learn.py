@@ -11,7 +11,6 @@ from hinterland.core import Trajectory, stream
 from hinterland.learn import Learner, PPOSettings, gae, make_optimiser, ppo_update
 from hinterland.learn.ppo import loss
 from hinterland.nets import GRU, ActorCritic, PredictorNetwork
-from hinterland.nets.gru import cell
 
 SETTINGS = PPOSettings(
     epochs=2,
@@ -153,7 +152,7 @@ def test_the_grus_own_gradient_is_automatic_differentiations() -> None:
         total = 0.0
         for t in range(6):
             hidden = jnp.where(reset[t][:, None], 0.0, hidden)
-            hidden = cell(net.weight, net.bias, net.project(x[t]), hidden)
+            hidden = net.step(hidden, x[t])
             total += (hidden**2 * (t + 1)).sum()
         return total
 
