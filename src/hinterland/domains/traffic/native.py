@@ -1,0 +1,241 @@
+"""One signalised intersection of the paper's grid in JAX: its local simulator without SUMO.
+
+Four straight single-lane approaches. Cars follow the Intelligent Driver Model of Treiber,
+Hennecke and Helbing (2000), "Congested traffic states in empirical observations and microscopic
+simulations", Phys. Rev. E 62:
+
+    dv/dt = a (1 - (v / v0)^4 - (s* / s)^2),    s* = s0 + v T + v dv / (2 sqrt(a b)).
+
+All cars move at once, each against its leader's position and speed at the start of the second.
+Units: metres, seconds. A lane's coordinate runs from 0 through the stop line to the road beyond
+the junction. `fidelity.compare` holds these rules against SUMO.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hinterland.core import Step
+
+# The road (the paper's network as its authors' code builds it).
+LANES = 4
+"""Incoming edges in the order west, south, east, north."""
+STOP_LINE = 100.0
+CELL = 10.0
+CELLS = 9
+"""Cells of an edge that are observed, counted from the stop line; the tenth is the influence."""
+JUNCTION_END = 118.8
+TRACKED = 150.0
+"""Cars beyond this are forgotten: their followers have left the lane they are rewarded on."""
+
+# The cars (the vehicle type in the authors' code).
+ACCELERATION = 2.6
+DECELERATION = 7.5
+HEADWAY = 1.0
+MINIMUM_GAP = 2.5
+LENGTH = 5.0
+MAXIMUM_SPEED = 10.0
+SPEED_DEVIATION = 0.1
+SLOWEST, FASTEST = 0.2, 2.0
+"""Bounds of a driver's speed factor."""
+
+# Entry (the authors' local simulator).
+ENTRY_POSITION = 6.0
+ENTRY_SPEED = 9.5
+CROWDED_ENTRY_SPEED = 3.0
+CROWDED = 8
+"""With more cars than this on its edge a new car enters at the lower speed."""
+
+# Calibrated: read off single cars' trajectories in SUMO 1.28 (`fidelity`).
+STOP_MARGIN = 1.0
+"""A car comes to rest this far before the stop line; there, unlike behind a car, s0 is 0."""
+SUBSTEPS = 4
+"""Accelerations per second. SUMO's IDM has the same number by default ("stepping" 0.25 s)."""
+
+YELLOW = 3
+"""Seconds of yellow between two greens."""
+EW_GREEN, EW_YELLOW, NS_YELLOW, NS_GREEN = range(4)
+
+SLOTS = 16
+"""Cars a lane can hold: 13 standing ones fill 100 m, a few more drive beyond the stop line."""
+NOWHERE = 1e6
+"""Position of an empty slot: a leader too far away to matter."""
+
+_BRAKING = 2 * (ACCELERATION * DECELERATION) ** 0.5
+_NORTH_SOUTH = jnp.arange(LANES) % 2 == 1
+
+
+class IntersectionState(NamedTuple):
+    """Each lane is a ring of slots, front to back, with wrap-around; slot `tail` is filled next."""
+
+    position: Float[Array, "4 slots"]
+    """Of the front bumper; `NOWHERE` if the slot is empty."""
+    speed: Float[Array, "4 slots"]
+    desired: Float[Array, "4 slots"]
+    """The speed a driver keeps on a free road."""
+    tail: Int[Array, " 4"]
+    light: Int[Array, ""]
+    """EW_GREEN, EW_YELLOW, NS_YELLOW or NS_GREEN."""
+    yellow_left: Int[Array, ""]
+    """Seconds of yellow left, 0 in a green."""
+
+
+def next_light(
+    light: Int[Array, ""], yellow_left: Int[Array, ""], action: Int[Array, ""]
+) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """The light of this second, and the yellow left: an action counts only during a green."""
+    is_green = (light == EW_GREEN) | (light == NS_GREEN)
+    turned = jnp.where(light == EW_GREEN, EW_YELLOW, NS_YELLOW)
+    opposite = jnp.where(light == EW_YELLOW, NS_GREEN, EW_GREEN)
+    switches = is_green & (action == 1)
+    left = jnp.where(switches, YELLOW, jnp.maximum(yellow_left - 1, 0))
+    light = jnp.where(switches, turned, jnp.where(is_green | (left > 0), light, opposite))
+    return light, left
+
+
+def idm_speed(
+    speed: Float[Array, "*shape"],
+    desired: Float[Array, "*shape"],
+    gap: Float[Array, "*shape"],
+    leader_speed: Float[Array, "*shape"] | float,
+    minimum_gap: float,
+) -> Float[Array, "*shape"]:
+    """A car's speed one second on, behind a leader (or a point to stop at) `gap` metres ahead."""
+    dt = 1 / SUBSTEPS
+    inverse = 1 / desired
+    for _ in range(SUBSTEPS):
+        approach = speed - leader_speed
+        wished = minimum_gap + jnp.maximum(speed * (HEADWAY + approach / _BRAKING), 0)
+        free, tight = (speed * inverse) ** 2, wished / jnp.maximum(gap, 0.01)
+        speed = jnp.maximum(speed + dt * ACCELERATION * (1 - free * free - tight * tight), 0)
+        gap = gap - dt * jnp.maximum(speed - leader_speed, 0)
+    return speed
+
+
+def speed_factor(
+    noise: Float[Array, "4 2"], entry_speed: Float[Array, " 4"]
+) -> Float[Array, " 4"]:
+    """A new driver's wish as a multiple of the speed limit.
+
+    As in SUMO a driver who would be slower than its entry speed is drawn once more, and is given
+    just that speed if it is too slow again.
+    """
+    first, second = jnp.clip(1 + SPEED_DEVIATION * noise.T, SLOWEST, FASTEST)
+    least = entry_speed / MAXIMUM_SPEED
+    return jnp.where(first < least, jnp.maximum(second, least), first)
+
+
+class NativeIntersection:
+    """Local simulator of one intersection; class 1 of an influence source: a car enters there."""
+
+    def reset(self, key: Key[Array, ""]) -> IntersectionState:
+        """No cars, north-south green."""
+        empty = jnp.full((LANES, SLOTS), NOWHERE)
+        ones = jnp.ones((LANES, SLOTS))
+        zero = jnp.asarray(0, jnp.int32)
+        return IntersectionState(
+            empty,
+            0 * ones,
+            MAXIMUM_SPEED * ones,
+            jnp.zeros(LANES, jnp.int32),
+            jnp.asarray(NS_GREEN, jnp.int32),
+            zero,
+        )
+
+    def observe(self, state: IntersectionState) -> Int[Array, " 40"]:
+        """36 car bits (edge by edge, from the stop line out), then the light one-hot; uint8."""
+        light = (jnp.arange(4) == state.light).astype(jnp.uint8)
+        return jnp.concatenate([self.dset(state), light])
+
+    def dset(self, state: IntersectionState) -> Int[Array, " 36"]:
+        """The car bits alone: 4 edges x 9 cells; uint8."""
+        distance = STOP_LINE - state.position
+        cell = jnp.floor(distance / CELL).astype(jnp.int32)
+        # One integer per lane whose bit k is cell k: an OR over slots is all that must be reduced
+        bit = jnp.where((distance > 0) & (cell < CELLS), 1 << jnp.clip(cell, 0, CELLS), 0)
+        bits = jax.lax.reduce(bit, 0, jax.lax.bitwise_or, (1,))
+        return ((bits[:, None] >> jnp.arange(CELLS)) & 1).astype(jnp.uint8).reshape(-1)
+
+    def noise(self, key: Key[Array, ""]) -> Float[Array, "4 2"]:
+        """Standard normal numbers: two draws of a speed factor for each lane's new car."""
+        return jax.random.normal(key, (LANES, 2))
+
+    def step(
+        self,
+        state: IntersectionState,
+        action: Int[Array, ""],
+        influence: Int[Array, " 4"],
+        noise: Float[Array, "4 2"],
+    ) -> Step[IntersectionState]:
+        """One second: the light, then the cars move, then new cars enter; paid is mean speed."""
+        light, yellow_left = next_light(state.light, state.yellow_left, action)
+        crowded = jnp.sum(state.position < STOP_LINE, 1) > CROWDED
+        position, speed = self._move(state, light)
+        entry_speed = jnp.where(crowded, CROWDED_ENTRY_SPEED, ENTRY_SPEED)
+        enters = (influence == 1) & self._has_room(position, speed, state.tail, entry_speed)
+        new = enters[:, None] & (jnp.arange(SLOTS) == state.tail[:, None])
+        desired = MAXIMUM_SPEED * jnp.minimum(speed_factor(noise, entry_speed), 1)
+        position = jnp.where(new, ENTRY_POSITION, position)
+        speed = jnp.where(new, entry_speed[:, None], speed)
+        on_lane = position < STOP_LINE
+        total = jnp.sum(jnp.where(on_lane, speed, 0))
+        reward = total / (MAXIMUM_SPEED * jnp.maximum(jnp.sum(on_lane), 1))
+        moved = IntersectionState(
+            position,
+            speed,
+            jnp.where(new, desired[:, None], state.desired),
+            jnp.where(enters, (state.tail + 1) % SLOTS, state.tail),
+            light,
+            yellow_left,
+        )
+        return Step(moved, reward, jnp.asarray(False))
+
+    def _move(
+        self, state: IntersectionState, light: Int[Array, ""]
+    ) -> tuple[Float[Array, "4 slots"], Float[Array, "4 slots"]]:
+        """Positions and speeds one second on, under the light of this second."""
+        position, speed, desired = state.position, state.speed, state.desired
+        leader, leader_speed = jnp.roll(position, 1, 1), jnp.roll(speed, 1, 1)
+        gap = leader - LENGTH - position
+        new_speed = jnp.minimum(
+            idm_speed(speed, desired, gap, leader_speed, MINIMUM_GAP), jnp.maximum(gap, 0)
+        )
+        to_stop = STOP_LINE - STOP_MARGIN - position
+        is_first = (position < STOP_LINE) & (leader >= STOP_LINE)
+        # On yellow and red alike: who cannot stop by braking at DECELERATION drives on
+        can_stop = to_stop >= speed - DECELERATION
+        must_stop = is_first & can_stop & ~self._may_enter(position, light)[:, None]
+        stopping = jnp.minimum(
+            idm_speed(speed, desired, to_stop, 0.0, 0.0), jnp.maximum(to_stop, 0)
+        )
+        new_speed = jnp.where(must_stop, jnp.minimum(new_speed, stopping), new_speed)
+        moved = position + new_speed
+        gone = moved > TRACKED
+        return jnp.where(gone, NOWHERE, moved), jnp.where(gone, 0, new_speed)
+
+    def _may_enter(
+        self, position: Float[Array, "4 slots"], light: Int[Array, ""]
+    ) -> Bool[Array, " 4"]:
+        """Lanes with a green light and no car of the crossing direction inside the junction."""
+        inside = jnp.any((position >= STOP_LINE) & (position < JUNCTION_END), 1)
+        crossing = jnp.where(_NORTH_SOUTH, inside[0] | inside[2], inside[1] | inside[3])
+        green = jnp.where(_NORTH_SOUTH, light == NS_GREEN, light == EW_GREEN)
+        return green & ~crossing
+
+    def _has_room(
+        self,
+        position: Float[Array, "4 slots"],
+        speed: Float[Array, "4 slots"],
+        tail: Int[Array, " 4"],
+        entry_speed: Float[Array, " 4"],
+    ) -> Bool[Array, " 4"]:
+        """Lanes on which a car can enter with a safe gap to the last one."""
+        last = jnp.arange(SLOTS) == ((tail - 1) % SLOTS)[:, None]
+        leader_speed = jnp.sum(jnp.where(last, speed, 0), 1)
+        gap = jnp.min(position, 1) - LENGTH - ENTRY_POSITION
+        needed = entry_speed * (HEADWAY + (entry_speed - leader_speed) / _BRAKING)
+        # One slot stays empty: it is the front car's far leader
+        free_slots = jnp.sum(position >= NOWHERE, 1)
+        return (gap >= jnp.maximum(needed, 0)) & (free_slots > 1)
