@@ -201,7 +201,9 @@ def _network(folder: Path) -> list[str]:
     for k, (x, y) in _EDGES.items():
         nodes += f'<node id="{k}" x="{x}" y="{y}" type="priority"/>'
         for name, ends in ((f"{k}C", f'from="{k}" to="C"'), (f"C{k}", f'from="C" to="{k}"')):
-            edges += f'<edge id="{name}" {ends} numLanes="1" speed="10" priority="78" length="100"/>'
+            edges += (
+                f'<edge id="{name}" {ends} numLanes="1" speed="10" priority="78" length="100"/>'
+            )
         connections += f'<connection from="{k}C" to="C{_OPPOSITE[k]}" fromLane="0" toLane="0"/>'
         routes += f'<route id="{k}" edges="{k}C C{_OPPOSITE[k]}"/>'
 

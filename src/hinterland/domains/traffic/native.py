@@ -95,6 +95,15 @@ def next_light(
     return light, left
 
 
+def wished_gap(
+    speed: Float[Array, "*shape"],
+    leader_speed: Float[Array, "*shape"] | float,
+    minimum_gap: float,
+) -> Float[Array, "*shape"]:
+    """The model's s*; a leader that pulls away shortens it to `minimum_gap` at most."""
+    return minimum_gap + jnp.maximum(speed * (HEADWAY + (speed - leader_speed) / _BRAKING), 0)
+
+
 def idm_speed(
     speed: Float[Array, "*shape"],
     desired: Float[Array, "*shape"],
@@ -106,17 +115,14 @@ def idm_speed(
     dt = 1 / SUBSTEPS
     inverse = 1 / desired
     for _ in range(SUBSTEPS):
-        approach = speed - leader_speed
-        wished = minimum_gap + jnp.maximum(speed * (HEADWAY + approach / _BRAKING), 0)
-        free, tight = (speed * inverse) ** 2, wished / jnp.maximum(gap, 0.01)
+        free = (speed * inverse) ** 2
+        tight = wished_gap(speed, leader_speed, minimum_gap) / jnp.maximum(gap, 0.01)
         speed = jnp.maximum(speed + dt * ACCELERATION * (1 - free * free - tight * tight), 0)
         gap = gap - dt * jnp.maximum(speed - leader_speed, 0)
     return speed
 
 
-def speed_factor(
-    noise: Float[Array, "4 2"], entry_speed: Float[Array, " 4"]
-) -> Float[Array, " 4"]:
+def speed_factor(noise: Float[Array, "4 2"], entry_speed: Float[Array, " 4"]) -> Float[Array, " 4"]:
     """A new driver's wish as a multiple of the speed limit.
 
     As in SUMO a driver who would be slower than its entry speed is drawn once more, and is given
@@ -231,11 +237,11 @@ class NativeIntersection:
         tail: Int[Array, " 4"],
         entry_speed: Float[Array, " 4"],
     ) -> Bool[Array, " 4"]:
-        """Lanes on which a car can enter with a safe gap to the last one."""
+        """Lanes on which the last car leaves a new one at least the gap it wishes (as in SUMO)."""
         last = jnp.arange(SLOTS) == ((tail - 1) % SLOTS)[:, None]
         leader_speed = jnp.sum(jnp.where(last, speed, 0), 1)
         gap = jnp.min(position, 1) - LENGTH - ENTRY_POSITION
-        needed = entry_speed * (HEADWAY + (entry_speed - leader_speed) / _BRAKING)
+        needed = wished_gap(entry_speed, leader_speed, MINIMUM_GAP)
         # One slot stays empty: it is the front car's far leader
         free_slots = jnp.sum(position >= NOWHERE, 1)
-        return (gap >= jnp.maximum(needed, 0)) & (free_slots > 1)
+        return (gap >= needed) & (free_slots > 1)
