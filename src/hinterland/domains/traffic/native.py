@@ -208,14 +208,14 @@ class NativeIntersection:
         new_speed = jnp.minimum(
             idm_speed(speed, desired, gap, leader_speed, MINIMUM_GAP), jnp.maximum(gap, 0)
         )
-        to_stop = STOP_LINE - STOP_MARGIN - position
-        is_first = (position < STOP_LINE) & (leader >= STOP_LINE)
+        to_line = STOP_LINE - position
+        least_gap = jnp.maximum(speed - DECELERATION, 0)
+        to_stop = jnp.maximum(to_line - STOP_MARGIN, least_gap)
+        stopping = jnp.minimum(idm_speed(speed, desired, to_stop, 0.0, 0.0), to_stop)
+        # Close to its stop the model would leave a car standing for good: it rolls the rest
+        stopping = jnp.where((speed == 0) & (stopping == 0), to_stop, stopping)
         # On yellow and red alike: who cannot stop by braking at DECELERATION drives on
-        can_stop = to_stop >= speed - DECELERATION
-        must_stop = is_first & can_stop & ~self._may_enter(position, light)[:, None]
-        stopping = jnp.minimum(
-            idm_speed(speed, desired, to_stop, 0.0, 0.0), jnp.maximum(to_stop, 0)
-        )
+        must_stop = (to_line >= least_gap) & ~self._may_enter(position, light)[:, None]
         new_speed = jnp.where(must_stop, jnp.minimum(new_speed, stopping), new_speed)
         moved = position + new_speed
         gone = moved > TRACKED
