@@ -138,16 +138,14 @@ class NativeIntersection:
 
     def reset(self, key: Key[Array, ""]) -> IntersectionState:
         """No cars, north-south green."""
-        empty = jnp.full((LANES, SLOTS), NOWHERE)
-        ones = jnp.ones((LANES, SLOTS))
-        zero = jnp.asarray(0, jnp.int32)
+        slots = (LANES, SLOTS)
         return IntersectionState(
-            empty,
-            0 * ones,
-            MAXIMUM_SPEED * ones,
-            jnp.zeros(LANES, jnp.int32),
-            jnp.asarray(NS_GREEN, jnp.int32),
-            zero,
+            position=jnp.full(slots, NOWHERE),
+            speed=jnp.zeros(slots),
+            desired=jnp.full(slots, MAXIMUM_SPEED),
+            tail=jnp.zeros(LANES, jnp.int32),
+            light=jnp.asarray(NS_GREEN, jnp.int32),
+            yellow_left=jnp.asarray(0, jnp.int32),
         )
 
     def observe(self, state: IntersectionState) -> Int[Array, " 40"]:
