@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import Step
@@ -64,7 +65,7 @@ NOWHERE = 1e6
 """Position of an empty slot: a leader too far away to matter."""
 
 _BRAKING = 2 * (ACCELERATION * DECELERATION) ** 0.5
-_NORTH_SOUTH = jnp.arange(LANES) % 2 == 1
+_NORTH_SOUTH = np.arange(LANES) % 2 == 1
 
 
 class IntersectionState(NamedTuple):
