@@ -49,7 +49,9 @@ CROWDED_ENTRY_SPEED = 3.0
 CROWDED = 8
 """With more cars than this on its edge a new car enters at the lower speed."""
 
-# Calibrated: read off single cars' trajectories in SUMO 1.28 (`fidelity`).
+# Calibrated on SUMO 1.28, by single cars' speeds one second on. With these, and with the rules
+# below for entering, stopping and drawing drivers, `fidelity.compare` finds no more difference to
+# SUMO than between two seeds of SUMO.
 STOP_MARGIN = 1.0
 """A car comes to rest this far before the stop line; there, unlike behind a car, s0 is 0."""
 SUBSTEPS = 4
@@ -60,7 +62,7 @@ YELLOW = 3
 EW_GREEN, EW_YELLOW, NS_YELLOW, NS_GREEN = range(4)
 
 SLOTS = 16
-"""Of a lane; the most cars seen on one under any insertions and switching were 14."""
+"""Of a lane. It never held more than 14 cars under the heaviest insertions and any switching."""
 NOWHERE = 1e6
 """Position of an empty slot: a leader too far away to matter."""
 
@@ -213,7 +215,8 @@ class NativeIntersection:
         stopping = jnp.minimum(idm_speed(speed, desired, to_stop, 0.0, 0.0), to_stop)
         # Close to its stop the model would leave a car standing for good: it rolls the rest
         stopping = jnp.where((speed == 0) & (stopping == 0), to_stop, stopping)
-        # On yellow and red alike: who cannot stop by braking at DECELERATION drives on
+        # On yellow and red alike: who cannot stop by braking at DECELERATION drives on. Not only
+        # the first car brakes for the line: a car behind one that drives on must start in time.
         must_stop = (to_line >= least_gap) & ~self._may_enter(position, light)[:, None]
         new_speed = jnp.where(must_stop, jnp.minimum(new_speed, stopping), new_speed)
         moved = position + new_speed
@@ -223,7 +226,10 @@ class NativeIntersection:
     def _may_enter(
         self, position: Float[Array, "4 slots"], light: Int[Array, ""]
     ) -> Bool[Array, " 4"]:
-        """Lanes with a green light and no car of the crossing direction inside the junction."""
+        """Lanes with a green light and no car of the crossing direction inside the junction.
+
+        Three seconds of yellow always empty the junction; the second condition guards the rule.
+        """
         inside = jnp.any((position >= STOP_LINE) & (position < JUNCTION_END), 1)
         crossing = jnp.where(_NORTH_SOUTH, inside[0] | inside[2], inside[1] | inside[3])
         green = jnp.where(_NORTH_SOUTH, light == NS_GREEN, light == EW_GREEN)
