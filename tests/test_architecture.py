@@ -41,7 +41,11 @@ ALLOWED["hinterland"] = set()  # the package's own __init__: whatever it imports
 
 PRINTERS = {"cli"}
 WRITERS = {"record", "report"}
-WRITING_FILES = {"cli/study.py"}  # lays out the folder of a study before any run of it exists
+WRITING_FILES = {
+    "cli/study.py",  # lays out the folder of a study before any run of it exists
+    "domains/traffic/network.py",  # SUMO reads networks from files, and
+    "domains/traffic/simulation.py",  # programs of lights; both into folders of their own in /tmp
+}
 HEAVY = {"jax", "equinox", "optax", "matplotlib"}
 LIGHT_ROOMS = {"cli", "record", "report"}
 

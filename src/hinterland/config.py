@@ -27,8 +27,9 @@ class Config(BaseModel):
     refresh: int | Literal["auto"] = Field(
         "auto",
         description="refresh period F: local steps per agent between two trainings of the "
-        "influence predictors; auto is a twentieth of --steps (preset paper: once, at the start)",
+        "influence predictors; auto: --steps divided by --refreshes",
     )
+    refreshes: int = Field(20, gt=0, description="refresh periods in a run, if --refresh is auto")
     preset: Literal["fast", "paper"] = Field(
         "fast",
         description="fast: many copies and large minibatches; paper: the paper's hyperparameters",
@@ -41,8 +42,10 @@ class Config(BaseModel):
     )
 
     evaluate_every: int | Literal["auto"] = Field(
-        "auto", description="steps per agent between evaluations; auto is a tenth of --steps"
+        "auto",
+        description="steps per agent between evaluations; auto: --steps divided by --evaluations",
     )
+    evaluations: int = Field(10, gt=0, description="evaluations in a run, if that is auto")
     evaluate_episodes: int = Field(
         64, gt=1, description="episodes of one evaluation, for sampled and for greedy actions each"
     )
@@ -82,14 +85,14 @@ class Config(BaseModel):
     def refresh_steps(self) -> int:
         """F in steps per agent."""
         if self.refresh == "auto":
-            return self.steps if self.preset == "paper" else max(1, self.steps // 20)
+            return max(1, self.steps // self.refreshes)
         return self.refresh
 
     @property
     def evaluation_steps(self) -> int:
         """Steps per agent between two evaluations (and two checkpoints)."""
         if self.evaluate_every == "auto":
-            return max(1, self.steps // (40 if self.preset == "paper" else 10))
+            return max(1, self.steps // self.evaluations)
         return self.evaluate_every
 
     @property
@@ -101,6 +104,8 @@ class Config(BaseModel):
 PAPER: dict[str, Any] = {
     # Tables 4-6 of the paper with the public code's real behaviour where the two differ.
     "steps": 4_000_000,
+    "refreshes": 1,
+    "evaluations": 40,
     "evaluate_episodes": 100,
     "copies": 1,
     "window": 8,
@@ -122,6 +127,23 @@ PAPER: dict[str, Any] = {
     "predictor_batch": 32,
     "predictor_rate": 1e-4,
 }
+_TRAFFIC: dict[str, Any] = {
+    "network": "feed-forward",
+    "predictor": "feed-forward",
+    "predictor_hidden": 128,
+    "predictor_episodes": 32,
+    "evaluate_episodes": 16,
+    "final_episodes": 64,
+}
+DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+    # What a domain wants otherwise than the warehouse, for which the defaults were found.
+    ("traffic", "fast"): {**_TRAFFIC, "refreshes": 10, "discount": 0.95},
+    ("traffic", "paper"): {
+        **_TRAFFIC, "window": 16, "windows": 8, "predictor_epochs": 100, "predictor_batch": 1,
+    },
+}  # fmt: skip
+HOST_COPIES = {"copies": 8, "windows": 16}
+"""Preset fast on a global simulator outside of JAX: a copy is a process, batches stay as large."""
 
 
 def make_config(values: dict[str, Any]) -> Config:
@@ -130,7 +152,13 @@ def make_config(values: dict[str, Any]) -> Config:
     Raises:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
-    preset = PAPER if values.get("preset") == "paper" else {}
+    name = values.get("preset", "fast")
+    preset = {
+        **(PAPER if name == "paper" else {}),
+        **DOMAIN_PRESETS.get((values.get("domain", ""), name), {}),
+    }
+    if (values.get("domain"), name, values.get("simulation")) == ("traffic", "fast", "global"):
+        preset |= HOST_COPIES
     try:
         config = Config(**{**preset, **values})
     except ValidationError as error:

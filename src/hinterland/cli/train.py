@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.config is not None:
         values = {**_read_config(options.config), **values}
     config = make_config(values)
-    if config.preset == "paper" and config.domain not in ("warehouse",):
+    if config.preset == "paper" and config.domain not in ("warehouse", "traffic"):
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.cli.setup import get_domain, make_runtime
 

@@ -55,31 +55,57 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
     import numpy as np
 
     from hinterland.cli.setup import trained_networks
-    from hinterland.core import UserError, stream
-    from hinterland.rollout import network_actor, play, scripted_actor, scripted_memory
+    from hinterland.core import UserError, is_host, stream
+    from hinterland.rollout import (
+        NetworkActor,
+        episode_seed,
+        network_actor,
+        play,
+        play_host,
+        scripted_actor,
+        scripted_memory,
+    )
 
     config, domain, networks, step = trained_networks(folder)
     if not hasattr(domain, "frame"):
         raise UserError(f"{config.domain} has no pictures: it lacks the methods scene and frame")
+    if policy != "learned" and policy not in domain.scripted:
+        known = ", ".join(sorted(domain.scripted))
+        raise UserError(f"--policy {policy}: {config.domain} has learned, {known}")
+    key, horizon = stream(seed, "watch"), domain.spec.horizon
+    if is_host(domain.global_simulator):
+        actor: Any = domain.scripted.get(policy) or NetworkActor(networks, greedy, key[None])
+        episode, _ = play_host(
+            domain.global_simulator.sessions(1),
+            domain,
+            actor,
+            [episode_seed(key)],
+            with_pictures=True,
+        )
+        frames = [domain.frame(pictures[0]) for pictures in episode.state]
+        return _replay(config, domain, policy, greedy, step, frames, episode.reward[:, 0])
     if policy == "learned":
         actor = network_actor(networks, greedy, config.shared_policy)
         hidden = jax.tree.map(lambda x: x[0], networks) if not config.shared_policy else networks
         memory = hidden.initial(1)
         if not config.shared_policy:
             memory = np.repeat(np.asarray(memory)[:, None], domain.agents, 1)
-    elif policy in domain.scripted:
+    else:
         actor = scripted_actor(domain.scripted[policy])
         memory = scripted_memory(domain.scripted[policy], 1, domain.agents)
-    else:
-        known = ", ".join(sorted(domain.scripted))
-        raise UserError(f"--policy {policy}: {config.domain} has learned, {known}")
-    key = stream(seed, "watch")
     episode = jax.jit(lambda: play(key, domain, actor, memory, 1, with_states=True))()
     states = jax.tree.map(np.asarray, episode.state)
-    returns = np.cumsum(np.asarray(episode.reward)[:, 0].mean(1))
-    horizon = domain.spec.horizon
     frames = [domain.frame(jax.tree.map(lambda x, t=t: x[t, 0], states)) for t in range(horizon)]
-    before = np.concatenate([[0.0], returns[:-1]])
+    return _replay(config, domain, policy, greedy, step, frames, np.asarray(episode.reward)[:, 0])
+
+
+def _replay(
+    config: Any, domain: Any, policy: str, greedy: bool, step: int, frames: list, reward: Any
+) -> dict[str, Any]:
+    """`reward` is [time, agent]; the return shown is the one reached before each step."""
+    import numpy as np
+
+    before = np.concatenate([[0.0], np.cumsum(reward.mean(1))[:-1]])
     info = [
         {"step": t, "return": round(float(value), 2), "text": ""} for t, value in enumerate(before)
     ]

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hinterland.core.errors import UserError
     from hinterland.core.keys import stream
-    from hinterland.core.protocols import Domain, GlobalSimulator, LocalSimulator, ScriptedPolicy
+    from hinterland.core.protocols import (
+        Domain,
+        GlobalSimulator,
+        HostSession,
+        HostSimulator,
+        LocalSimulator,
+        ScriptedPolicy,
+        is_host,
+    )
     from hinterland.core.spec import AgentSpec
     from hinterland.core.types import GlobalStep, InfluenceBatch, Step, Trajectory
 
@@ -18,19 +26,30 @@ __all__ = [
     "Domain",
     "GlobalSimulator",
     "GlobalStep",
+    "HostSession",
+    "HostSimulator",
     "InfluenceBatch",
     "LocalSimulator",
     "ScriptedPolicy",
     "Step",
     "Trajectory",
     "UserError",
+    "is_host",
     "stream",
 ]
 
 _HOMES = {
     "errors": ("UserError",),
     "keys": ("stream",),
-    "protocols": ("Domain", "GlobalSimulator", "LocalSimulator", "ScriptedPolicy"),
+    "protocols": (
+        "Domain",
+        "GlobalSimulator",
+        "HostSession",
+        "HostSimulator",
+        "LocalSimulator",
+        "ScriptedPolicy",
+        "is_host",
+    ),
     "spec": ("AgentSpec",),
     "types": ("GlobalStep", "InfluenceBatch", "Step", "Trajectory"),
 }

@@ -6,7 +6,7 @@ too: the local simulator, given the true influence and its share of the same noi
 exactly as its region of the global simulator does (`testing.check_domain`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from jaxtyping import Array, Float, Int, Key
@@ -68,6 +68,50 @@ class GlobalSimulator(Protocol[G]):
         ...
 
 
+class HostSession(Protocol):
+    """One episode at a time of a whole system that JAX cannot trace, in a process of its own.
+
+    The simulator behind it is a function of its seed and actions. Its methods:
+    `reset(seed, controller, figures)` and `step(actions [agents])` return a dictionary with
+    "observation" [agents, observation] and "dset" [agents, dset] of the state reached; `step` adds
+    "reward" [agents], "terminated" and "influence" [agents, sources], which belongs to the d-set
+    *before* the step; `metrics()` ends the episode and gives its figures; `picture()` gives what
+    `Domain.frame` draws.
+    """
+
+    restarts: int
+    """How often a lost process was replaced."""
+
+    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """A call that makes everything before it irrelevant."""
+        ...
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """The result of a method."""
+        ...
+
+    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+        """Starts a call."""
+        ...
+
+    def answer(self) -> Any:
+        """Waits for the call under way."""
+        ...
+
+
+class HostSimulator(Protocol):
+    """The whole system outside of JAX."""
+
+    def sessions(self, count: int) -> Sequence[HostSession]:
+        """So many processes, always the same ones."""
+        ...
+
+
+def is_host(simulator: Any) -> bool:
+    """Whether a global simulator is a `HostSimulator`."""
+    return hasattr(simulator, "sessions")
+
+
 class ScriptedPolicy(Protocol):
     """A hand-written policy of one agent on its local state (it may see more than observations)."""
 
@@ -86,9 +130,13 @@ class Domain(Protocol):
     agents: int
     spec: AgentSpec
     local_simulator: LocalSimulator
-    global_simulator: GlobalSimulator
-    scripted: Mapping[str, ScriptedPolicy]
-    """Hand-written policies by name; "random" is always there, "heuristic" is the one to beat."""
+    global_simulator: Any
+    """A `GlobalSimulator`, or a `HostSimulator`."""
+    scripted: Mapping[str, ScriptedPolicy | str]
+    """Hand-written policies by name; "random" is always there, "heuristic" is the one to beat.
+
+    A string names a controller inside of a host simulator.
+    """
 
     def scene(self) -> dict[str, Any]:
         """The unchanging part of a picture: {"width", "height", "shapes": [shape, ...]}."""

@@ -8,18 +8,32 @@ from hinterland.rollout.episodes import (
     scripted_actor,
     scripted_memory,
 )
+from hinterland.rollout.host import (
+    SESSIONS,
+    HostCollector,
+    HostCopies,
+    NetworkActor,
+    episode_seed,
+    play_host,
+)
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.scan import LocalCopies, begin, rollout
 
 __all__ = [
+    "SESSIONS",
     "Episodes",
     "GlobalCopies",
+    "HostCollector",
+    "HostCopies",
     "LocalCopies",
+    "NetworkActor",
     "begin",
     "begin_joint",
+    "episode_seed",
     "joint_rollout",
     "network_actor",
     "play",
+    "play_host",
     "reset_where",
     "rollout",
     "scripted_actor",

@@ -8,19 +8,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import Domain
+from hinterland.core.types import HostOrDevice
 from hinterland.rollout.joint import independent_steps, shared_steps
 
 
 class Episodes(NamedTuple):
     """Episodes of all agents; steps after a termination are repeated with reward 0."""
 
-    reward: Float[Array, "time copy agent"]
+    reward: Float[HostOrDevice, "time copy agent"]
     dset: Any  # [time, copy, agent, dset] or None
-    influence: Int[Array, "time copy agent sources"] | None
-    alive: Array  # [time, copy]: the episode had not terminated before this step
+    influence: Int[HostOrDevice, "time copy agent sources"] | None
+    alive: Bool[HostOrDevice, "time copy"]
+    """The episode had not terminated before this step."""
     state: Any  # global states before each step, or None
 
 

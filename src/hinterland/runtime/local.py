@@ -192,11 +192,15 @@ class LocalRuntime:
             for thread in threads:
                 thread.join()
 
+    def raise_if_interrupted(self) -> None:
+        """For work in the main thread: ends it where the user has had enough."""
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
+
     def _wait(self, done: queue.SimpleQueue) -> tuple[int, Any, BaseException | None]:
         """The next result, unless the user has had enough."""
         while True:
-            if self._interrupted.is_set():
-                raise KeyboardInterrupt
+            self.raise_if_interrupted()
             try:
                 return done.get(timeout=0.2)
             except queue.Empty:

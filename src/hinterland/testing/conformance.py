@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, stream
+from hinterland.core import Domain, UserError, is_host, stream
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
@@ -27,6 +27,17 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
     passed = []
+    for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
+        if not hasattr(domain, name):
+            _fail("domain", f"has no attribute {name!r}", "see hinterland.core.Domain")
+    if is_host(domain.global_simulator):
+        _check_local(domain, seed)
+        steps = _check_sessions(domain, seed, episodes)
+        return [
+            "sizes of the local simulator agree with the spec",
+            f"all values are finite and in range over {steps} global steps",
+            "the same seed and actions give the same episode",
+        ]
     for title, check in (
         ("sizes agree with the spec", _check_shapes),
         ("the same noise gives the same step", _check_determinism),
@@ -61,11 +72,9 @@ def _expect_shape(where: str, value: Any, shape: tuple[int, ...], cure: str) -> 
         _fail(where, f"shape {list(found)}, expected {list(shape)}", cure)
 
 
-def _check_shapes(domain: Domain, seed: int) -> None:
-    for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
-        if not hasattr(domain, name):
-            _fail("domain", f"has no attribute {name!r}", "see hinterland.core.Domain")
-    spec, local, whole = domain.spec, domain.local_simulator, domain.global_simulator
+def _check_local(domain: Domain, seed: int) -> Any:
+    """Shapes of the local simulator; a state of it."""
+    spec, local = domain.spec, domain.local_simulator
     key = stream(seed, "check/shapes")
     state = _attempt("local_simulator.reset", local.reset, key)
     for name, size in (("observe", spec.observation), ("dset", spec.dset)):
@@ -78,7 +87,51 @@ def _check_shapes(domain: Domain, seed: int) -> None:
     _expect_shape("local_simulator.step reward", step.reward, (), "one number per step")
     _expect_shape("local_simulator.step terminated", step.terminated, (), "one truth per step")
     _expect_same_structure("local_simulator.step state", step.state, state)
+    return state
 
+
+def _check_sessions(domain: Domain, seed: int, episodes: int) -> int:
+    """Follows random actions in two sessions of a host simulator, with the same seeds."""
+    spec, agents = domain.spec, domain.agents
+    sizes = {"observation": spec.observation, "dset": spec.dset, "influence": spec.sources}
+    sessions = domain.global_simulator.sessions(2)
+    steps = 0
+    for episode in range(episodes):
+        numbers = np.random.default_rng((seed, episode))
+        first, second = (session.begin("reset", seed + episode) for session in sessions)
+        for t in range(spec.horizon):
+            for name in first:
+                if not np.array_equal(first[name], second[name]):
+                    _fail(
+                        f"{name} at step {t}",
+                        "two episodes with the same seed and actions differ",
+                        "draw all random numbers from the seed given to reset",
+                    )
+                if name in sizes:
+                    _expect_shape(name, first[name], (agents, sizes[name]), "mend it or the spec")
+                if not np.isfinite(first[name]).all():
+                    _fail(f"{name} at step {t}", "is not finite", "look at its division or log")
+            if "influence" in first:
+                _expect_shape("reward", first["reward"], (agents,), "one per agent")
+                low, high = first["influence"].min(), first["influence"].max()
+                if low < 0 or high >= spec.classes:
+                    _fail(
+                        f"influence at step {t}",
+                        f"holds {low} .. {high}",
+                        f"classes are 0 .. {spec.classes - 1}",
+                    )
+            actions = numbers.integers(0, spec.actions, agents)
+            first, second = (session.call("step", actions) for session in sessions)
+            steps += 1
+            if first["terminated"]:
+                break
+    return steps
+
+
+def _check_shapes(domain: Domain, seed: int) -> None:
+    spec, whole = domain.spec, domain.global_simulator
+    key = stream(seed, "check/shapes")
+    state = _check_local(domain, seed)
     system = _attempt("global_simulator.reset", whole.reset, key)
     noise = _attempt("global_simulator.noise", whole.noise, key)
     actions = jnp.zeros(domain.agents, jnp.int32)
@@ -124,7 +177,8 @@ def _check_scripted(domain: Domain, seed: int) -> None:
     if "random" not in domain.scripted:
         _fail("domain.scripted", "has no policy 'random'", "evaluation compares with it")
     state = domain.local_simulator.reset(stream(seed, "check/scripted"))
-    for name, policy in domain.scripted.items():
+    policies: dict[str, Any] = dict(domain.scripted)
+    for name, policy in policies.items():
         where = f"scripted[{name!r}]"
         action, _ = _attempt(where, policy, stream(seed, name), policy.initial, state)
         if not 0 <= int(action) < domain.spec.actions:

@@ -13,7 +13,12 @@ from hinterland.learn import Learner
 from hinterland.rollout import LocalCopies
 from hinterland.runtime import over_block
 from hinterland.training import initial
-from hinterland.training.evaluate import blocks_of, evaluate_networks, network_episodes
+from hinterland.training.evaluate import (
+    STANDARD_FIGURES,
+    blocks_of,
+    evaluate_networks,
+    network_episodes,
+)
 from hinterland.training.experiment import Experiment
 from hinterland.training.local_learning import make_local_learning
 
@@ -65,7 +70,7 @@ def train_dials(experiment: Experiment, state: DialsState, updates: int) -> Dial
 def collect(experiment: Experiment, state: DialsState, updates: int) -> InfluenceBatch:
     """Fresh (d-set, influence) datasets of all agents from the global simulator (Algorithm 2)."""
     config, domain = experiment.config, experiment.domain
-    with experiment.phase("collect", len(blocks_of(config.predictor_episodes))):
+    with experiment.phase("collect", len(blocks_of(domain, config.predictor_episodes))):
         blocks = network_episodes(
             experiment.runtime,
             domain,
@@ -158,6 +163,7 @@ def evaluate(
             values[f"{name}/return_std"] = figures["return_std"]
             values[f"{name}/return_ci95"] = figures["return_ci95"]
             values[f"{name}/episodes"] = figures["episodes"]
+            values |= {f"{name}/{x}": figures[x] for x in figures.keys() - STANDARD_FIGURES}
             experiment.progress.advance(1)
     experiment.log(updates, "evaluate", values)
     return values

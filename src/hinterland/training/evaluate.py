@@ -8,17 +8,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, stream
-from hinterland.rollout import Episodes, network_actor, play, scripted_actor, scripted_memory
+from hinterland.core import Domain, UserError, is_host, stream
+from hinterland.rollout import (
+    SESSIONS,
+    Episodes,
+    NetworkActor,
+    episode_seed,
+    network_actor,
+    play,
+    play_host,
+    scripted_actor,
+    scripted_memory,
+)
 from hinterland.runtime import LocalRuntime
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
 
 
-def blocks_of(episodes: int) -> range:
+STANDARD_FIGURES = frozenset(
+    ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy")
+)
+"""What every evaluation gives; a host simulator adds figures of its own."""
+
+
+def blocks_of(domain: Domain, episodes: int) -> range:
     """Indices of the units that hold so many episodes."""
-    return range(-(-episodes // BLOCK))
+    return range(-(-episodes // (SESSIONS if is_host(domain.global_simulator) else BLOCK)))
 
 
 @partial(jax.jit, static_argnames=("domain", "shared"))
@@ -60,11 +76,60 @@ def network_episodes(
         shared: see `rollout.network_actor`.
         finished: told of each finished block.
     """
+    if is_host(domain.global_simulator):
+        if shared:
+            raise UserError("--shared-policy is not offered on simulators outside of JAX")
+        return host_episodes(
+            runtime, domain, networks, episodes, greedy, (seed, purpose, place), finished
+        )[0]
     units = [
-        (stream(seed, purpose, place, block), greedy, networks) for block in blocks_of(episodes)
+        (stream(seed, purpose, place, block), greedy, networks)
+        for block in blocks_of(domain, episodes)
     ]
     function = partial(_network_block, domain=domain, shared=shared)
     return runtime.map(function, units, finished)
+
+
+def host_episodes(
+    runtime: LocalRuntime,
+    domain: Domain,
+    policy: Any,
+    episodes: int,
+    greedy: bool,
+    place: tuple[Any, ...],
+    finished: Callable[[int], None] | None = None,
+) -> tuple[list[Episodes], dict[str, float]]:
+    """Waves of episodes of a host simulator, and the means of its own figures.
+
+    Args:
+        runtime: asked whether to go on.
+        domain: the system.
+        policy: networks stacked on the agent axis, or a controller's name.
+        episodes: how many are needed.
+        greedy: the likeliest action instead of a sampled one.
+        place: (seed, purpose, place) of the random stream.
+        finished: told of each finished wave.
+    """
+    sessions = domain.global_simulator.sessions(SESSIONS)
+    waves, figures = [], []
+    for wave in blocks_of(domain, episodes):
+        keys = jax.random.split(stream(*place, wave), SESSIONS)
+        scripted = isinstance(policy, str)
+        actor = policy if scripted else NetworkActor(policy, greedy, keys)
+        played, measured = play_host(
+            sessions,
+            domain,
+            actor,
+            [episode_seed(key) for key in keys],
+            with_influence=not scripted,
+            stopping=runtime.raise_if_interrupted,
+        )
+        waves.append(played)
+        figures += measured
+        if finished is not None:
+            finished(wave)
+    means = {name: float(np.mean([x[name] for x in figures[:episodes]])) for name in figures[0]}
+    return waves, means
 
 
 @partial(jax.jit, static_argnames=("domain", "name"))
@@ -93,7 +158,17 @@ def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, 
 def evaluate_networks(
     runtime: LocalRuntime, domain: Domain, networks: Any, *, episodes: int, greedy: bool, **how: Any
 ) -> dict[str, Any]:
-    """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`."""
+    """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`.
+
+    A host simulator's own figures (travel times, say) stand beside it.
+    """
+    if is_host(domain.global_simulator):
+        if how.pop("shared", False):
+            raise UserError("--shared-policy is not offered on simulators outside of JAX")
+        place = (how["seed"], how["purpose"], how["place"])
+        waves, means = host_episodes(runtime, domain, networks, episodes, greedy, place)
+        returns = [wave.reward.sum(0) for wave in waves]
+        return {**_figures(returns, episodes, policy="learned", greedy=greedy), **means}
     blocks = network_episodes(runtime, domain, networks, episodes=episodes, greedy=greedy, **how)
     returns = [block.reward.sum(0) for block in blocks]
     return _figures(returns, episodes, policy="learned", greedy=greedy)
@@ -111,6 +186,11 @@ def evaluate_scripted(
         raise UserError(
             f"--policy {name}: {domain.name} has learned, {', '.join(sorted(domain.scripted))}"
         )
-    units = [(seed, place, block) for block in blocks_of(episodes)]
+    if isinstance(controller := domain.scripted[name], str):
+        where = (seed, "evaluate/scripted", place)
+        waves, means = host_episodes(runtime, domain, controller, episodes, False, where)
+        returns = [wave.reward.sum(0) for wave in waves]
+        return {**_figures(returns, episodes, policy=name, greedy=False), **means}
+    units = [(seed, place, block) for block in blocks_of(domain, episodes)]
     returns = runtime.map(partial(_scripted_returns, domain=domain, name=name), units)
     return _figures(returns, episodes, policy=name, greedy=False)

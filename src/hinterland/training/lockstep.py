@@ -10,9 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.core import Trajectory, stream
+from hinterland.core import Trajectory, UserError, is_host, stream
 from hinterland.learn import Learner, ppo_update
-from hinterland.rollout import GlobalCopies, joint_rollout
+from hinterland.rollout import (
+    SESSIONS,
+    GlobalCopies,
+    HostCollector,
+    HostCopies,
+    joint_rollout,
+)
 from hinterland.runtime import over_block
 from hinterland.training import initial
 from hinterland.training.dials import evaluate
@@ -27,7 +33,7 @@ class LockstepState(NamedTuple):
     """Learners, stacked on the agent axis, and blocks of copies of the global simulator."""
 
     learners: Learner
-    copies: list[GlobalCopies]
+    copies: list[GlobalCopies] | list[HostCopies]
 
 
 def start(experiment: Experiment) -> LockstepState:
@@ -38,10 +44,21 @@ def start(experiment: Experiment) -> LockstepState:
     def learner(agent: Any) -> Learner:
         return initial.learner(config, domain, settings, agent * (not config.shared_policy))
 
-    return LockstepState(
-        initial.stacked(learner, domain.agents),
-        initial.global_copies(config, domain, min(BLOCK, config.copies)),
-    )
+    learners = initial.stacked(learner, domain.agents)
+    if is_host(domain.global_simulator):
+        if config.shared_policy:
+            raise UserError("--shared-policy is not offered on simulators outside of JAX")
+        hidden = np.asarray(initial.network(config, domain, 0).initial(config.copies))
+        hidden = np.repeat(hidden[:, None], domain.agents, axis=1)
+        return LockstepState(learners, [_collector(experiment).begin(hidden)])
+    return LockstepState(learners, initial.global_copies(config, domain, min(BLOCK, config.copies)))
+
+
+def _collector(experiment: Experiment) -> HostCollector:
+    # Evaluation has sessions of its own: these go on with their episodes meanwhile.
+    config, domain = experiment.config, experiment.domain
+    sessions = domain.global_simulator.sessions(SESSIONS + config.copies)[SESSIONS:]
+    return HostCollector(domain, config.seed, sessions)
 
 
 @partial(jax.jit, static_argnames=("domain", "windows", "window", "shared"))
@@ -81,6 +98,7 @@ def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -
     rollouts in which one recurrent state went from agent to agent.
     """
     config, shared = experiment.config, experiment.config.shared_policy
+    collect = _make_collect(experiment)
     while True:
         ends = updates == experiment.total_updates
         if ends or experiment.due(updates, config.evaluation_steps):
@@ -91,33 +109,54 @@ def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -
         if ends:
             return state
         stop = experiment.next_stop(updates)
-        state = _learn(experiment, state, updates, stop)
+        state = _learn(experiment, state, updates, stop, collect)
         updates = stop
         experiment.save(updates, state)
 
 
-def _learn(experiment: Experiment, state: LockstepState, updates: int, stop: int) -> LockstepState:
+def _make_collect(experiment: Experiment) -> Any:
+    """A function of (update, networks, copies) that gives (copies, blocks of experience)."""
+    config, runtime = experiment.config, experiment.runtime
+    if is_host(experiment.domain.global_simulator):
+        collector = _collector(experiment)
+
+        def from_sessions(update: int, networks: Any, copies: Any) -> tuple[list, list]:
+            key = stream(config.seed, "train/joint", update)
+            copies, block = collector.rollout(
+                key, networks, copies[0], config.windows, config.window,
+                runtime.raise_if_interrupted,
+            )  # fmt: skip
+            return [copies], [block]
+
+        return from_sessions
+    function = partial(
+        _rollout,
+        domain=experiment.domain,
+        windows=config.windows,
+        window=config.window,
+        shared=config.shared_policy,
+    )
+
+    def from_devices(update: int, networks: Any, copies: Any) -> tuple[Any, Any]:
+        units = [(config.seed, update, block, networks, part) for block, part in enumerate(copies)]
+        return zip(*runtime.map(function, units), strict=True)
+
+    return from_devices
+
+
+def _learn(
+    experiment: Experiment, state: LockstepState, updates: int, stop: int, collect: Any
+) -> LockstepState:
     config, domain = experiment.config, experiment.domain
     settings, runtime = experiment.ppo_settings(), experiment.runtime
     steps = experiment.step_of(stop - updates) * domain.agents
     sums = dict.fromkeys(MEASURED, 0.0)
     before = experiment.time["train"]
-    collect = partial(
-        _rollout,
-        domain=domain,
-        windows=config.windows,
-        window=config.window,
-        shared=config.shared_policy,
-    )
     agents = np.arange(domain.agents, dtype=np.int32)
     learners, copies = state
     with experiment.phase("train", steps):
         for update in range(updates, stop):
-            units = [
-                (config.seed, update, block, learners.network, part)
-                for block, part in enumerate(copies)
-            ]
-            copies, blocks = zip(*runtime.map(collect, units), strict=True)
+            copies, blocks = collect(update, learners.network, copies)
             trajectories = _by_agent(blocks, config.shared_policy)
             function = partial(_update, settings=settings)
             block = (agents, learners, trajectories)

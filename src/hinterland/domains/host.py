@@ -1,0 +1,163 @@
+"""A simulator in a process of its own: one that JAX cannot trace, or of which a process has one.
+
+The process may crash or hang: everything asked of it since its last `begin` is then asked again of
+a new one. A simulator that is a function of its seed and its inputs comes back exactly where it
+was, so that a lost process costs time and nothing else.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from multiprocessing.connection import Connection
+from typing import Any
+
+from hinterland.core import UserError
+
+PATIENCE_S = 60
+"""Seconds after which one call counts as hung."""
+ATTEMPTS = 3
+"""New processes that may fail in a row, at the same call, before the run gives up."""
+
+
+class _Lost(Exception):
+    """The process has died or hangs."""
+
+
+class HostProcess:
+    """One simulator object in a child process; a context manager.
+
+    Args:
+        target: "module:class" of the simulator.
+        arguments: of its constructor.
+        patience_s: seconds after which one call counts as hung.
+    """
+
+    def __init__(self, target: str, *arguments: Any, patience_s: int = PATIENCE_S) -> None:
+        self._target, self._arguments, self._patience = target, arguments, patience_s
+        self._journal: list[tuple[str, tuple, dict]] = []
+        self._pending: tuple[str, tuple, dict] | None = None
+        self.restarts = 0
+        """How often a lost process was replaced."""
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that is there now."""
+        return self._process.pid
+
+    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """A call that makes everything before it irrelevant, such as a reset with a seed."""
+        self._journal.clear()
+        return self.call(method, *arguments, **named)
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """The result of a method.
+
+        Raises:
+            UserError: the method raised, or processes were lost over and over at this call.
+        """
+        self.ask(method, *arguments, **named)
+        return self.answer()
+
+    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+        """Starts a call; `answer` waits for it. Several processes can so work at the same time."""
+        assert self._pending is None, "a call is under way"
+        self._pending = (method, arguments, named)
+        try:
+            self._send(self._pending)
+        except _Lost:
+            pass  # found out, and mended, by `answer`
+
+    def answer(self) -> Any:
+        """Waits for the call under way; errors as `call`."""
+        assert self._pending is not None, "no call is under way"
+        request, self._pending = self._pending, None
+        try:
+            result = self._receive()
+        except _Lost:
+            result = self._recover(request)
+        self._journal.append(request)
+        return result
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._finalizer()
+
+    def __enter__(self) -> "HostProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hinterland.domains.worker", self._target,
+             str(theirs.fileno()), str(self._patience)],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            stdout=self._errors, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        theirs.close()
+        self._connection = Connection(ours.detach())
+        self._finalizer = weakref.finalize(
+            self, _end, self._process, self._connection, self._errors
+        )
+        self._send(("__init__", self._arguments, {}))
+        self._receive()
+
+    def _send(self, request: tuple[str, tuple, dict]) -> None:
+        try:
+            self._connection.send(request)
+        except OSError as error:
+            raise _Lost from error
+
+    def _receive(self) -> Any:
+        # The child ends itself by then; the margin is for one that is stopped from outside.
+        try:
+            if not self._connection.poll(self._patience + 5):
+                raise _Lost
+            kind, result = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise _Lost from error
+        if kind == "error":
+            raise UserError(f"{self._target.split(':')[1]}: {result}")
+        return result
+
+    def _recover(self, request: tuple[str, tuple, dict]) -> Any:
+        """A new process is led to where the lost one was, and asked once more."""
+        last_words = ""
+        for _ in range(ATTEMPTS):
+            last_words = self._last_words() or last_words
+            self._finalizer()
+            self.restarts += 1
+            try:
+                self._start()
+                for earlier in self._journal:
+                    self._send(earlier)
+                    self._receive()
+                self._send(request)
+                return self._receive()
+            except _Lost:
+                continue
+        raise UserError(
+            f"{self._target.split(':')[1]} crashed or hung {ATTEMPTS + 1} times at the same call "
+            f"({request[0]}): {last_words or 'it left no message'}"
+        )
+
+    def _last_words(self) -> str:
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - 2000))
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def _end(process: subprocess.Popen, connection: Connection, errors: Any) -> None:
+    connection.close()
+    # Nothing in a simulator is worth saving, and a hung one would not listen to anything kinder.
+    process.kill()
+    process.wait()
+    errors.close()

@@ -1,0 +1,46 @@
+"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE`.
+
+Imports nothing but the simulator's own module. It dies with its parent (the socket closes), and by
+an alarm if one call takes too long, even inside of a library that never returns to Python.
+"""
+
+import importlib
+import signal
+import socket
+import sys
+from multiprocessing.connection import Connection
+
+
+def main(target: str, descriptor: str, patience: str) -> None:
+    """Makes one object of class `target` and answers calls of its methods until the socket ends."""
+    # An interrupt at the keyboard goes to the whole group; the parent decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(socket.socket(fileno=int(descriptor)).detach())
+    module, name = target.split(":")
+    simulator = None
+    while True:
+        try:
+            method, arguments, named = connection.recv()
+        except EOFError:
+            return
+        signal.alarm(int(patience))
+        try:
+            if method == "__init__":
+                simulator = getattr(importlib.import_module(module), name)(*arguments, **named)
+                result = None
+            else:
+                result = getattr(simulator, method)(*arguments, **named)
+            answer = ("result", result)
+        except Exception as error:  # told to the parent, who raises it
+            answer = ("error", f"{type(error).__name__}: {error}".strip())
+        signal.alarm(0)
+        try:
+            connection.send(answer)
+        except BrokenPipeError:
+            return
+        if method == "close":
+            return
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

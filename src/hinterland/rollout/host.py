@@ -1,0 +1,274 @@
+"""All agents on a host simulator: SUMO and others that live in processes of their own.
+
+Several sessions step side by side, each in its process, under one batched inference. Their number
+is fixed, so that results do not depend on the machine.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from hinterland.core import Domain, HostSession, UserError, stream
+from hinterland.rollout.episodes import Episodes
+from hinterland.rollout.joint import independent_steps
+
+SESSIONS = 4
+"""Sessions that step together in evaluation and data collection."""
+
+
+class HostCopies(NamedTuple):
+    """Where the sessions stand between two rollouts.
+
+    A process cannot be stored in a checkpoint, but what was asked of it can: its episode and all
+    actions since that began. A resumed run asks for the same again.
+    """
+
+    episode: Int[np.ndarray, " copy"]
+    """Number of the episode under way; it gives its seed."""
+    clock: Int[np.ndarray, " copy"]
+    """Steps since it began."""
+    actions: Int[np.ndarray, "copy horizon agent"]
+    policy: Float[np.ndarray, "copy agent hidden"]
+
+
+def episode_seed(key: Key[Array, ""]) -> int:
+    """A seed for simulators that take 31 bits."""
+    return int(jax.random.bits(key, dtype=jnp.uint32) >> 1)
+
+
+def _ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) -> list[Any]:
+    """One call to every session; they work at the same time."""
+    for session, *arguments in zip(sessions, *each, strict=True):
+        session.ask(method, *arguments)
+    return [session.answer() for session in sessions]
+
+
+def _checked(domain: Domain, seen: list[dict[str, Any]]) -> np.ndarray:
+    """The observations, [copy, agent, observation]."""
+    observation = np.stack([one["observation"] for one in seen])
+    expected = (domain.agents, domain.spec.observation)
+    if observation.shape[1:] != expected:
+        raise UserError(
+            f"{domain.name}: observations have shape {list(observation.shape[1:])}, "
+            f"expected {list(expected)} by the spec"
+        )
+    return observation
+
+
+class NetworkActor:
+    """Trained networks as the actors of whole episodes; a stream of random numbers per episode."""
+
+    def __init__(self, networks: Any, greedy: bool, keys: Key[Array, " copy"]) -> None:
+        self._networks = jax.device_put(networks)
+        self._greedy, self._keys = greedy, keys
+        one = jax.tree.map(lambda x: x[0], networks).initial(len(keys))
+        agents = jax.tree.leaves(networks)[0].shape[0]
+        self._memory = jnp.broadcast_to(one[:, None], (len(keys), agents, one.shape[-1]))
+
+    def __call__(self, t: int, observation: np.ndarray) -> np.ndarray:
+        """Actions [copy, agent] at step t."""
+        actions, self._memory = _act(
+            self._networks, self._greedy, self._keys, t, self._memory, observation
+        )
+        return np.asarray(actions)
+
+
+@jax.jit
+def _act(networks, greedy, keys, t, memory, observation):  # type: ignore[no-untyped-def]
+    memory, logits, _ = independent_steps(networks, memory, observation)
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+    sampled = jax.vmap(jax.random.categorical)(keys, logits)
+    return jnp.where(greedy, logits.argmax(-1), sampled), memory
+
+
+def play_host(
+    sessions: Sequence[HostSession],
+    domain: Domain,
+    actor: Callable[[int, np.ndarray], np.ndarray] | str,
+    seeds: Sequence[int],
+    *,
+    with_influence: bool = False,
+    with_pictures: bool = False,
+    stopping: Callable[[], None] = lambda: None,
+) -> tuple[Episodes, list[dict[str, float]]]:
+    """One whole episode in every session.
+
+    Args:
+        sessions: where.
+        domain: the system.
+        actor: (step, observations [copy, agent, observation]) -> actions [copy, agent], or the
+            name of a controller inside of the simulator.
+        seeds: of the episodes.
+        with_influence: also return (d-set, influence) pairs.
+        with_pictures: also return what pictures are drawn from.
+        stopping: called at every step; raises to end the work.
+
+    Returns:
+        The episodes, and the domain's own figures of each.
+    """
+    horizon, agents = domain.spec.horizon, domain.agents
+    controller = actor if isinstance(actor, str) else None
+    seen = [
+        session.begin("reset", seed, controller, True)
+        for session, seed in zip(sessions, seeds, strict=True)
+    ]
+    reward = np.zeros((horizon, len(sessions), agents), np.float32)
+    alive = np.zeros((horizon, len(sessions)), bool)
+    going = np.ones(len(sessions), bool)
+    dsets, influences, pictures = [], [], []
+    idle = np.zeros((len(sessions), agents), np.int8)
+    for t in range(horizon):
+        stopping()
+        observation = _checked(domain, seen)
+        if with_influence:
+            dsets.append(np.stack([one["dset"] for one in seen]))
+        if with_pictures:
+            pictures.append(_ask_all(sessions, "picture"))
+        actions = idle if isinstance(actor, str) else actor(t, observation)
+        seen = _ask_all(sessions, "step", list(actions))
+        alive[t] = going
+        reward[t] = np.where(going[:, None], [one["reward"] for one in seen], 0.0)
+        if with_influence:
+            influences.append(np.stack([one["influence"] for one in seen]))
+        going = going & ~np.array([one["terminated"] for one in seen])
+    figures = [session.call("metrics") for session in sessions]
+    return (
+        Episodes(
+            reward=reward,
+            dset=np.stack(dsets) if with_influence else None,
+            influence=np.stack(influences) if with_influence else None,
+            alive=alive,
+            state=pictures if with_pictures else None,
+        ),
+        figures,
+    )
+
+
+class HostCollector:
+    """Experience of all agents for training, from sessions that go on from rollout to rollout."""
+
+    def __init__(self, domain: Domain, seed: int, sessions: Sequence[HostSession]) -> None:
+        self._domain, self._seed, self._sessions = domain, seed, sessions
+        self._seen: list[dict[str, Any]] | None = None
+
+    def begin(self, hidden: Float[Array, "copy agent hidden"]) -> HostCopies:
+        """All copies before their first episodes."""
+        copies, (horizon, agents) = len(self._sessions), self._sizes
+        zeros = np.zeros(copies, np.int32)
+        actions = np.zeros((copies, horizon, agents), np.int8)
+        return HostCopies(zeros, zeros.copy(), actions, np.asarray(hidden))
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        return self._domain.spec.horizon, self._domain.agents
+
+    def _episode_seed(self, copy: int, episode: int) -> int:
+        return episode_seed(stream(self._seed, "train/host", copy, episode))
+
+    def _length(self, copy: int, episode: int) -> int:
+        """First episodes end early, each at another time, so that copies do not reset together."""
+        horizon, count = self._sizes[0], len(self._sessions)
+        return horizon - (copy * horizon // count if episode == 0 else 0)
+
+    def _catch_up(self, copies: HostCopies) -> list[dict[str, Any]]:
+        """Leads new processes to where the copies stand."""
+        seen = []
+        for copy, session in enumerate(self._sessions):
+            last = session.begin("reset", self._episode_seed(copy, int(copies.episode[copy])))
+            for t in range(int(copies.clock[copy])):
+                last = session.call("step", copies.actions[copy, t])
+            seen.append(last)
+        return seen
+
+    def rollout(
+        self,
+        key: Key[Array, ""],
+        networks: Any,
+        copies: HostCopies,
+        windows: int,
+        window: int,
+        stopping: Callable[[], None] = lambda: None,
+    ) -> tuple[HostCopies, dict[str, np.ndarray]]:
+        """`windows` x `window` steps of every copy; a `Trajectory`'s fields with an agent axis.
+
+        Args:
+            key: consumed.
+            networks: stacked on the agent axis.
+            copies: where the copies stand.
+            windows: number of windows.
+            window: steps per window; recurrent states are stored at the start of each.
+            stopping: called at every step; raises to end the work.
+
+        Returns:
+            Where the copies stand after it, and [windows, time, copy, agent, ...].
+        """
+        domain, sessions = self._domain, self._sessions
+        if self._seen is None:
+            self._seen = self._catch_up(copies)
+        networks = jax.device_put(networks)
+        episode, clock = copies.episode.copy(), copies.clock.copy()
+        actions_so_far, hidden = copies.actions.copy(), copies.policy
+        record: list[dict[str, np.ndarray]] = []
+        for t in range(windows * window):
+            stopping()
+            observation, reset = _checked(domain, self._seen), clock == 0
+            hidden, *chosen = _choose(networks, key, t, hidden, reset, observation)
+            action, log_probability, value, before = map(np.asarray, chosen)
+            for copy in range(len(sessions)):
+                actions_so_far[copy, clock[copy]] = action[copy]
+            moved = _ask_all(sessions, "step", list(action.astype(np.int8)))
+            clock += 1
+            terminated = np.array([one["terminated"] for one in moved])
+            lengths = [self._length(c, int(e)) for c, e in enumerate(episode)]
+            truncated = (clock >= np.array(lengths)) & ~terminated
+            done = terminated | truncated
+            ended_value = np.zeros_like(value)
+            if truncated.any():
+                last = np.asarray(_values(networks, hidden, _checked(domain, moved)))
+                ended_value = np.where(truncated[:, None], last, 0.0)
+            record.append(
+                {
+                    "observation": observation,
+                    "action": action,
+                    "log_probability": log_probability,
+                    "value": value,
+                    "next_value": ended_value,
+                    "reward": np.stack([one["reward"] for one in moved]),
+                    "done": np.repeat(done[:, None], domain.agents, 1),
+                    "reset": np.repeat(reset[:, None], domain.agents, 1),
+                    "carry": before,
+                }
+            )
+            for copy in np.flatnonzero(done):
+                episode[copy] += 1
+                clock[copy] = 0
+                seed = self._episode_seed(copy, int(episode[copy]))
+                moved[copy] = sessions[copy].begin("reset", seed)
+            self._seen = moved
+        zeroed = jnp.where((clock == 0)[:, None, None], 0.0, hidden)
+        following = np.asarray(_values(networks, zeroed, _checked(domain, self._seen)))
+        stacked = {name: np.stack([one[name] for one in record]) for name in record[0]}
+        next_value = np.concatenate([stacked["value"][1:], following[None]])
+        stacked["next_value"] = np.where(stacked["done"], stacked["next_value"], next_value)
+        split = {name: x.reshape(windows, window, *x.shape[1:]) for name, x in stacked.items()}
+        split["carry"] = split["carry"][:, 0]
+        return HostCopies(episode, clock, actions_so_far, np.asarray(hidden)), split
+
+
+@jax.jit
+def _choose(networks, key, t, hidden, reset, observation):  # type: ignore[no-untyped-def]
+    before = jnp.where(reset[:, None, None], 0.0, hidden)
+    hidden, logits, value = independent_steps(networks, before, observation)
+    action = jax.random.categorical(jax.random.fold_in(key, t), logits)
+    log_probabilities = jax.nn.log_softmax(logits)
+    chosen = jnp.take_along_axis(log_probabilities, action[..., None], -1)[..., 0]
+    return hidden, action, chosen, value, before
+
+
+@jax.jit
+def _values(networks, hidden, observation):  # type: ignore[no-untyped-def]
+    return independent_steps(networks, hidden, observation)[2]
