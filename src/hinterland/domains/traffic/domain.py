@@ -1,16 +1,18 @@
 """Grids of traffic lights as a domain: SUMO is the global simulator."""
 
 import math
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import HostProcess
+from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
-from hinterland.domains.traffic.network import make_grid, write_routes
+from hinterland.domains.traffic.network import make_grid, sumo_tool, write_routes
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -19,11 +21,19 @@ INFLOW = 0.1
 
 
 class SumoSessions:
-    """The grid in SUMO, one process for each session; made when first needed, then kept."""
+    """The grid in SUMO, one process for each session; made when first needed, then kept.
 
-    def __init__(self, rows: int, columns: int, inflow: float) -> None:
-        self.rows, self.columns, self.inflow = rows, columns, inflow
-        self._folder: tempfile.TemporaryDirectory | None = None
+    Args:
+        rows: of lights.
+        columns: of lights.
+        inflow: probability that a car wants to enter at a border edge, per second.
+        patience_s: seconds after which one call of a session counts as hung.
+    """
+
+    def __init__(
+        self, rows: int, columns: int, inflow: float, patience_s: int = PATIENCE_S
+    ) -> None:
+        self.rows, self.columns, self.inflow, self.patience_s = rows, columns, inflow, patience_s
         self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int) -> list[HostProcess]:
@@ -32,15 +42,18 @@ class SumoSessions:
         Raises:
             UserError: SUMO is not installed.
         """
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="hinterland-grid-")
-            folder = Path(self._folder.name)
+        if not self._sessions:
+            sumo_tool("netconvert")  # complains before there is a folder to leave behind
+            folder = Path(tempfile.mkdtemp(prefix="hinterland-grid-"))
             self.grid = make_grid(self.rows, self.columns, folder)
-            write_routes(self.grid, self.inflow, folder / "grid.rou.xml")
+            # The sessions hold the grid too, so its files outlive these sessions' owner.
+            weakref.finalize(self.grid, shutil.rmtree, folder, ignore_errors=True)
+            self._routes = folder / "grid.rou.xml"
+            write_routes(self.grid, self.inflow, self._routes)
         while len(self._sessions) < count:
-            routes = Path(self._folder.name) / "grid.rou.xml"
             target = "hinterland.domains.traffic.simulation:GlobalTraffic"
-            self._sessions.append(HostProcess(target, self.grid, routes))
+            session = HostProcess(target, self.grid, self._routes, patience_s=self.patience_s)
+            self._sessions.append(session)
         return self._sessions[:count]
 
 
