@@ -45,6 +45,7 @@ def test_local_compares_native_with_libsumo() -> None:
     [
         ("traffic-fidelity --seconds 5", "--seconds 5: must be at least 60"),
         ("traffic-local --seed -1", "--seed -1: must be in 0 .."),
+        ("traffic-local --repeat 0", "--repeat 0: must be at least 1"),
         ("traffic-fidelity --agents 4", "unrecognized arguments: --agents"),
     ],
 )

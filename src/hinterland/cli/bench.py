@@ -17,6 +17,7 @@ from typing import Any
 from hinterland.cli.arguments import Parser, whole_number
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.core.errors import UserError
 
 BENCHES = {
     "simulator": "the global simulator alone, random actions: learner-steps/s",
@@ -54,6 +55,8 @@ def run(arguments: Sequence[str]) -> int:
             one.add_argument("--preset", choices=("fast", "paper"), default="fast")
         add_machine_options(one)
     options = parser.parse_args(arguments)
+    if getattr(options, "repeat", 1) < 1:
+        raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local}  # fmt: skip
     figures = measure[options.name](options)
