@@ -152,6 +152,14 @@ def test_a_dead_parent_leaves_no_process() -> None:
     assert _gone(pid)
 
 
+def test_the_process_of_sumo_starts_no_jax() -> None:
+    code = (
+        "import sys, hinterland.domains.worker, hinterland.domains.traffic.simulation\n"
+        "sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def _episode(session: HostProcess, *events: tuple[int, int]) -> tuple[np.ndarray, dict]:
     """120 s of a 2x2 grid under random actions: rewards and observations, and figures."""
     rng = np.random.default_rng(0)

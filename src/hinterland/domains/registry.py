@@ -4,8 +4,12 @@ import importlib
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hinterland.core import Domain, UserError
+from hinterland.core import UserError
+
+if TYPE_CHECKING:
+    from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
 
 GROUP = "hinterland.domains"
 
@@ -15,7 +19,7 @@ def known_domains() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def load_domain(name: str, agents: int) -> Domain:
+def load_domain(name: str, agents: int) -> "Domain":
     """The domain called `name` with `agents` learning agents.
 
     Args:
