@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hinterland.core import Domain, UserError
+from hinterland.core import UserError
+
+if TYPE_CHECKING:
+    from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
 
 GROUP = "hinterland.domains"
 
@@ -18,7 +21,7 @@ def known_domains() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None) -> Domain:
+def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None) -> "Domain":
     """The domain called `name` with `agents` learning agents.
 
     Args:
@@ -54,8 +57,8 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
 
 
 def _make(
-    name: str, factory: Callable[..., Domain], agents: int, options: Mapping[str, Any]
-) -> Domain:
+    name: str, factory: "Callable[..., Domain]", agents: int, options: Mapping[str, Any]
+) -> "Domain":
     for option in options:
         if option not in inspect.signature(factory).parameters:
             raise UserError(f"--{option} is not an option of domain {name!r}")

@@ -2,16 +2,18 @@
 
 import math
 import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import HostProcess
+from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
-from hinterland.domains.traffic.network import make_grid, make_isolated, write_routes
+from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -23,7 +25,6 @@ class SumoLocals:
     """Isolated intersections in SUMO: `copies` of them in the process of each session."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory | None = None
         self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
@@ -32,9 +33,10 @@ class SumoLocals:
         Raises:
             UserError: SUMO is not installed.
         """
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="hinterland-local-")
-            self._grid = make_isolated(copies, Path(self._folder.name))
+        if not self._sessions:
+            folder = _new_folder()
+            self._grid = make_isolated(copies, folder)
+            weakref.finalize(self._grid, shutil.rmtree, folder, ignore_errors=True)
         while len(self._sessions) < count:
             target = "hinterland.domains.traffic.local_simulation:LocalTraffic"
             self._sessions.append(HostProcess(target, self._grid))
@@ -42,11 +44,19 @@ class SumoLocals:
 
 
 class SumoSessions:
-    """The grid in SUMO, one process for each session; made when first needed, then kept."""
+    """The grid in SUMO, one process for each session; made when first needed, then kept.
 
-    def __init__(self, rows: int, columns: int, inflow: float) -> None:
-        self.rows, self.columns, self.inflow = rows, columns, inflow
-        self._folder: tempfile.TemporaryDirectory | None = None
+    Args:
+        rows: of lights.
+        columns: of lights.
+        inflow: probability that a car wants to enter at a border edge, per second.
+        patience_s: seconds after which one call of a session counts as hung.
+    """
+
+    def __init__(
+        self, rows: int, columns: int, inflow: float, patience_s: int = PATIENCE_S
+    ) -> None:
+        self.rows, self.columns, self.inflow, self.patience_s = rows, columns, inflow, patience_s
         self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int) -> list[HostProcess]:
@@ -55,16 +65,23 @@ class SumoSessions:
         Raises:
             UserError: SUMO is not installed.
         """
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="hinterland-grid-")
-            folder = Path(self._folder.name)
+        if not self._sessions:
+            folder = _new_folder()
             self.grid = make_grid(self.rows, self.columns, folder)
-            write_routes(self.grid, self.inflow, folder / "grid.rou.xml")
+            # The sessions hold the grid too, so its files outlive these sessions' owner.
+            weakref.finalize(self.grid, shutil.rmtree, folder, ignore_errors=True)
+            self._routes = folder / "grid.rou.xml"
+            write_routes(self.grid, self.inflow, self._routes)
         while len(self._sessions) < count:
-            routes = Path(self._folder.name) / "grid.rou.xml"
             target = "hinterland.domains.traffic.simulation:GlobalTraffic"
-            self._sessions.append(HostProcess(target, self.grid, routes))
+            session = HostProcess(target, self.grid, self._routes, patience_s=self.patience_s)
+            self._sessions.append(session)
         return self._sessions[:count]
+
+
+def _new_folder() -> Path:
+    sumo_tool("netconvert")  # complains before there is a folder to leave behind
+    return Path(tempfile.mkdtemp(prefix="hinterland-grid-"))
 
 
 class Traffic:

@@ -130,7 +130,8 @@ class GlobalTraffic:
         self._grid, self._routes = grid, routes
         self._all = Intersections(grid)
         self._outgoing = [lane for lanes in grid.outgoing for lane in lanes]
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-sumo-")
+        # Beside the network: whoever removes that removes this too, should we be killed.
+        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=self._routes.parent)
         self._running = False
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
