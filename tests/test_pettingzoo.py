@@ -1,5 +1,6 @@
 """Domains as PettingZoo environments: PettingZoo's own tests, seeds, ends and bad input."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -73,6 +74,41 @@ def test_traffic_is_what_its_session_says() -> None:
         last = session.call("step", rng.integers(0, 2, 4, dtype=np.int64))
     np.testing.assert_array_equal(np.stack(list(observations.values())), last["observation"])
     env.close()
+
+
+class _EndsAtThree:
+    """A session, and the host simulator that has it: terminates at its third step."""
+
+    def sessions(self, count: int) -> list["_EndsAtThree"]:
+        return [self] * count
+
+    def begin(self, method: str, *arguments: object) -> dict:
+        self.clock = 0
+        return {"observation": np.zeros((4, 40), np.int8)}
+
+    def call(self, method: str, *arguments: object) -> dict:
+        if method == "metrics":
+            return {"crashes": 1.0}
+        self.clock += 1
+        seen = {"observation": np.ones((4, 40), np.int8), "reward": np.ones(4)}
+        return {**seen, "terminated": self.clock == 3}
+
+
+@pytest.mark.parametrize("horizon", [3, 300])
+def test_a_termination_is_no_truncation(horizon: int) -> None:
+    domain = make(4)
+    domain.global_simulator = _EndsAtThree()
+    domain.spec = dataclasses.replace(domain.spec, horizon=horizon)
+    env = ParallelDomain(domain)
+    env.reset()
+    for t in range(3):
+        actions = dict.fromkeys(env.agents, 1)
+        observations, _, terminations, truncations, infos = env.step(actions)
+        assert set(terminations.values()) == {t == 2}
+        assert not any(truncations.values())
+        assert len(observations) == len(infos) == 4
+    assert infos["agent_0"] == {"crashes": 1.0}
+    assert env.agents == []
 
 
 def test_bad_input_is_one_sentence() -> None:
