@@ -56,6 +56,27 @@ class Lights:
         return self.phase != before
 
 
+def trip_figures(file: Path, queue: float) -> dict[str, float]:
+    """Vehicle-level figures from SUMO's record of trips, unfinished ones included.
+
+    Travel and waiting time in seconds per vehicle, cars that waited to enter counted from when
+    they wanted to; queue in standing cars per light, as it is given; throughput in finished trips.
+    """
+    trips = ElementTree.parse(str(file)).getroot().findall("tripinfo")
+    finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
+
+    def mean(*names: str) -> float:
+        return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
+
+    return {
+        "travel_time_s": mean("duration", "departDelay"),
+        "waiting_time_s": mean("waitingTime", "departDelay"),
+        "queue": queue,
+        "throughput": float(len(finished)),
+        "vehicles": float(len(trips)),
+    }
+
+
 class GlobalTraffic:
     """The grid's global simulator: one episode at a time.
 
@@ -131,26 +152,10 @@ class GlobalTraffic:
         }
 
     def metrics(self) -> dict[str, float]:
-        """Ends the episode; its vehicle-level figures, unfinished trips included.
-
-        Travel and waiting time in seconds per vehicle, cars that waited to enter counted from
-        when they wanted to; queue in standing cars per light; throughput in finished trips.
-        """
+        """Ends the episode; its figures, see `trip_figures`."""
         queue = self._queue / max(1, self._steps) / len(self._grid.lights)
         self._end()
-        trips = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-        def mean(*names: str) -> float:
-            return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-        return {
-            "travel_time_s": mean("duration", "departDelay"),
-            "waiting_time_s": mean("waitingTime", "departDelay"),
-            "queue": queue,
-            "throughput": float(len(finished)),
-            "vehicles": float(len(trips)),
-        }
+        return trip_figures(self._trips, queue)
 
     def close(self) -> None:
         """Ends SUMO and removes its files."""

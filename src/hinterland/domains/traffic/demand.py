@@ -1,0 +1,188 @@
+"""A user's route file, checked against the network that it should belong to."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from hinterland.core import UserError
+from hinterland.domains.traffic.netfile import Network, elements
+
+DEPARTURES = {"vehicle": "depart", "trip": "depart", "flow": "begin"}
+"""What can put cars on the road, and when it does."""
+AREAS = ("fromTaz", "toTaz", "fromJunction", "toJunction")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a route file holds.
+
+    Attributes:
+        begin: the first departure, in seconds.
+        car: attributes of the vehicle type that most of it uses; empty: SUMO's own.
+        notes: what a user should know.
+    """
+
+    begin: float
+    car: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def seconds(time: str) -> float | None:
+    """A SUMO time: 90, 90.5 or 0:01:30 (days in front allowed); None for words like "triggered"."""
+    try:
+        total = 0.0
+        for part, size in zip(reversed(time.split(":")), (1, 60, 3600, 86400), strict=False):
+            total += float(part) * size
+        return total
+    except ValueError:
+        return None
+
+
+class _Roads:
+    """Ways through the network, each origin searched once."""
+
+    def __init__(self, network: Network) -> None:
+        self._successors = network.successors
+        self._trees: dict[str, dict[str, str]] = {}
+
+    def way(self, start: str, end: str) -> list[str] | None:
+        """The quickest way on empty roads; None: there is none."""
+        if start not in self._trees:
+            self._trees[start] = self._tree(start)
+        before = self._trees[start]
+        if end not in before:
+            return None
+        way = [end]
+        while way[-1] != start:
+            way.append(before[way[-1]])
+        return way[::-1]
+
+    def _tree(self, start: str) -> dict[str, str]:
+        before: dict[str, str] = {}
+        waiting = [(0.0, start, start)]
+        while waiting:
+            cost, edge, came = heapq.heappop(waiting)
+            if edge in before:
+                continue
+            before[edge] = came
+            for following, takes in self._successors[edge].items():
+                if following not in before:
+                    heapq.heappush(waiting, (cost + takes, following, edge))
+        return before
+
+
+def _stops(element: Element) -> list[str]:
+    """The edges that a vehicle, trip or flow names as its way's ends and stations."""
+    names = [element.get("from"), *element.get("via", "").split(), element.get("to")]
+    return [name for name in names if name]
+
+
+class _Reader:
+    """Goes through a route file once."""
+
+    def __init__(self, file: Path, network: Network, watched: Iterable[str]) -> None:
+        self.file, self._network, self._watched = file, network, set(watched)
+        self._roads = _Roads(network)
+        self._routes: dict[str, list[str]] = {}
+        self.types: dict[str, dict[str, str]] = {}
+        self.uses: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
+        self.begin = float("inf")
+        self._last = ("", float("-inf"))
+        self.vehicles = self.lost = 0
+        self.passes = False
+
+    def read(self) -> None:
+        """Counts, and notes what is wrong."""
+        for element in elements(self.file, "routes", "a SUMO route file (.rou.xml)"):
+            if element.tag == "vType":
+                self.types[element.get("id", "")] = dict(element.attrib)
+            elif element.tag == "route":
+                self._routes[element.get("id", "")] = self._edges(element)
+            elif element.tag == "routeDistribution":
+                self._routes[element.get("id", "")] = [
+                    edge for route in element.iter("route") for edge in self._edges(route)
+                ]
+            elif element.tag in DEPARTURES:
+                self._vehicle(element)
+
+    def _edges(self, route: Element) -> list[str]:
+        edges = route.get("edges", "").split()
+        self._known(edges)
+        return edges
+
+    def _known(self, edges: list[str]) -> bool:
+        missing = [edge for edge in edges if edge not in self._network.successors]
+        self.missing.update(missing)
+        return not missing
+
+    def _vehicle(self, element: Element) -> None:
+        self.vehicles += 1
+        self.uses[element.get("type", "")] += 1
+        departs = seconds(element.get(DEPARTURES[element.tag], "0"))
+        if departs is not None:
+            name = element.get("id", "")
+            if departs < self._last[1]:
+                raise UserError(
+                    f"{self.file} is not sorted by departure, so that SUMO would drop vehicles: "
+                    f"'{name}' at {departs:g} s comes after '{self._last[0]}' at "
+                    f"{self._last[1]:g} s; sort it with SUMO's tools/route/sort_routes.py"
+                )
+            self._last = (name, departs)
+            self.begin = min(self.begin, departs)
+        way = [edge for route in element.iter("route") for edge in self._edges(route)]
+        way += self._routes.get(element.get("route", ""), [])
+        stops = _stops(element)
+        # Once a car passes a light the ways of further trips need not be searched, only their names
+        if self._known(stops) and not way and not self.passes:
+            for start, end in zip(stops, stops[1:], strict=False):
+                part = self._roads.way(start, end)
+                self.lost += part is None
+                way += part or []
+        anywhere = any(name in element.attrib for name in AREAS)
+        self.passes = self.passes or anywhere or not self._watched.isdisjoint(way)
+
+
+def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str]) -> Demand:
+    """Reads a route file.
+
+    Args:
+        file: its path.
+        net: path of the network, for messages.
+        network: what it should belong to.
+        watched: edges that lead to an agent's light.
+
+    Raises:
+        UserError: it is missing, no route file, empty, of another network, not sorted, or none of
+            its vehicles comes by a light.
+    """
+    reader = _Reader(file, network, watched)
+    reader.read()
+    if reader.missing:
+        first, count = next(iter(reader.missing)), len(reader.missing)
+        others = f" and {count - 1} more" if count > 1 else ""
+        raise UserError(
+            f"{file} does not belong to {net}: the network has no edge '{first}'{others} that its "
+            "routes name; give the network that the routes were made for"
+        )
+    if not reader.vehicles:
+        raise UserError(
+            f"{file} has no traffic: no <vehicle>, <trip> or <flow> in it; SUMO's "
+            "tools/randomTrips.py makes some for a network"
+        )
+    if not reader.passes:
+        why = (
+            f"; {reader.lost} of its trips lead between parts of the network that are not connected"
+            if reader.lost
+            else ""
+        )
+        raise UserError(
+            f"none of the {reader.vehicles} routes of {file} passes a traffic light of {net} that "
+            f"can be trained{why}; give routes that lead through its lights"
+        )
+    most = reader.uses.most_common(1)[0][0]
+    begin = 0.0 if reader.begin == float("inf") else reader.begin
+    return Demand(begin, reader.types.get(most or "DEFAULT_VEHTYPE", {}), ())
