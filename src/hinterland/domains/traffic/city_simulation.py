@@ -108,6 +108,11 @@ class CityTraffic:
             "states": self._states(),
         }
 
+    def turns(self) -> dict[tuple[str, str], int]:
+        """Cars of this episode by the lane on which they came in and the edge to which they go on
+        ("": they end there), for `cutting.batch`."""
+        return dict(self._junctions.turns)
+
     def metrics(self) -> dict[str, float]:
         """Ends the episode; the same figures as of the grids (`trip_figures`)."""
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)

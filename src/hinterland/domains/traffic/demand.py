@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -138,7 +139,7 @@ class _Reader:
         stops = _stops(element)
         # Once a car passes a light the ways of further trips need not be searched, only their names
         if self._known(stops) and not way and not self.passes:
-            for start, end in zip(stops, stops[1:], strict=False):
+            for start, end in pairwise(stops):
                 part = self._roads.way(start, end)
                 self.lost += part is None
                 way += part or []
@@ -183,6 +184,8 @@ def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str])
             f"none of the {reader.vehicles} routes of {file} passes a traffic light of {net} that "
             f"can be trained{why}; give routes that lead through its lights"
         )
-    most = reader.uses.most_common(1)[0][0]
+    cars = [name or "DEFAULT_VEHTYPE" for name, _ in reader.uses.most_common()]
+    cars = [reader.types[name] for name in cars if name in reader.types]
+    cars = [car for car in cars if car.get("vClass", "passenger") == "passenger"]
     begin = 0.0 if reader.begin == float("inf") else reader.begin
-    return Demand(begin, reader.types.get(most or "DEFAULT_VEHTYPE", {}), ())
+    return Demand(begin, cars[0] if cars else {}, ())

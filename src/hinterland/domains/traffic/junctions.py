@@ -3,6 +3,7 @@
 One reader for the whole city and for copies of one junction, so that both look the same.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import libsumo
@@ -49,6 +50,8 @@ class Junctions:
         self._halting = np.zeros(len(self._names), int)
         self._at_entry = np.zeros(len(self._names), bool)
         self._inside: set[str] = set()
+        self.turns: Counter[tuple[str, str]] = Counter()
+        """Cars by the lane on which they came in and the edge to which they go on ("": none)."""
         self.begin()
 
     def clear(self, which: np.ndarray) -> None:
@@ -86,17 +89,21 @@ class Junctions:
             if self._count_entries:
                 inside.update(cars)
                 new = [car for car in cars if car not in self._inside]
-                self._entered[index] += sum(self._from_outside(car, index) for car in new)
+                self._entered[index] += sum(self._comes_in(car, index) for car in new)
         self._inside = inside
         count = np.bincount(self._agent, self.cars, self._shape[0])
         speeds = np.bincount(self._agent, ratio / self._limits, self._shape[0])
         self._speed += speeds / np.maximum(count, 1)
         self._seconds += 1
 
-    def _from_outside(self, car: str, lane: int) -> bool:
-        """Whether a car that is new on a lane did not come there from another one of its light."""
-        place = libsumo.vehicle.getRouteIndex(car)
-        return place < 1 or libsumo.vehicle.getRoute(car)[place - 1] not in self._edges[lane]
+    def _comes_in(self, car: str, lane: int) -> bool:
+        """Notes a car that is new on a lane; not one from another lane of the same light."""
+        place, route = libsumo.vehicle.getRouteIndex(car), libsumo.vehicle.getRoute(car)
+        if place > 0 and route[place - 1] in self._edges[lane]:
+            return False
+        following = route[place + 1] if place + 1 < len(route) else ""
+        self.turns[self._names[lane], following] += 1
+        return True
 
     def influence(self) -> np.ndarray:
         """[light, lanes]: cars that came in from outside since `begin`, as classes."""

@@ -10,6 +10,8 @@ from hinterland.core import UserError
 
 Phase = dict[str, str]
 """The attributes of one <phase>."""
+ROADS = (None, "normal", "connector")
+"""Functions of edges that are roads; others are insides of junctions and ways on foot."""
 
 
 @dataclass
@@ -18,7 +20,7 @@ class Network:
 
     Attributes:
         lanes: (length, speed limit, whether cars may use it) by id.
-        successors: edges that can follow an edge, with the lane's travel time in seconds.
+        successors: edges to which cars can go on from an edge, with its travel time in seconds.
         programs: phases of every light's active program.
         connections: attributes of the controlled connections of every light.
     """
@@ -60,7 +62,8 @@ def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
         raise UserError(f"{file} is not {what}: not well-formed XML ({error})") from None
 
 
-def _for_cars(lane: ElementTree.Element) -> bool:
+def for_cars(lane: ElementTree.Element) -> bool:
+    """Whether cars may use a <lane>."""
     allowed = lane.get("allow")
     if allowed is not None:
         return "passenger" in allowed.split() or allowed == "all"
@@ -75,12 +78,22 @@ def read_network(file: Path) -> Network:
         UserError: it is missing, no SUMO network, or one without edges.
     """
     network = Network({}, {}, {}, {})
+    try:
+        _fill(network, file)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{file} is a damaged SUMO network: {error}") from None
+    if not network.lanes:
+        raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
+    return network
+
+
+def _fill(network: Network, file: Path) -> None:
     for element in elements(file, "net", "a SUMO network (.net.xml)"):
-        if element.tag == "edge" and not element.get("function"):
+        if element.tag == "edge" and element.get("function") in ROADS:
             network.successors[element.get("id", "")] = {}
             for lane in element.iter("lane"):
                 size = float(lane.get("length", 0)), float(lane.get("speed", 0))
-                network.lanes[lane.get("id", "")] = (*size, _for_cars(lane))
+                network.lanes[lane.get("id", "")] = (*size, for_cars(lane))
         elif element.tag == "tlLogic":
             # Of several programs SUMO runs the one that comes last.
             phases = tuple(dict(phase.attrib) for phase in element.iter("phase"))
@@ -89,12 +102,10 @@ def read_network(file: Path) -> Network:
         elif element.tag == "connection":
             start, end = element.get("from", ""), element.get("to", "")
             lane = network.lanes.get(f"{start}_{element.get('fromLane')}")
-            if lane and lane[2] and end in network.successors:
+            onto = network.lanes.get(f"{end}_{element.get('toLane')}")
+            if lane and lane[2] and onto and onto[2]:
                 network.successors[start][end] = lane[0] / max(lane[1], 0.1)
             if "tl" in element.attrib:
                 network.connections.setdefault(element.attrib["tl"], []).append(
                     dict(element.attrib)
                 )
-    if not network.lanes:
-        raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
-    return network
