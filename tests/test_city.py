@@ -43,7 +43,7 @@ def package(name: str) -> Path | None:
 
 
 def random_trips(net: Path, file: Path, count: int, every: float = 1.0) -> Path:
-    """Trips between random edges that cars may use; those without a way are dropped by SUMO."""
+    """Trips between random edges that cars may use; some have no way."""
     numbers = random.Random(3)
     network = read_network(net)
     edges = [edge for edge, successors in network.successors.items() if successors]
@@ -364,7 +364,7 @@ def test_times() -> None:
             None,
             '<routes><flow id="f" begin="0" end="9" number="3" from="A0bottom0" to="A0A1"/>'
             "</routes>",
-            "1 of its trips lead between parts of the network that are not connected",
+            "1 of them lead between parts of the network that are not connected",
         ),
     ],
 )

@@ -84,6 +84,10 @@ class CityTraffic:
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
             libsumo.simulationStep()
+            for car in libsumo.simulation.getDepartedIDList():
+                # It would stand where its way ends, for ever, and everybody behind it.
+                if not libsumo.vehicle.isRouteValid(car):
+                    libsumo.vehicle.remove(car)
             if not self._by_actions:
                 self._signals.watch(self._states())
             self._junctions.second()

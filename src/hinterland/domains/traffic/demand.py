@@ -8,6 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+
 from hinterland.core import UserError
 from hinterland.domains.traffic.netfile import Network, elements
 
@@ -43,28 +47,33 @@ def seconds(time: str) -> float | None:
 
 
 class _Roads:
-    """Ways through the network, each origin searched once."""
+    """Ways of cars through the network."""
 
     def __init__(self, network: Network) -> None:
         self._successors = network.successors
-        self._trees: dict[str, dict[str, str]] = {}
+        self._place = {edge: place for place, edge in enumerate(network.successors)}
+        starts = [self._place[a] for a, after in network.successors.items() for _ in after]
+        ends = [self._place[b] for after in network.successors.values() for b in after]
+        size = len(self._place)
+        self._graph = csr_array((np.ones(len(ends), np.int8), (starts, ends)), (size, size))
+        self._component = connected_components(self._graph, connection="strong")[1]
+        self._reached: dict[str, set[int]] = {}
 
-    def way(self, start: str, end: str) -> list[str] | None:
-        """The quickest way on empty roads; None: there is none."""
-        if start not in self._trees:
-            self._trees[start] = self._tree(start)
-        before = self._trees[start]
-        if end not in before:
-            return None
-        way = [end]
-        while way[-1] != start:
-            way.append(before[way[-1]])
-        return way[::-1]
+    def reaches(self, start: str, end: str) -> bool:
+        """Whether there is a way from one edge to another."""
+        a, b = self._place[start], self._place[end]
+        if self._component[a] == self._component[b]:
+            return True
+        if start not in self._reached:
+            order = breadth_first_order(self._graph, a, return_predecessors=False)
+            self._reached[start] = set(order.tolist())
+        return b in self._reached[start]
 
-    def _tree(self, start: str) -> dict[str, str]:
+    def way(self, start: str, end: str) -> list[str]:
+        """The quickest way on empty roads; empty: there is none."""
         before: dict[str, str] = {}
         waiting = [(0.0, start, start)]
-        while waiting:
+        while waiting and end not in before:
             cost, edge, came = heapq.heappop(waiting)
             if edge in before:
                 continue
@@ -72,7 +81,12 @@ class _Roads:
             for following, takes in self._successors[edge].items():
                 if following not in before:
                     heapq.heappush(waiting, (cost + takes, following, edge))
-        return before
+        if end not in before:
+            return []
+        way = [end]
+        while way[-1] != start:
+            way.append(before[way[-1]])
+        return way[::-1]
 
 
 def _stops(element: Element) -> list[str]:
@@ -87,7 +101,7 @@ class _Reader:
     def __init__(self, file: Path, network: Network, watched: Iterable[str]) -> None:
         self.file, self._network, self._watched = file, network, set(watched)
         self._roads = _Roads(network)
-        self._routes: dict[str, list[str]] = {}
+        self._routes: dict[str, list[list[str]]] = {}
         self.types: dict[str, dict[str, str]] = {}
         self.uses: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
@@ -102,10 +116,10 @@ class _Reader:
             if element.tag == "vType":
                 self.types[element.get("id", "")] = dict(element.attrib)
             elif element.tag == "route":
-                self._routes[element.get("id", "")] = self._edges(element)
+                self._routes[element.get("id", "")] = [self._edges(element)]
             elif element.tag == "routeDistribution":
                 self._routes[element.get("id", "")] = [
-                    edge for route in element.iter("route") for edge in self._edges(route)
+                    self._edges(route) for route in element.iter("route")
                 ]
             elif element.tag in DEPARTURES:
                 self._vehicle(element)
@@ -122,7 +136,7 @@ class _Reader:
 
     def _vehicle(self, element: Element) -> None:
         self.vehicles += 1
-        self.uses[element.get("type", "")] += 1
+        self.uses[element.get("type", "DEFAULT_VEHTYPE")] += 1
         departs = seconds(element.get(DEPARTURES[element.tag], "0"))
         if departs is not None:
             name = element.get("id", "")
@@ -134,17 +148,23 @@ class _Reader:
                 )
             self._last = (name, departs)
             self.begin = min(self.begin, departs)
-        way = [edge for route in element.iter("route") for edge in self._edges(route)]
-        way += self._routes.get(element.get("route", ""), [])
+        routes = [self._edges(route) for route in element.iter("route")]
+        routes += self._routes.get(element.get("route", ""), [])
         stops = _stops(element)
-        # Once a car passes a light the ways of further trips need not be searched, only their names
-        if self._known(stops) and not way and not self.passes:
-            for start, end in pairwise(stops):
-                part = self._roads.way(start, end)
-                self.lost += part is None
-                way += part or []
-        anywhere = any(name in element.attrib for name in AREAS)
-        self.passes = self.passes or anywhere or not self._watched.isdisjoint(way)
+        if not self._known(stops) or self.missing:
+            return
+        whole = all(b in self._network.successors[a] for way in routes for a, b in pairwise(way))
+        if whole and all(self._roads.reaches(a, b) for a, b in pairwise(stops)):
+            # Once a car passes a light, nobody asks for the ways of further ones.
+            if not self.passes:
+                ways = routes or [self._roads.way(a, b) for a, b in pairwise(stops)]
+                seen = any(not self._watched.isdisjoint(way) for way in ways)
+                self.passes = seen or any(name in element.attrib for name in AREAS)
+        elif self._is_car(element.get("type", "DEFAULT_VEHTYPE")):
+            self.lost += 1
+
+    def _is_car(self, kind: str) -> bool:
+        return self.types.get(kind, {}).get("vClass", "passenger") == "passenger"
 
 
 def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str]) -> Demand:
@@ -176,7 +196,7 @@ def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str])
         )
     if not reader.passes:
         why = (
-            f"; {reader.lost} of its trips lead between parts of the network that are not connected"
+            f"; {reader.lost} of them lead between parts of the network that are not connected"
             if reader.lost
             else ""
         )
@@ -184,8 +204,13 @@ def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str])
             f"none of the {reader.vehicles} routes of {file} passes a traffic light of {net} that "
             f"can be trained{why}; give routes that lead through its lights"
         )
-    cars = [name or "DEFAULT_VEHTYPE" for name, _ in reader.uses.most_common()]
-    cars = [reader.types[name] for name in cars if name in reader.types]
-    cars = [car for car in cars if car.get("vClass", "passenger") == "passenger"]
+    notes = (
+        (f"{reader.lost} of the {reader.vehicles} vehicles and flows of {file} have no way to "
+         "where they go and are left out",)
+        if reader.lost
+        else ()
+    )  # fmt: skip
+    used = [reader.types[name] for name, _ in reader.uses.most_common() if name in reader.types]
+    cars = [car for car in used if car.get("vClass", "passenger") == "passenger"]
     begin = 0.0 if reader.begin == float("inf") else reader.begin
-    return Demand(begin, cars[0] if cars else {}, ())
+    return Demand(begin, cars[0] if cars else {}, notes)

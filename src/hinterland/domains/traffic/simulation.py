@@ -61,8 +61,10 @@ def trip_figures(file: Path, queue: float) -> dict[str, float]:
 
     Travel and waiting time in seconds per vehicle, cars that waited to enter counted from when
     they wanted to; queue in standing cars per light, as it is given; throughput in finished trips.
+    Cars that were taken off the road do not count.
     """
-    trips = ElementTree.parse(str(file)).getroot().findall("tripinfo")
+    every = ElementTree.parse(str(file)).getroot().findall("tripinfo")
+    trips = [trip for trip in every if not trip.get("vaporized")]
     finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
 
     def mean(*names: str) -> float:
