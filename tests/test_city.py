@@ -206,6 +206,10 @@ def test_controllers(cities, sessions) -> None:
     assert figures["max-pressure"]["queue"] <= figures["random"]["queue"]
     assert figures["actuated"]["travel_time_s"] != figures["fixed-time"]["travel_time_s"]
     assert all(one["throughput"] > 50 for one in figures.values())
+    # everybody who has a way counts, those who found no room too; the others are told of
+    vehicles = {one["vehicles"] for one in figures.values()}
+    assert len(vehicles) == 1
+    assert f"{200 - vehicles.pop():.0f} of the 200 vehicles" in cities["grid"].notes[0]
 
 
 @pytest.mark.parametrize("kind", ["rand", "spider"])

@@ -1,6 +1,7 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ class CityTraffic:
             options += ["-a", file]
         self._trips = folder / "trips.xml" if figures else None
         if self._trips:
+            # Cars that never found room count too: otherwise full roads would look quick.
             options += ["--tripinfo-output", self._trips, "--tripinfo-output.write-unfinished",
-                        "true"]  # fmt: skip
+                        "true", "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
         start(options, folder / "errors.txt")
         self._running = True
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
@@ -84,10 +86,7 @@ class CityTraffic:
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
             libsumo.simulationStep()
-            for car in libsumo.simulation.getDepartedIDList():
-                # It would stand where its way ends, for ever, and everybody behind it.
-                if not libsumo.vehicle.isRouteValid(car):
-                    libsumo.vehicle.remove(car)
+            _leave_out_lost(libsumo.simulation.getDepartedIDList())
             if not self._by_actions:
                 self._signals.watch(self._states())
             self._junctions.second()
@@ -120,6 +119,7 @@ class CityTraffic:
     def metrics(self) -> dict[str, float]:
         """Ends the episode; the same figures as of the grids (`trip_figures`)."""
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)
+        _leave_out_lost(libsumo.simulation.getPendingVehicles())
         self._end()
         return trip_figures(self._trips, queue)
 
@@ -141,6 +141,13 @@ class CityTraffic:
         dset = self._junctions.dset()
         light = self._signals.features(self._city.phases)
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
+
+
+def _leave_out_lost(cars: Sequence[str]) -> None:
+    """Removes those without a way: they would stand where theirs ends, and all behind them."""
+    for car in cars:
+        if not libsumo.vehicle.isRouteValid(car):
+            libsumo.vehicle.remove(car)
 
 
 def start(options: list[Any], log: Path) -> None:

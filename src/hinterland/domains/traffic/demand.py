@@ -2,15 +2,11 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element
-
-import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from hinterland.core import UserError
 from hinterland.domains.traffic.netfile import Network, elements
@@ -46,28 +42,41 @@ def seconds(time: str) -> float | None:
         return None
 
 
-class _Roads:
-    """Ways of cars through the network."""
+def _reached(following: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    """Everything that can be reached from an edge, itself included."""
+    reached, waiting = {start}, [start]
+    while waiting:
+        new = [edge for edge in following[waiting.pop()] if edge not in reached]
+        reached.update(new)
+        waiting.extend(new)
+    return reached
 
-    def __init__(self, network: Network) -> None:
+
+class _Roads:
+    """Ways of cars through the network.
+
+    Args:
+        network: the roads.
+        hub: an edge that most others lead to and can be reached from.
+    """
+
+    def __init__(self, network: Network, hub: str) -> None:
         self._successors = network.successors
-        self._place = {edge: place for place, edge in enumerate(network.successors)}
-        starts = [self._place[a] for a, after in network.successors.items() for _ in after]
-        ends = [self._place[b] for after in network.successors.values() for b in after]
-        size = len(self._place)
-        self._graph = csr_array((np.ones(len(ends), np.int8), (starts, ends)), (size, size))
-        self._component = connected_components(self._graph, connection="strong")[1]
-        self._reached: dict[str, set[int]] = {}
+        before: dict[str, list[str]] = {edge: [] for edge in network.successors}
+        for edge, following in network.successors.items():
+            for after in following:
+                before[after].append(edge)
+        self._to_hub = _reached(before, hub)
+        self._from_hub = _reached(network.successors, hub)
+        self._reached: dict[str, set[str]] = {}
 
     def reaches(self, start: str, end: str) -> bool:
-        """Whether there is a way from one edge to another."""
-        a, b = self._place[start], self._place[end]
-        if self._component[a] == self._component[b]:
+        """Whether there is a way from one edge to another; most lead by way of the hub."""
+        if start in self._to_hub and end in self._from_hub:
             return True
         if start not in self._reached:
-            order = breadth_first_order(self._graph, a, return_predecessors=False)
-            self._reached[start] = set(order.tolist())
-        return b in self._reached[start]
+            self._reached[start] = _reached(self._successors, start)
+        return end in self._reached[start]
 
     def way(self, start: str, end: str) -> list[str]:
         """The quickest way on empty roads; empty: there is none."""
@@ -100,7 +109,7 @@ class _Reader:
 
     def __init__(self, file: Path, network: Network, watched: Iterable[str]) -> None:
         self.file, self._network, self._watched = file, network, set(watched)
-        self._roads = _Roads(network)
+        self._roads = _Roads(network, min(self._watched))
         self._routes: dict[str, list[list[str]]] = {}
         self.types: dict[str, dict[str, str]] = {}
         self.uses: Counter[str] = Counter()

@@ -64,7 +64,7 @@ def trip_figures(file: Path, queue: float) -> dict[str, float]:
     Cars that were taken off the road do not count.
     """
     every = ElementTree.parse(str(file)).getroot().findall("tripinfo")
-    trips = [trip for trip in every if not trip.get("vaporized")]
+    trips = [trip for trip in every if trip.get("vaporized") != "traci"]  # "end": unfinished
     finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
 
     def mean(*names: str) -> float:
