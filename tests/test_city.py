@@ -233,7 +233,7 @@ def test_copies_look_like_the_city(cities, sessions, tmp_path: Path) -> None:
     with HostProcess(BATCH, pieces) as local:
         shape = local.call("numbers_shape")
         rewards = []
-        one = local.begin("reset_all", 1)
+        one = local.begin("reset", 1)
         assert (one["observation"] == seen[0]["observation"][agent]).all()
         numbers = np.random.default_rng(1)
         for action, truth in zip(actions, seen[1:], strict=True):
@@ -262,7 +262,7 @@ def test_copies_are_apart_and_reset_alone(cities, tmp_path: Path) -> None:
 
         def run() -> list[np.ndarray]:
             numbers = np.random.default_rng(1)
-            local.begin("reset_all", 3)
+            local.begin("reset", 3)
             return [
                 local.call("step", np.zeros(copies, int), influence,
                            numbers.random(local.call("numbers_shape")))["dset"]
@@ -274,13 +274,14 @@ def test_copies_are_apart_and_reset_alone(cities, tmp_path: Path) -> None:
         assert first[-1][:2].any(1).all()
         assert not any(one[2:].any() for one in first)
         which = np.arange(copies) == 0
-        after = local.call("reset", which)
+        after = local.call("reset_some", which)
         assert not after["dset"][0].any()
         assert after["observation"][0, -1] == 0
         assert (after["dset"][1] == first[-1][1]).all()
         numbers = np.zeros(local.call("numbers_shape"))
         idle = np.zeros_like(influence)
         moved = local.call("step", np.zeros(copies, int), idle, numbers)
+        assert not moved["terminated"].any()
         assert not moved["dset"][0].any()
         assert moved["dset"][1].any()
 
@@ -311,7 +312,7 @@ def test_a_real_town(name: str, net: str, routes: str | None, agents: int, tmp_p
     largest = max(city.lights, key=lambda light: len(light.lanes))
     pieces = batch(city, largest.id, 3, tmp_path)
     with HostProcess(BATCH, pieces) as local:
-        local.begin("reset_all", 1)
+        local.begin("reset", 1)
         cars = np.repeat(city.lane_mask[city.lights.index(largest)][None], 3, 0)
         numbers = np.random.default_rng(0).random(local.call("numbers_shape"))
         assert local.call("step", np.ones(3, int), cars, numbers)["dset"].any(1).all()

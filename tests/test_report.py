@@ -65,7 +65,9 @@ def make_run(
     """A run folder whose return climbs to `level`; one that is not finished has no summary."""
     path.mkdir(parents=True)
     config = {"domain": "warehouse", "agents": 4, "steps": STEPS, "seed": 0, **settings}
-    (path / "config.toml").write_text(tomli_w.dumps(make_config(config).model_dump()))
+    (path / "config.toml").write_text(
+        tomli_w.dumps(make_config(config).model_dump(exclude_none=True))
+    )
     manifest = {
         "command": ["<script>alert(1)</script>"],
         "cores": 2,
@@ -304,7 +306,7 @@ def test_a_run_that_was_interrupted_at_once_has_a_page_too(tmp_path: Path) -> No
 
 
 def test_a_folder_written_by_the_recorder_is_read(tmp_path: Path) -> None:
-    config = make_config({"domain": "warehouse", "steps": 10}).model_dump()
+    config = make_config({"domain": "warehouse", "steps": 10}).model_dump(exclude_none=True)
     run = RunFolder.create(tmp_path / "run", config, {})
     for step in (0, 10):
         run.log(step, 1.0 + step, "evaluate", {"eval/sampled/return": step, "x": float("nan")})

@@ -38,7 +38,7 @@ def _config(**changes: object) -> Config:
 
 
 def _final_arrays(folder: Path, config: Config, runtime: LocalRuntime) -> dict[str, np.ndarray]:
-    record = RunFolder.create(folder, config.model_dump(), {})
+    record = RunFolder.create(folder, config.model_dump(exclude_none=True), {})
     train(Experiment(config, load_domain(config.domain, config.agents), runtime, record), None)
     record.close()
     return record.load_checkpoint()[0]

@@ -4,6 +4,7 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -81,6 +82,25 @@ class Config(BaseModel):
     predictor_batch: int = Field(15, gt=0, description="episodes in one predictor minibatch")
     predictor_rate: float = Field(3e-3, gt=0, description="predictor's Adam step size")
 
+    local: Literal["native", "sumo"] | None = Field(
+        None, description="traffic: local simulators, native (JAX; the default) or sumo"
+    )
+    grid: str | None = Field(
+        None, description="traffic: ROWSxCOLUMNS of lights; a square of --agents by default"
+    )
+    inflow: float | None = Field(
+        None, description="traffic: cars per second at each border edge (a probability; 0.1)"
+    )
+
+    @property
+    def domain_options(self) -> dict[str, Any]:
+        """What was set of the options that only one domain has."""
+        return {
+            name: value
+            for name in ("local", "grid", "inflow")
+            if (value := getattr(self, name)) is not None
+        }
+
     @property
     def refresh_steps(self) -> int:
         """F in steps per agent."""
@@ -145,6 +165,9 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
 HOST_COPIES = {"copies": 8, "windows": 16}
 """Preset fast on a global simulator outside of JAX: a copy is a process, batches stay as large."""
 
+HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
+"""The same for local simulators outside of JAX: between 10 and 50 in one process cost least."""
+
 
 def make_config(values: dict[str, Any]) -> Config:
     """A checked configuration: explicit values over the preset over the defaults.
@@ -153,12 +176,17 @@ def make_config(values: dict[str, Any]) -> Config:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
     name = values.get("preset", "fast")
-    preset = {
+    preset: dict[str, Any] = {
         **(PAPER if name == "paper" else {}),
         **DOMAIN_PRESETS.get((values.get("domain", ""), name), {}),
     }
-    if (values.get("domain"), name, values.get("simulation")) == ("traffic", "fast", "global"):
-        preset |= HOST_COPIES
+    if values.get("domain") == "traffic" and name == "fast":
+        if values.get("simulation") == "global":
+            preset |= HOST_COPIES
+        elif values.get("local") == "sumo":
+            preset |= HOST_LOCAL_COPIES
+    if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
+        preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:
         config = Config(**{**preset, **values})
     except ValidationError as error:

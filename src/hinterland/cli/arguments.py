@@ -53,14 +53,20 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         if name == "domain":
             continue
         flag = "--" + name.replace("_", "-")
-        text = f"{field.description} (default: {field.default}"
-        text += f"; preset paper: {PAPER[name]})" if name in PAPER else ")"
+        text = str(field.description)
+        if field.default is not None:
+            text += f" (default: {field.default}"
+            text += f"; preset paper: {PAPER[name]})" if name in PAPER else ")"
         options: dict[str, Any] = {"dest": name, "help": text, "default": argparse.SUPPRESS}
         kind = field.annotation
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
-        elif get_origin(kind) is Literal:
-            options["choices"] = get_args(kind)
+        elif choices := _choices(kind):
+            options["choices"] = choices
+        elif kind == str | None:
+            options["metavar"] = "TEXT"
+        elif kind == float | None:
+            options |= {"type": real_number, "metavar": "X"}
         elif kind is int:
             options |= {"type": whole_number, "metavar": "N"}
         elif kind is float:
@@ -68,6 +74,14 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         else:
             options |= {"type": number_or_auto, "metavar": "N|auto"}
         parser.add_argument(flag, **options)
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The words that a field allows, if it allows words only (or, unset, None)."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    inner = [part for part in get_args(kind) if part is not type(None)]
+    return _choices(inner[0]) if len(inner) == 1 else ()
 
 
 def given_config(options: argparse.Namespace) -> dict[str, Any]:

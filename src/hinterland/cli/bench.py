@@ -4,6 +4,7 @@ Rates are medians of several repetitions after a warm-up, with lowest and highes
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.core.errors import UserError
 
 BENCHES = {
     "simulator": "the global simulator alone, random actions: learner-steps/s",
@@ -22,6 +25,10 @@ BENCHES = {
     "the machine's matrix-product peak, and where the time goes",
     "growth": "4, 25, 49 and 100 agents (or --agents), each in a process of its own: rate, "
     "compilation, peak memory",
+    "traffic-fidelity": "how closely the native intersection follows SUMO, given the same cars and "
+    "switches; beside it SUMO against SUMO with another seed",
+    "traffic-local": "the native intersection, 128 copies, and one intersection in libsumo: µs of "
+    "a core per intersection-step",
 }
 
 
@@ -31,17 +38,28 @@ def run(arguments: Sequence[str]) -> int:
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True)
     for name, text in BENCHES.items():
         one = names.add_parser(name, help=text, description=text)
+        one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
+        if name != "traffic-fidelity":
+            one.add_argument("--repeat", type=whole_number, default=5, metavar="R",
+                             help="default: 5")  # fmt: skip
+        if name.startswith("traffic"):
+            one.add_argument("--seconds", type=whole_number, default=3000, metavar="S",
+                             help="of simulated traffic (default: 3000)")  # fmt: skip
+            one.add_argument("--seed", type=whole_number, default=0, metavar="K",
+                             help="default: 0")  # fmt: skip
+            continue
         sizes = "+" if name == "growth" else None
         default: Any = {"simulator": 25, "training": 4, "growth": [4, 25, 49, 100]}[name]
         one.add_argument("--agents", type=whole_number, nargs=sizes, default=default, metavar="N")
-        one.add_argument("--repeat", type=whole_number, default=5, metavar="R", help="default: 5")
-        one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
         if name != "simulator":
             one.add_argument("--preset", choices=("fast", "paper"), default="fast")
         add_machine_options(one)
     options = parser.parse_args(arguments)
-    measure = {"simulator": simulator, "training": training, "growth": growth}[options.name]
-    figures = measure(options)
+    if getattr(options, "repeat", 1) < 1:
+        raise UserError(f"--repeat {options.repeat}: must be at least 1")
+    measure = {"simulator": simulator, "training": training, "growth": growth,
+               "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local}  # fmt: skip
+    figures = measure[options.name](options)
     if options.json:
         print(json.dumps(figures))
     return 0
@@ -279,8 +297,6 @@ def _one_run(agents: int, options: Any) -> tuple[dict[str, Any], float]:
         ]  # fmt: skip
         if options.devices:
             command += ["--devices", options.devices]
-        import os
-
         # Compilation is one of the figures: the cache of earlier runs must not hide it.
         environment = {**os.environ, "HINTERLAND_CACHE": "off"}
         subprocess.run([str(word) for word in command], check=True, env=environment)

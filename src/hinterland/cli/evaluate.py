@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
         from hinterland.config import make_config
 
         config = make_config(folder.config)
-        domain, step = get_domain(config.domain, config.agents), 0
+        domain, step = get_domain(config), 0
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
     figures["step"] = step
     print(

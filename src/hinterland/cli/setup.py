@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hinterland.config import Config
     from hinterland.core import Domain
     from hinterland.record import RunFolder
     from hinterland.runtime import LocalRuntime
@@ -49,12 +50,12 @@ def _keep_compiled_programs(jax: Any) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def get_domain(name: str, agents: int) -> "Domain":
+def get_domain(config: "Config") -> "Domain":
     """The domain; one of the user's own is checked before anything is trained in it."""
     from hinterland.domains import known_domains, load_domain
 
-    domain = load_domain(name, agents)
-    if name not in known_domains():
+    domain = load_domain(config.domain, config.agents, config.domain_options)
+    if config.domain not in known_domains():
         from hinterland.testing import check_domain
 
         check_domain(domain, episodes=1)
@@ -67,6 +68,6 @@ def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any,
     from hinterland.training.networks import load_networks
 
     config = make_config(folder.config)
-    domain = get_domain(config.domain, config.agents)
+    domain = get_domain(config)
     arrays, meta = folder.load_checkpoint(step)
     return config, domain, load_networks(arrays, config, domain), int(meta["step"])

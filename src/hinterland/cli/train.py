@@ -63,10 +63,10 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.cli.setup import get_domain, make_runtime
 
     runtime = make_runtime(options.devices)
-    domain = get_domain(config.domain, config.agents)
+    domain = get_domain(config)
     out = options.out or _free_folder(config.domain)
     manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
-    folder = RunFolder.create(out, config.model_dump(), manifest)
+    folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
     return _train(options, config, domain, runtime, folder, None)
 
 
@@ -110,7 +110,7 @@ def _resume(options: argparse.Namespace) -> int:
     from hinterland.cli.setup import get_domain, make_runtime
 
     runtime = make_runtime(options.devices)
-    domain = get_domain(config.domain, config.agents)
+    domain = get_domain(config)
     checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
     folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
     return _train(options, config, domain, runtime, folder, checkpoint)

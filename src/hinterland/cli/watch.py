@@ -127,9 +127,9 @@ def _replay(
 def write_replay(folder: "RunFolder") -> None:
     """Leaves an episode in the run folder for the report; nothing for a domain without pictures."""
     from hinterland.cli.setup import get_domain
+    from hinterland.config import make_config
     from hinterland.report import save_replay
 
-    config = folder.config
-    domain = get_domain(config["domain"], config["agents"])
+    domain = get_domain(make_config(folder.config))
     if hasattr(domain, "frame") and domain.agents <= LARGEST_REPLAY_AGENTS:
         save_replay(record_episode(folder, "learned", False, 0), folder.path / "replay.json")

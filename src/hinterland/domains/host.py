@@ -32,7 +32,10 @@ class HostProcess:
     Args:
         target: "module:class" of the simulator.
         arguments: of its constructor.
-        patience_s: seconds after which one call counts as hung.
+        patience_s: whole seconds after which one call counts as hung.
+
+    Raises:
+        UserError: the constructor raised, or processes were lost over and over in it.
     """
 
     def __init__(self, target: str, *arguments: Any, patience_s: int = PATIENCE_S) -> None:
@@ -41,7 +44,10 @@ class HostProcess:
         self._pending: tuple[str, tuple, dict] | None = None
         self.restarts = 0
         """How often a lost process was replaced."""
-        self._start()
+        try:
+            self._start()
+        except _Lost:
+            self._recover(None)
 
     @property
     def pid(self) -> int:
@@ -67,6 +73,8 @@ class HostProcess:
         assert self._pending is None, "a call is under way"
         self._pending = (method, arguments, named)
         try:
+            if not self._finalizer.alive:
+                self._start()
             self._send(self._pending)
         except _Lost:
             pass  # found out, and mended, by `answer`
@@ -83,7 +91,8 @@ class HostProcess:
         return result
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process; should there be another call, it goes to a new one."""
+        self._journal.clear()
         self._finalizer()
 
     def __enter__(self) -> "HostProcess":
@@ -127,8 +136,11 @@ class HostProcess:
             raise UserError(f"{self._target.split(':')[1]}: {result}")
         return result
 
-    def _recover(self, request: tuple[str, tuple, dict]) -> Any:
-        """A new process is led to where the lost one was, and asked once more."""
+    def _recover(self, request: tuple[str, tuple, dict] | None) -> Any:
+        """A new process is led to where the lost one was, and asked once more.
+
+        Without a request it was lost while it started.
+        """
         last_words = ""
         for _ in range(ATTEMPTS):
             last_words = self._last_words() or last_words
@@ -139,13 +151,16 @@ class HostProcess:
                 for earlier in self._journal:
                     self._send(earlier)
                     self._receive()
+                if request is None:
+                    return None
                 self._send(request)
                 return self._receive()
             except _Lost:
                 continue
+        where = f"at the same call ({request[0]})" if request else "while it started"
         raise UserError(
-            f"{self._target.split(':')[1]} crashed or hung {ATTEMPTS + 1} times at the same call "
-            f"({request[0]}): {last_words or 'it left no message'}"
+            f"{self._target.split(':')[1]} crashed or hung {ATTEMPTS + 1} times {where}: "
+            f"{self._last_words() or last_words or 'it left no message'}"
         )
 
     def _last_words(self) -> str:

@@ -1,11 +1,17 @@
 """Finds domains: those installed under the entry-point group, or MODULE:OBJECT of a user."""
 
 import importlib
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hinterland.core import Domain, UserError
+from hinterland.core import UserError
+
+if TYPE_CHECKING:
+    from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
 
 GROUP = "hinterland.domains"
 
@@ -15,20 +21,21 @@ def known_domains() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def load_domain(name: str, agents: int) -> Domain:
+def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None) -> "Domain":
     """The domain called `name` with `agents` learning agents.
 
     Args:
         name: an installed domain's name, or "module:factory", where the factory takes the number
             of agents and returns a `Domain`; modules of the current folder are found too.
         agents: number of learning agents.
+        options: of that domain alone, such as traffic's grid.
 
     Raises:
         UserError: no such domain, module or factory, or the domain refuses this many agents.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name in points:
-        return points[name].load()(agents)
+        return _make(name, points[name].load(), agents, options or {})
     module_name, separator, attribute = name.partition(":")
     if not separator:
         raise UserError(
@@ -46,4 +53,13 @@ def load_domain(name: str, agents: int) -> Domain:
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise UserError(f"domain {name!r}: module {module_name!r} has no function {attribute!r}")
-    return factory(agents)
+    return _make(name, factory, agents, options or {})
+
+
+def _make(
+    name: str, factory: "Callable[..., Domain]", agents: int, options: Mapping[str, Any]
+) -> "Domain":
+    for option in options:
+        if option not in inspect.signature(factory).parameters:
+            raise UserError(f"--{option} is not an option of domain {name!r}")
+    return factory(agents, **options)

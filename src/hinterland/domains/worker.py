@@ -21,7 +21,7 @@ def main(target: str, descriptor: str, patience: str) -> None:
     while True:
         try:
             method, arguments, named = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):  # an unread answer of ours makes it the latter
             return
         signal.alarm(int(patience))
         try:
@@ -36,7 +36,7 @@ def main(target: str, descriptor: str, patience: str) -> None:
         signal.alarm(0)
         try:
             connection.send(answer)
-        except BrokenPipeError:
+        except ConnectionError:
             return
         if method == "close":
             return

@@ -16,6 +16,7 @@ from hinterland.rollout.host import (
     episode_seed,
     play_host,
 )
+from hinterland.rollout.host_local import HostLocalCopies
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.scan import LocalCopies, begin, rollout
 
@@ -25,6 +26,7 @@ __all__ = [
     "GlobalCopies",
     "HostCollector",
     "HostCopies",
+    "HostLocalCopies",
     "LocalCopies",
     "NetworkActor",
     "begin",

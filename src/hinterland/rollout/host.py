@@ -16,7 +16,7 @@ from hinterland.core import Domain, HostSession, UserError, stream
 from hinterland.rollout.episodes import Episodes
 from hinterland.rollout.joint import independent_steps
 
-SESSIONS = 4
+SESSIONS = 8
 """Sessions that step together in evaluation and data collection."""
 
 
@@ -176,13 +176,21 @@ class HostCollector:
 
     def _catch_up(self, copies: HostCopies) -> list[dict[str, Any]]:
         """Leads new processes to where the copies stand."""
-        seen = []
-        for copy, session in enumerate(self._sessions):
-            last = session.begin("reset", self._episode_seed(copy, int(copies.episode[copy])))
-            for t in range(int(copies.clock[copy])):
-                last = session.call("step", copies.actions[copy, t])
-            seen.append(last)
+        seen = [
+            session.begin("reset", self._episode_seed(copy, int(copies.episode[copy])))
+            for copy, session in enumerate(self._sessions)
+        ]
+        for t in range(copies.clock.max()):
+            behind = [copy for copy, clock in enumerate(copies.clock) if t < clock]
+            sessions = [self._sessions[copy] for copy in behind]
+            moved = _ask_all(sessions, "step", list(copies.actions[behind, t]))
+            for copy, one in zip(behind, moved, strict=True):
+                seen[copy] = one
         return seen
+
+    def leave(self) -> None:
+        """Others may use the sessions now; the next rollout leads them back to where they were."""
+        self._seen = None
 
     def rollout(
         self,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.core import InfluenceBatch, stream
+from hinterland.core import InfluenceBatch, is_host, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
 from hinterland.learn import Learner
@@ -20,7 +20,7 @@ from hinterland.training.evaluate import (
     network_episodes,
 )
 from hinterland.training.experiment import Experiment
-from hinterland.training.local_learning import make_local_learning
+from hinterland.training.local_learning import make_host_local_learning, make_local_learning
 
 
 class DialsState(NamedTuple):
@@ -28,7 +28,7 @@ class DialsState(NamedTuple):
 
     learners: Learner
     predictors: Any
-    copies: LocalCopies
+    copies: LocalCopies | np.ndarray
 
 
 def start(experiment: Experiment) -> DialsState:
@@ -175,15 +175,14 @@ def learn_locally(experiment: Experiment, state: DialsState, updates: int, stop:
     steps = experiment.step_of(stop - updates) * agents
     before = experiment.time["train"]
     with experiment.phase("train", steps):
-        learn = make_local_learning(
-            experiment.domain,
-            experiment.ppo_settings(),
-            config.windows,
-            config.window,
-            config.copies,
-            experiment.progress.advance,
-            experiment.runtime.stop_if_asked,
-        )
+        domain, runtime = experiment.domain, experiment.runtime
+        sizes = (domain, experiment.ppo_settings(), config.windows, config.window, config.copies)
+        told = (experiment.progress.advance, runtime.stop_if_asked)
+        if is_host(domain.local_simulator):
+            sessions = domain.local_simulator.sessions(len(runtime.devices), config.copies)
+            learn = make_host_local_learning(*sizes, sessions, *told)
+        else:
+            learn = make_local_learning(*sizes, *told)
         learners, copies, measured = experiment.runtime.map_agents(
             learn,
             (np.arange(agents, dtype=np.int32), *state),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
+import psutil
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError
@@ -66,6 +67,7 @@ class Experiment:
         self.time: dict[str, float] = dict(
             spent.get("time", dict.fromkeys(("collect", "fit", "train", "evaluate"), 0.0))
         )
+        self._children_mb = 0.0
         self._compiled = spent.get("compile_s", 0.0)
         jax.monitoring.register_event_duration_secs_listener(self._on_duration)
 
@@ -147,7 +149,7 @@ class Experiment:
                 )
         plain[f"time/{phase}_s"] = self.time[phase]
         plain["time/compile_s"] = self._compiled
-        plain["memory/peak_mb"] = peak_memory_mb()
+        plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)
         if self.record is not None:
             self.record.log(self.step_of(updates), self.wall_s, phase, plain)
@@ -170,14 +172,27 @@ class Experiment:
             "eval": evaluation,
             "time": {f"{name}_s": value for name, value in self.time.items()}
             | {"compile_s": self._compiled},
-            "memory": {"peak_mb": peak_memory_mb()},
+            "memory": {"peak_mb": self.peak_memory_mb()},
             "finished": finished,
         }
 
+    def peak_memory_mb(self) -> float:
+        """Largest resident memory of this process so far, in MB (10^6 bytes).
 
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        With the memory of its simulators' processes, but for what they share, as it was largest
+        when the run looked (at every line of metrics).
+        """
+        children = psutil.Process().children(recursive=True)
+        self._children_mb = max(self._children_mb, sum(map(_own_memory_mb, children)))
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        return own + self._children_mb
+
+
+def _own_memory_mb(process: psutil.Process) -> float:
+    try:
+        return process.memory_full_info().uss / 1e6
+    except psutil.Error:  # it has just ended
+        return 0.0
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain, stream
+from hinterland.core import Domain, is_host, stream
 from hinterland.learn import Learner, PPOSettings, make_optimiser
 from hinterland.nets import ActorCritic, PredictorNetwork
 from hinterland.rollout import GlobalCopies, begin, begin_joint
@@ -65,7 +65,12 @@ def stacked(function: Any, agents: int) -> Any:
 
 
 def local_copies(config: Config, domain: Domain) -> Any:
-    """Every agent's local simulators at their start, [agent, copy, ...]."""
+    """Every agent's local simulators at their start, [agent, copy, ...].
+
+    Empty where they live outside of JAX: those begin anew at each stretch of training.
+    """
+    if is_host(domain.local_simulator):
+        return np.zeros((domain.agents, 0), np.float32)
 
     def one(agent: Any) -> Any:
         return begin(

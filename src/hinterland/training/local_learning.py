@@ -1,15 +1,21 @@
-"""One agent learning alone in its influence-augmented local simulator, for many updates."""
+"""One agent learning alone in its influence-augmented local simulator, for many updates.
 
-from collections.abc import Callable
+Where the local simulator is pure, whole updates are compiled; where it lives outside of JAX, the
+rollout is led from here. What is learned from is the same.
+"""
+
+import queue
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from hinterland.core import Domain, stream
+from hinterland.core import Domain, HostSession, stream
 from hinterland.learn import Learner, PPOSettings, ppo_update
-from hinterland.rollout import rollout
+from hinterland.rollout import HostLocalCopies, episode_seed, rollout
 from hinterland.runtime import over_block
 
 
@@ -89,3 +95,58 @@ def make_local_learning(
         return learner, copies_state, jax.tree.map(lambda x: x / (last - first), totals)
 
     return learn
+
+
+def make_host_local_learning(
+    domain: Domain,
+    settings: PPOSettings,
+    windows: int,
+    window: int,
+    copies: int,
+    sessions: Sequence[HostSession],
+    advance: Callable[[int], None],
+    stopping: Callable[[], None],
+) -> Callable[..., Any]:
+    """As `make_local_learning`, in local simulators that live in `sessions`, one agent in each."""
+    free: queue.SimpleQueue[HostSession] = queue.SimpleQueue()
+    for session in sessions:
+        free.put(session)
+    update = jax.jit(partial(_host_update, settings=settings, horizon=domain.spec.horizon))
+
+    def learn_one(agent: int, learner: Learner, predictor: Any, seed: int, first: int, last: int):  # type: ignore[no-untyped-def]
+        session = free.get()
+        try:
+            place = episode_seed(stream(seed, "train/local", agent, first))
+            simulators = HostLocalCopies(
+                session, domain.spec, learner.network, predictor, place, copies
+            )
+            sums = dict.fromkeys(MEASURED, 0.0)
+            for number in range(first, last):
+                key = jax.random.fold_in(stream(seed, "train", agent), number)
+                rollout_key, update_key = jax.random.split(key)
+                trajectory = simulators.rollout(
+                    rollout_key, learner.network, predictor, windows, window, stopping
+                )
+                learner, terms = update(update_key, learner, trajectory)
+                sums = {name: sums[name] + terms[name] for name in sums}
+                advance(windows * window * copies)
+        finally:
+            free.put(session)
+        return learner, {name: total / (last - first) for name, total in sums.items()}
+
+    def learn(block: Any, seed: Any, start: Any, stop: Any) -> tuple[Learner, Any, Any]:
+        agents, learners, predictors, nothing = block
+        parts = []
+        for i in range(agents.shape[0]):
+            learner, predictor = jax.tree.map(lambda x, i=i: x[i], (learners, predictors))
+            where = (int(agents[i]), learner, predictor, int(seed), int(start), int(stop))
+            parts.append(learn_one(*where))
+        learners, measured = jax.tree.map(lambda *x: np.stack(x), *parts)
+        return learners, nothing, measured
+
+    return learn
+
+
+def _host_update(key, learner, trajectory, settings, horizon):  # type: ignore[no-untyped-def]
+    learner, terms = ppo_update(key, learner, trajectory, settings)
+    return learner, {"local/return": trajectory.reward.mean() * horizon, **terms}

@@ -13,7 +13,6 @@ import numpy as np
 from hinterland.core import Trajectory, UserError, is_host, stream
 from hinterland.learn import Learner, ppo_update
 from hinterland.rollout import (
-    SESSIONS,
     GlobalCopies,
     HostCollector,
     HostCopies,
@@ -55,9 +54,8 @@ def start(experiment: Experiment) -> LockstepState:
 
 
 def _collector(experiment: Experiment) -> HostCollector:
-    # Evaluation has sessions of its own: these go on with their episodes meanwhile.
     config, domain = experiment.config, experiment.domain
-    sessions = domain.global_simulator.sessions(SESSIONS + config.copies)[SESSIONS:]
+    sessions = domain.global_simulator.sessions(config.copies)
     return HostCollector(domain, config.seed, sessions)
 
 
@@ -115,12 +113,19 @@ def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -
 
 
 def _make_collect(experiment: Experiment) -> Any:
-    """A function of (update, networks, copies) that gives (copies, blocks of experience)."""
+    """A function of (update, networks, copies, begins) giving (copies, blocks of experience).
+
+    `begins` marks the first update after others, such as an evaluation, may have used the sessions.
+    """
     config, runtime = experiment.config, experiment.runtime
     if is_host(experiment.domain.global_simulator):
         collector = _collector(experiment)
 
-        def from_sessions(update: int, networks: Any, copies: Any) -> tuple[list, list]:
+        def from_sessions(
+            update: int, networks: Any, copies: Any, begins: bool
+        ) -> tuple[list, list]:
+            if begins:
+                collector.leave()
             key = stream(config.seed, "train/joint", update)
             copies, block = collector.rollout(
                 key, networks, copies[0], config.windows, config.window,
@@ -137,7 +142,8 @@ def _make_collect(experiment: Experiment) -> Any:
         shared=config.shared_policy,
     )
 
-    def from_devices(update: int, networks: Any, copies: Any) -> tuple[Any, Any]:
+    def from_devices(update: int, networks: Any, copies: Any, begins: bool) -> tuple[Any, Any]:
+        del begins
         units = [(config.seed, update, block, networks, part) for block, part in enumerate(copies)]
         return zip(*runtime.map(function, units), strict=True)
 
@@ -156,7 +162,7 @@ def _learn(
     learners, copies = state
     with experiment.phase("train", steps):
         for update in range(updates, stop):
-            copies, blocks = collect(update, learners.network, copies)
+            copies, blocks = collect(update, learners.network, copies, update == updates)
             trajectories = _by_agent(blocks, config.shared_policy)
             function = partial(_update, settings=settings)
             block = (agents, learners, trajectories)

@@ -1,5 +1,18 @@
-"""The paper's traffic: every light of a grid is an agent, SUMO is the global simulator."""
+"""The paper's traffic: every light of a grid is an agent, SUMO is the global simulator.
 
-from hinterland.domains.traffic.domain import Traffic, make
+Names are loaded when first used: SUMO's own process needs `simulation` and no JAX.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hinterland.domains.traffic.domain import Traffic, make
 
 __all__ = ["Traffic", "make"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("hinterland.domains.traffic.domain"), name)
+    raise AttributeError(f"module 'hinterland.domains.traffic' has no attribute {name!r}")

@@ -26,12 +26,20 @@ class CityTraffic:
         city: network and traffic.
         delta: seconds of one step of the agents.
         begin: when episodes begin, in seconds; None: with the first departure.
+        folder: where the folder for its own files is made; whoever removes it removes that too,
+            should this process be killed. None: the system's place for temporary files.
     """
 
-    def __init__(self, city: City, delta: int = DELTA_S, begin: float | None = None) -> None:
+    def __init__(
+        self,
+        city: City,
+        delta: int = DELTA_S,
+        begin: float | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self._city, self._delta = city, delta
         self._begin = int(city.begin if begin is None else begin)
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-city-")
+        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-city-", dir=folder)
         self._running = False
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:

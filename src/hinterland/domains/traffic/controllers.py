@@ -50,8 +50,7 @@ def _delay_based(grid: Grid, agent: int) -> str:
 
 def _green_wave(grid: Grid, agent: int) -> str:
     # A block takes about 12.4 s, half a cycle of 26 s: neighbours run half a cycle apart.
-    row, column = divmod(agent, grid.columns)
-    offset = 13 * ((row + column) % 2)
+    offset = 13 * (sum(grid.places[agent]) % 2)
     return _program(grid.lights[agent], "static", 'duration="10"', 'duration="3"', offset)
 
 

@@ -1,16 +1,19 @@
 """Grids of traffic lights as a domain: SUMO is the global simulator."""
 
 import math
+import re
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import HostProcess
+from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
-from hinterland.domains.traffic.network import make_grid, write_routes
+from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -18,12 +21,42 @@ INFLOW = 0.1
 """Probability that a car wants to enter at a border edge, per second."""
 
 
-class SumoSessions:
-    """The grid in SUMO, one process for each session; made when first needed, then kept."""
+class SumoLocals:
+    """Isolated intersections in SUMO: `copies` of them in the process of each session."""
 
-    def __init__(self, rows: int, columns: int, inflow: float) -> None:
-        self.rows, self.columns, self.inflow = rows, columns, inflow
-        self._folder: tempfile.TemporaryDirectory | None = None
+    def __init__(self) -> None:
+        self._sessions: list[HostProcess] = []
+
+    def sessions(self, count: int, copies: int) -> list[HostProcess]:
+        """The first `count` processes; all calls ask for the same number of copies.
+
+        Raises:
+            UserError: SUMO is not installed.
+        """
+        if not self._sessions:
+            folder = _new_folder()
+            self._grid = make_isolated(copies, folder)
+            weakref.finalize(self._grid, shutil.rmtree, folder, ignore_errors=True)
+        while len(self._sessions) < count:
+            target = "hinterland.domains.traffic.local_simulation:LocalTraffic"
+            self._sessions.append(HostProcess(target, self._grid))
+        return self._sessions[:count]
+
+
+class SumoSessions:
+    """The grid in SUMO, one process for each session; made when first needed, then kept.
+
+    Args:
+        rows: of lights.
+        columns: of lights.
+        inflow: probability that a car wants to enter at a border edge, per second.
+        patience_s: seconds after which one call of a session counts as hung.
+    """
+
+    def __init__(
+        self, rows: int, columns: int, inflow: float, patience_s: int = PATIENCE_S
+    ) -> None:
+        self.rows, self.columns, self.inflow, self.patience_s = rows, columns, inflow, patience_s
         self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int) -> list[HostProcess]:
@@ -32,16 +65,23 @@ class SumoSessions:
         Raises:
             UserError: SUMO is not installed.
         """
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="hinterland-grid-")
-            folder = Path(self._folder.name)
+        if not self._sessions:
+            folder = _new_folder()
             self.grid = make_grid(self.rows, self.columns, folder)
-            write_routes(self.grid, self.inflow, folder / "grid.rou.xml")
+            # The sessions hold the grid too, so its files outlive these sessions' owner.
+            weakref.finalize(self.grid, shutil.rmtree, folder, ignore_errors=True)
+            self._routes = folder / "grid.rou.xml"
+            write_routes(self.grid, self.inflow, self._routes)
         while len(self._sessions) < count:
-            routes = Path(self._folder.name) / "grid.rou.xml"
             target = "hinterland.domains.traffic.simulation:GlobalTraffic"
-            self._sessions.append(HostProcess(target, self.grid, routes))
+            session = HostProcess(target, self.grid, self._routes, patience_s=self.patience_s)
+            self._sessions.append(session)
         return self._sessions[:count]
+
+
+def _new_folder() -> Path:
+    sumo_tool("netconvert")  # complains before there is a folder to leave behind
+    return Path(tempfile.mkdtemp(prefix="hinterland-grid-"))
 
 
 class Traffic:
@@ -51,10 +91,12 @@ class Traffic:
     spec = AgentSpec(observation=40, actions=2, dset=36, sources=4, classes=2, horizon=HORIZON)
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
-    def __init__(self, rows: int, columns: int, inflow: float = INFLOW) -> None:
+    def __init__(
+        self, rows: int, columns: int, inflow: float = INFLOW, local: str = "native"
+    ) -> None:
         self.agents = rows * columns
         self.rows, self.columns = rows, columns
-        self.local_simulator = NativeIntersection()
+        self.local_simulator = NativeIntersection() if local == "native" else SumoLocals()
         self.global_simulator = SumoSessions(rows, columns, inflow)
 
     def scene(self) -> dict[str, Any]:
@@ -66,8 +108,30 @@ class Traffic:
         return drawing.frame(state, self.rows, self.columns)
 
 
-def make(agents: int) -> Traffic:
-    """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...)."""
+def make(
+    agents: int, grid: str | None = None, inflow: float = INFLOW, local: str = "native"
+) -> Traffic:
+    """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...).
+
+    Args:
+        agents: number of lights.
+        grid: "ROWSxCOLUMNS"; a square by default.
+        inflow: probability per second that a car wants to enter, at each border edge.
+        local: local simulators, "native" (JAX) or "sumo".
+
+    Raises:
+        UserError: numbers that make no grid.
+    """
+    if not 0 < inflow <= 1:
+        raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
+    if grid is not None:
+        sizes = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", grid)
+        if not sizes:
+            raise UserError(f"--grid {grid}: must be ROWSxCOLUMNS, for example 2x3")
+        rows, columns = int(sizes[1]), int(sizes[2])
+        if rows * columns != agents:
+            raise UserError(f"--grid {grid} has {rows * columns} lights, --agents says {agents}")
+        return Traffic(rows, columns, inflow, local)
     side = math.isqrt(agents)
     if side * side != agents or agents < 1:
         below, above = max(1, side) ** 2, (side + 1) ** 2
@@ -75,4 +139,4 @@ def make(agents: int) -> Traffic:
             f"--agents {agents}: the traffic grid needs a square number of lights, "
             f"for example {below} or {above}"
         )
-    return Traffic(side, side)
+    return Traffic(side, side, inflow, local)

@@ -9,6 +9,7 @@ libsumo holds one simulation per process.
 import multiprocessing
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -185,13 +186,44 @@ _LIGHT_BIT = {"rGrG": 0, "ryry": 1, "yryr": 2, "GrGr": 3}
 
 def record_sumo(inputs: Sequence[Inputs], seeds: Sequence[int]) -> list[list[Record]]:
     """SUMO's runs, for each seed and each of the inputs; replaces this process's simulation."""
+    libsumo = _libsumo()
+    with tempfile.TemporaryDirectory() as folder:
+        files = _network(Path(folder))
+        return [[_run_sumo(libsumo, files, given, seed) for given in inputs] for seed in seeds]
+
+
+def time_sumo(case: Case, seconds: int, seed: int, repeat: int) -> list[float]:
+    """CPU time in s per second simulated by one libsumo in a child process; `repeat` figures.
+
+    Its start is left out; what it is asked for `Record` is in. Spawns, as `compare` does.
+    """
+    inputs = make_inputs(case, seconds, seed)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_time_sumo, inputs, 2 * seed + 1, repeat).result()
+
+
+def _time_sumo(inputs: Inputs, seed: int, repeat: int) -> list[float]:
+    # The difference to a run of one second is all but the start
+    first = Inputs(*(values[:1] for values in inputs))
+    libsumo, times = _libsumo(), []
+    with tempfile.TemporaryDirectory() as folder:
+        files = _network(Path(folder))
+        for _ in range(repeat + 1):
+            start = time.process_time()
+            _run_sumo(libsumo, files, first, seed)
+            between = time.process_time()
+            _run_sumo(libsumo, files, inputs, seed)
+            end = time.process_time()
+            times.append(((end - between) - (between - start)) / (len(inputs.actions) - 1))
+    return times[1:]  # the first round warms up
+
+
+def _libsumo():
     try:
         import libsumo
     except ImportError:
         raise UserError("libsumo is missing; pip install libsumo eclipse-sumo") from None
-    with tempfile.TemporaryDirectory() as folder:
-        files = _network(Path(folder))
-        return [[_run_sumo(libsumo, files, given, seed) for given in inputs] for seed in seeds]
+    return libsumo
 
 
 def _network(folder: Path) -> list[str]:

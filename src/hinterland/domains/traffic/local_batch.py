@@ -2,6 +2,7 @@
 
 Cars come in as the caller says, and on ways that the caller's random numbers choose. SUMO adds its
 drivers' own imperfection, from its seed: all is a function of the seed and of every call since.
+The same methods as of `local_simulation.LocalTraffic`, the grid's.
 """
 
 import re
@@ -47,17 +48,21 @@ class LocalBatch:
         self._copies, self._delta = copies, delta
         mean, spread = _pace(copies.car)
         self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-local-")
+        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=copies.network.parent)
         self._running = False
         self.dropped = 0
-        """Cars that found no room, since `reset_all`."""
+        """Cars that found no room, since `reset`."""
 
     def numbers_shape(self) -> tuple[int, ...]:
         """Of the array of random numbers that `step` wants: [K, lanes, cars of a lane, draws]."""
         return (len(self._copies.lights), self._copies.lanes, CLASSES - 1, DRAWS)
 
-    def reset_all(self, seed: int) -> dict[str, np.ndarray]:
-        """All copies with empty roads and their first phase; what their agents see."""
+    def reset(self, seed: int) -> dict[str, np.ndarray]:
+        """All copies with empty roads and their first phase; what their agents see.
+
+        Args:
+            seed: of drivers, and of the random numbers that callers of `step` do not give.
+        """
         self._end()
         folder = Path(self._folder.name)
         (folder / "local.rou.xml").write_text(self._routes())
@@ -69,21 +74,22 @@ class LocalBatch:
         self._running = True
         self._signals = Signals(self._copies.lights)
         self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
+        self._numbers = np.random.default_rng(seed)
         self._cars = self.dropped = 0
         return self._see()
 
-    def reset(self, which: np.ndarray) -> dict[str, np.ndarray]:
+    def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         """Empties the roads of the copies of a mask [K] and starts their programs anew."""
-        which = np.asarray(which, bool)
+        chosen = np.asarray(chosen, bool)
         for car in libsumo.vehicle.getIDList():
-            if which[int(car.split("_")[0])]:
+            if chosen[int(car.split("_")[0])]:
                 libsumo.vehicle.remove(car)
-        self._signals.reset(which)
-        self._junctions.clear(which)
+        self._signals.reset(chosen)
+        self._junctions.clear(chosen)
         return self._see()
 
     def step(
-        self, actions: np.ndarray, influence: np.ndarray, numbers: np.ndarray
+        self, actions: np.ndarray, influence: np.ndarray, numbers: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         """`delta` seconds of every copy.
 
@@ -91,11 +97,14 @@ class LocalBatch:
             actions: [K], green phases to go to, as in the city.
             influence: [K, lanes], cars that come in on each lane (3: three or more).
             numbers: uniform in [0, 1), of shape `numbers_shape()`; what is behind the cars that
-                come in is not looked at.
+                come in is not looked at. None: the session's own.
 
         Returns:
-            "observation" and "dset" of the state reached, "reward", all with a leading copy axis.
+            "observation" and "dset" of the state reached, "reward" and "terminated" (never), all
+            with a leading copy axis.
         """
+        if numbers is None:
+            numbers = self._numbers.random(self.numbers_shape())
         self._signals.decide(np.asarray(actions, int))
         coming = self._coming(np.asarray(influence, int), numbers)
         self._junctions.begin()
@@ -109,7 +118,8 @@ class LocalBatch:
             self._junctions.second()
         self.dropped += len(libsumo.simulation.getPendingVehicles())
         libsumo.simulation.clearPending()
-        return {**self._see(), "reward": self._junctions.reward()}
+        never = np.zeros(len(self._copies.lights), bool)
+        return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
 
     def close(self) -> None:
         """Ends SUMO and removes its files."""

@@ -31,7 +31,7 @@ VEHICLE = (
 
 @dataclass(frozen=True)
 class Grid:
-    """A generated network: file, lights in row-major order from the south-west, and their lanes.
+    """A generated network: file, lights, and their lanes.
 
     Attributes:
         network: path of the .net.xml file.
@@ -39,8 +39,7 @@ class Grid:
         incoming: for each light, its four incoming lanes in the order of `SIDES`.
         outgoing: for each light, the lane on which cars from that side leave it.
         entries: (first edge, last edge) of each straight route through the grid.
-        rows: number of rows.
-        columns: number of columns.
+        places: (column, row) of each light.
     """
 
     network: Path
@@ -48,8 +47,7 @@ class Grid:
     incoming: tuple[tuple[str, ...], ...]
     outgoing: tuple[tuple[str, ...], ...]
     entries: tuple[tuple[str, str], ...]
-    rows: int
-    columns: int
+    places: tuple[tuple[int, int], ...]
 
 
 def sumo_tool(name: str) -> str:
@@ -82,15 +80,24 @@ def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
 
 
 def make_grid(rows: int, columns: int, folder: Path) -> Grid:
-    """Writes the network of `rows` x `columns` lights into `folder`.
+    """Writes the network of `rows` x `columns` lights, counted from the south-west, row by row.
 
     Raises:
         UserError: SUMO is missing or netconvert failed.
     """
-    inner = [(column, row) for row in range(rows) for column in range(columns)]
+    return _make([(column, row) for row in range(rows) for column in range(columns)], folder)
+
+
+def make_isolated(copies: int, folder: Path) -> Grid:
+    """Writes a network of single intersections that have nothing to do with each other."""
+    return _make([(3 * copy, 0) for copy in range(copies)], folder)
+
+
+def _make(inner: list[tuple[int, int]], folder: Path) -> Grid:
+    lit = set(inner)
 
     def inside(place: tuple[int, int]) -> bool:
-        return 0 <= place[0] < columns and 0 <= place[1] < rows
+        return place in lit
 
     def beside(place: tuple[int, int], heading: tuple[int, int], by: int) -> tuple[int, int]:
         return place[0] + by * heading[0], place[1] + by * heading[1]
@@ -154,8 +161,7 @@ def make_grid(rows: int, columns: int, folder: Path) -> Grid:
         incoming=tuple(lanes(place, -1) for place in inner),
         outgoing=tuple(lanes(place, 1) for place in inner),
         entries=tuple(entries),
-        rows=rows,
-        columns=columns,
+        places=tuple(inner),
     )
 
 

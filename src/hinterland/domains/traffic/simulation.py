@@ -44,6 +44,11 @@ class Lights:
         self.phase = np.zeros(count, np.int8)
         self._yellow_left = np.zeros(count, np.int8)
 
+    def reset(self, chosen: np.ndarray) -> None:
+        """Back to north-south green."""
+        self.phase = np.where(chosen, 0, self.phase).astype(np.int8)
+        self._yellow_left[chosen] = 0
+
     def apply(self, actions: np.ndarray) -> np.ndarray:
         """Moves all lights to what they show in the coming second; which of them changed."""
         before = self.phase
@@ -79,6 +84,63 @@ def trip_figures(file: Path, queue: float) -> dict[str, float]:
     }
 
 
+class Intersections:
+    """What all lights of a running simulation show, and what stands before them.
+
+    Args:
+        grid: the network.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._lanes = [lane for lanes in grid.incoming for lane in lanes]
+        self.count = len(grid.lights)
+
+    def begin(self) -> None:
+        """Before the first second: all lights north-south green, nothing counted."""
+        self.lights = Lights(self.count)
+        self.queued = self.seen = 0
+
+    def show(self, changed: np.ndarray) -> None:
+        """Sets those lights in SUMO."""
+        for light in np.flatnonzero(changed):
+            libsumo.trafficlight.setRedYellowGreenState(
+                self._grid.lights[light], LIGHTS[self.lights.phase[light]]
+            )
+
+    def see(self) -> dict[str, np.ndarray]:
+        """Reads every incoming lane once: observations, d-sets and rewards of all lights.
+
+        `cars` and `entries` [light, 4] stay here: cars on each lane, and whether one stands in the
+        cell where they enter.
+        """
+        bits = np.zeros((len(self._lanes), CELLS), np.int8)
+        speeds = np.zeros(len(self._lanes))
+        cars = np.zeros(len(self._lanes), int)
+        position, speed = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
+        for index, lane in enumerate(self._lanes):
+            for car in libsumo.lane.getLastStepVehicleIDs(lane):
+                bits[index, min(int((BLOCK - position(car)) / BLOCK * CELLS), CELLS - 1)] = 1
+                moves = speed(car)
+                speeds[index] += moves
+                cars[index] += 1
+                self.queued += moves < HALTING
+        self.seen += 1
+        self.cars = cars.reshape(self.count, 4)
+        bits = bits.reshape(self.count, 4, CELLS)
+        self.entries = bits[..., -1].astype(np.int32)
+        lights = np.zeros((self.count, 4), np.int8)
+        lights[np.arange(self.count), LIGHT_BIT[self.lights.phase]] = 1
+        observed = bits[..., :-1].reshape(self.count, -1)
+        total = np.maximum(self.cars.sum(1), 1)
+        reward = speeds.reshape(self.count, 4).sum(1) / total / SPEED
+        return {
+            "observation": np.concatenate([observed, lights], 1),
+            "dset": observed,
+            "reward": reward.astype(np.float32),
+        }
+
+
 class GlobalTraffic:
     """The grid's global simulator: one episode at a time.
 
@@ -89,9 +151,10 @@ class GlobalTraffic:
 
     def __init__(self, grid: Grid, routes: Path) -> None:
         self._grid, self._routes = grid, routes
-        self._lanes = [lane for lanes in grid.incoming for lane in lanes]
+        self._all = Intersections(grid)
         self._outgoing = [lane for lanes in grid.outgoing for lane in lanes]
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-sumo-")
+        # Beside the network: whoever removes that removes this too, should we be killed.
+        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=self._routes.parent)
         self._running = False
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
@@ -116,11 +179,10 @@ class GlobalTraffic:
         self._running = True
         self._rule = RULES[controller](seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
-        self._lights = Lights(len(self._grid.lights))
-        self._queue = self._steps = 0
+        self._all.begin()
         if self._by_actions:
-            self._show(np.ones(len(self._grid.lights), bool))
-        return self._see()
+            self._all.show(np.ones(self._all.count, bool))
+        return self._all.see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
         """One second. `influence` is what stood in the entry cells before it, as the d-set does.
@@ -128,18 +190,16 @@ class GlobalTraffic:
         Raises:
             ValueError: an action is neither 0 nor 1.
         """
-        influence = self._entries
+        whole, influence = self._all, self._all.entries
         if self._rule is not None:
             outgoing = [libsumo.lane.getLastStepVehicleNumber(lane) for lane in self._outgoing]
-            actions = self._rule(
-                self._cars, np.array(outgoing).reshape(self._cars.shape), self._lights.phase
-            )
+            outgoing = np.array(outgoing).reshape(whole.cars.shape)
+            actions = self._rule(whole.cars, outgoing, whole.lights.phase)
         if self._by_actions:
-            self._show(self._lights.apply(actions))
+            whole.show(whole.lights.apply(actions))
         libsumo.simulationStep()
-        seen = self._see()
         terminated = libsumo.simulation.getStartingTeleportNumber() > 0
-        return {**seen, "influence": influence, "terminated": terminated}
+        return {**whole.see(), "influence": influence, "terminated": terminated}
 
     def picture(self) -> dict[str, np.ndarray]:
         """Cars as [x (m), y (m), speed (m/s)] and the lights' phases."""
@@ -155,7 +215,7 @@ class GlobalTraffic:
 
     def metrics(self) -> dict[str, float]:
         """Ends the episode; its figures, see `trip_figures`."""
-        queue = self._queue / max(1, self._steps) / len(self._grid.lights)
+        queue = self._all.queued / max(1, self._all.seen) / self._all.count
         self._end()
         return trip_figures(self._trips, queue)
 
@@ -168,38 +228,3 @@ class GlobalTraffic:
         if self._running:
             libsumo.close()
             self._running = False
-
-    def _show(self, changed: np.ndarray) -> None:
-        for light in np.flatnonzero(changed):
-            libsumo.trafficlight.setRedYellowGreenState(
-                self._grid.lights[light], LIGHTS[self._lights.phase[light]]
-            )
-
-    def _see(self) -> dict[str, np.ndarray]:
-        """Reads every incoming lane once: bits, rewards, queues."""
-        shape = (len(self._grid.lights), 4)
-        bits = np.zeros((len(self._lanes), CELLS), np.int8)
-        speeds = np.zeros(len(self._lanes))
-        cars = np.zeros(len(self._lanes), int)
-        position, speed = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
-        for index, lane in enumerate(self._lanes):
-            for car in libsumo.lane.getLastStepVehicleIDs(lane):
-                bits[index, min(int((BLOCK - position(car)) / BLOCK * CELLS), CELLS - 1)] = 1
-                moves = speed(car)
-                speeds[index] += moves
-                cars[index] += 1
-                self._queue += moves < HALTING
-        self._steps += 1
-        self._cars = cars.reshape(shape)
-        bits = bits.reshape(*shape, CELLS)
-        self._entries = bits[..., -1].astype(np.int32)
-        lights = np.zeros((shape[0], 4), np.int8)
-        lights[np.arange(shape[0]), LIGHT_BIT[self._lights.phase]] = 1
-        observed = bits[..., :-1].reshape(shape[0], -1)
-        total = self._cars.sum(1)
-        reward = speeds.reshape(shape).sum(1) / np.maximum(total, 1) / SPEED
-        return {
-            "observation": np.concatenate([observed, lights], 1),
-            "dset": observed,
-            "reward": reward.astype(np.float32),
-        }
