@@ -361,6 +361,16 @@ def test_times() -> None:
         ),
         (
             None,
+            '<routes><trip id="t" type="ghost" depart="0" from="A0A1" to="A1A2"/></routes>',
+            "'t' names the vehicle type 'ghost', which the file does not define",
+        ),
+        (
+            None,
+            '<routes><vehicle id="t" route="ghost" depart="0"/></routes>',
+            "'t' names the route 'ghost', which the file does not define",
+        ),
+        (
+            None,
             '<routes><flow id="f" begin="0" end="9" number="3" from="A0bottom0" to="A0bottom0"/>'
             "</routes>",
             "none of the 1 routes .* passes a traffic light",
@@ -404,13 +414,21 @@ def test_a_light_of_no_agent_cannot_be_cut(cities, tmp_path: Path) -> None:
         cut(cities["grid"], "nobody", tmp_path)
 
 
-def test_what_sumo_refuses_is_one_sentence(cities, tmp_path: Path) -> None:
+@pytest.mark.parametrize("depart", [0, 400], ids=["at once", "on the way"])
+def test_what_sumo_refuses_is_one_sentence(cities, tmp_path: Path, depart: int) -> None:
     city = cities["grid"]
     edge = city.lights[0].lanes[0].rsplit("_", 1)[0]
     routes = tmp_path / "a.rou.xml"
+    trips = ((0, "max"), (350, "max"), (depart + 5, "sideways"))
     routes.write_text(
-        f'<routes><trip id="t" type="ghost" depart="0" from="{edge}" to="{edge}"/></routes>'
+        "<routes>"
+        + "".join(
+            f'<trip id="t{i}" depart="{time}" departSpeed="{speed}" from="{edge}" to="{edge}"/>'
+            for i, (time, speed) in enumerate(sorted(trips))
+        )
+        + "</routes>"
     )
     with HostProcess(SIMULATION, read_city(city.network, routes)) as session:
-        with pytest.raises(UserError, match=r"SUMO cannot simulate .* 'ghost'"):
-            session.begin("reset", 1)
+        with pytest.raises(UserError, match=r"SUMO cannot simulate .*'t[12]'") as raised:
+            play(session, actions_of(city, 90))
+    assert "\n" not in str(raised.value)

@@ -59,6 +59,7 @@ class City:
         network: path of the .net.xml file.
         routes: path of the route file.
         begin: when its first vehicle departs, in seconds.
+        end: when its last one does, or the flow ends that ends last.
         lights: the agents, by id.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
         notes: what a user should know, a sentence each.
@@ -67,6 +68,7 @@ class City:
     network: Path
     routes: Path
     begin: float
+    end: float
     lights: tuple[Light, ...]
     car: dict[str, str]
     notes: tuple[str, ...]
@@ -207,4 +209,12 @@ def read_city(net: Path, routes: Path) -> City:
         if left
         else []
     )  # fmt: skip
-    return City(net, routes, demand.begin, lights, demand.car, (*notes, *demand.notes))
+    return City(
+        network=net,
+        routes=routes,
+        begin=demand.begin,
+        end=demand.end,
+        lights=lights,
+        car=demand.car,
+        notes=(*notes, *demand.notes),
+    )

@@ -1,7 +1,8 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,7 @@ class CityTraffic:
         self._end()
         folder = Path(self._folder.name)
         options = ["-n", self._city.network, "-r", self._city.routes, *OPTIONS, "--seed", seed,
-                   "--begin", self._begin, "--ignore-route-errors", "true",
-                   "--error-log", folder / "errors.txt"]  # fmt: skip
+                   "--begin", self._begin, "--ignore-route-errors", "true"]  # fmt: skip
         if controller == "actuated":
             file = folder / "lights.add.xml"
             file.write_text(actuated_file(self._city))
@@ -67,7 +67,8 @@ class CityTraffic:
             # Cars that never found room count too: otherwise full roads would look quick.
             options += ["--tripinfo-output", self._trips, "--tripinfo-output.write-unfinished",
                         "true", "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
-        start(options, folder / "errors.txt")
+        self._log = folder / "errors.txt"
+        start(options, self._log)
         self._running = True
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
@@ -82,6 +83,9 @@ class CityTraffic:
         Args:
             actions: [agents], green phases to go to; one that a light does not have, or that comes
                 before the least green, keeps the phase.
+
+        Raises:
+            UserError: SUMO refuses what comes next in the routes; with its own first error.
         """
         if self._rule is not None:
             actions = self._rule(libsumo.lane.getLastStepVehicleNumber, self._signals)
@@ -93,7 +97,8 @@ class CityTraffic:
                 for light, state in self._signals.second():
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
-            libsumo.simulationStep()
+            with _sumos_own_words(self._log):  # it reads routes as it goes
+                libsumo.simulationStep()
             _leave_out_lost(libsumo.simulation.getDepartedIDList())
             if not self._by_actions:
                 self._signals.watch(self._states())
@@ -125,7 +130,8 @@ class CityTraffic:
         return dict(self._junctions.turns)
 
     def metrics(self) -> dict[str, float]:
-        """Ends the episode; the same figures as of the grids (`trip_figures`)."""
+        """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
+        assert self._trips is not None
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)
         _leave_out_lost(libsumo.simulation.getPendingVehicles())
         self._end()
@@ -159,14 +165,22 @@ def _leave_out_lost(cars: Sequence[str]) -> None:
 
 
 def start(options: list[Any], log: Path) -> None:
-    """Starts SUMO.
+    """Starts SUMO, which writes its errors into `log`.
 
     Raises:
         UserError: it refuses its files; with its own first error.
     """
+    with _sumos_own_words(log):
+        libsumo.start(["sumo", *map(str, options), "--error-log", str(log)])
+
+
+@contextmanager
+def _sumos_own_words(log: Path) -> Generator[None]:
+    """SUMO's exceptions mostly say nothing; what it was is in its log."""
     try:
-        libsumo.start(["sumo", *map(str, options)])
-    except libsumo.TraCIException as error:
+        yield
+    except (libsumo.TraCIException, libsumo.FatalTraCIError) as error:
         said = log.read_text().splitlines() if log.exists() else []
         first = next((line for line in said if line.startswith("Error")), str(error))
-        raise UserError(f"SUMO cannot simulate this network with these routes: {first}") from None
+        reason = " ".join(first.split())
+        raise UserError(f"SUMO cannot simulate this network with these routes: {reason}") from None

@@ -13,6 +13,10 @@ from hinterland.domains.traffic.netfile import Network, elements
 
 DEPARTURES = {"vehicle": "depart", "trip": "depart", "flow": "begin"}
 """What can put cars on the road, and when it does."""
+BUILT_IN = tuple(
+    f"DEFAULT_{kind}TYPE" for kind in ("VEH", "BIKE", "TAXI", "RAIL", "CONTAINER", "PED")
+)
+"""Vehicle types that SUMO knows by itself."""
 AREAS = ("fromTaz", "toTaz", "fromJunction", "toJunction")
 
 
@@ -22,11 +26,13 @@ class Demand:
 
     Attributes:
         begin: the first departure, in seconds.
+        end: the last one, or the end of the flow that ends last.
         car: attributes of the vehicle type that most of it uses; empty: SUMO's own.
         notes: what a user should know.
     """
 
     begin: float
+    end: float
     car: dict[str, str]
     notes: tuple[str, ...]
 
@@ -112,9 +118,10 @@ class _Reader:
         self._roads = _Roads(network, min(self._watched))
         self._routes: dict[str, list[list[str]]] = {}
         self.types: dict[str, dict[str, str]] = {}
+        self._mixtures: set[str] = set()
         self.uses: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
-        self.begin = float("inf")
+        self.begin, self.end = float("inf"), 0.0
         self._last = ("", float("-inf"))
         self.vehicles = self.lost = 0
         self.passes = False
@@ -124,6 +131,10 @@ class _Reader:
         for element in elements(self.file, "routes", "a SUMO route file (.rou.xml)"):
             if element.tag == "vType":
                 self.types[element.get("id", "")] = dict(element.attrib)
+            elif element.tag == "vTypeDistribution":
+                self._mixtures.add(element.get("id", ""))
+                for kind in element.iter("vType"):
+                    self.types[kind.get("id", "")] = dict(kind.attrib)
             elif element.tag == "route":
                 self._routes[element.get("id", "")] = [self._edges(element)]
             elif element.tag == "routeDistribution":
@@ -145,7 +156,13 @@ class _Reader:
 
     def _vehicle(self, element: Element) -> None:
         self.vehicles += 1
-        self.uses[element.get("type", "DEFAULT_VEHTYPE")] += 1
+        kind = element.get("type", "DEFAULT_VEHTYPE")
+        self.uses[kind] += 1
+        if kind not in self.types and kind not in self._mixtures and kind not in BUILT_IN:
+            self._undefined(element, "vehicle type", kind)
+        route = element.get("route")
+        if route is not None and route not in self._routes:
+            self._undefined(element, "route", route)
         departs = seconds(element.get(DEPARTURES[element.tag], "0"))
         if departs is not None:
             name = element.get("id", "")
@@ -157,6 +174,7 @@ class _Reader:
                 )
             self._last = (name, departs)
             self.begin = min(self.begin, departs)
+            self.end = max(self.end, departs, seconds(element.get("end", "")) or 0.0)
         routes = [self._edges(route) for route in element.iter("route")]
         routes += self._routes.get(element.get("route", ""), [])
         stops = _stops(element)
@@ -169,8 +187,14 @@ class _Reader:
                 ways = routes or [self._roads.way(a, b) for a, b in pairwise(stops)]
                 seen = any(not self._watched.isdisjoint(way) for way in ways)
                 self.passes = seen or any(name in element.attrib for name in AREAS)
-        elif self._is_car(element.get("type", "DEFAULT_VEHTYPE")):
+        elif self._is_car(kind):
             self.lost += 1
+
+    def _undefined(self, element: Element, what: str, name: str) -> None:
+        raise UserError(
+            f"{self.file}: '{element.get('id')}' names the {what} '{name}', which the file does "
+            "not define before it; put its definition at the beginning of the file"
+        )
 
     def _is_car(self, kind: str) -> bool:
         return self.types.get(kind, {}).get("vClass", "passenger") == "passenger"
@@ -222,4 +246,4 @@ def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str])
     used = [reader.types[name] for name, _ in reader.uses.most_common() if name in reader.types]
     cars = [car for car in used if car.get("vClass", "passenger") == "passenger"]
     begin = 0.0 if reader.begin == float("inf") else reader.begin
-    return Demand(begin, cars[0] if cars else {}, notes)
+    return Demand(begin, reader.end, cars[0] if cars else {}, notes)

@@ -67,8 +67,7 @@ class LocalBatch:
         folder = Path(self._folder.name)
         (folder / "local.rou.xml").write_text(self._routes())
         start(
-            ["-n", self._copies.network, "-r", folder / "local.rou.xml", *OPTIONS, "--seed", seed,
-             "--error-log", folder / "errors.txt"],
+            ["-n", self._copies.network, "-r", folder / "local.rou.xml", *OPTIONS, "--seed", seed],
             folder / "errors.txt",
         )  # fmt: skip
         self._running = True
