@@ -318,6 +318,31 @@ def test_a_real_town(name: str, net: str, routes: str | None, agents: int, tmp_p
         assert local.call("step", np.ones(3, int), cars, numbers)["dset"].any(1).all()
 
 
+@pytest.mark.parametrize(
+    "routes",
+    [
+        '<vehicle id="v" depart="7"><route edges="A0A1 A1A2"/></vehicle>',
+        '<route id="r" edges="A0A1 A1A2"/><vehicle id="v" depart="7" route="r"/>',
+        '<route id="r" edges="A0A1 A1A2"/><flow id="v" begin="7" end="20" number="3" route="r"/>',
+        '<route id="r" edges="A0A1 A1A2"/><routeDistribution id="d" routes="r" '
+        'probabilities="1"/><vehicle id="v" depart="7" route="d"/>',
+        '<routeDistribution id="d"><route edges="A0A1 A1A2" probability="1"/></routeDistribution>'
+        '<vehicle id="v" depart="0:00:07" route="d"/>',
+        '<vType id="bus" vClass="bus"/><vType id="van"/><trip id="v" type="van" depart="7" '
+        'from="A0A1" via="A1A2" to="A2B2"/>',
+        '<flow id="v" begin="7" end="20" probability="0.5" from="A0A1" to="A1A2"/>',
+    ],
+)
+def test_kinds_of_traffic(cities, tmp_path: Path, routes: str) -> None:
+    file = tmp_path / "a.rou.xml"
+    file.write_text(f"<routes>{routes}</routes>")
+    city = read_city(cities["grid"].network, file)
+    assert city.begin == 7
+    assert city.end in (7, 20)
+    assert not city.notes
+    assert city.car.get("id") in (None, "van")
+
+
 def test_times() -> None:
     assert seconds("90.5") == 90.5
     assert seconds("1:01:30") == 3690

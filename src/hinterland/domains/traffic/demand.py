@@ -138,9 +138,11 @@ class _Reader:
             elif element.tag == "route":
                 self._routes[element.get("id", "")] = [self._edges(element)]
             elif element.tag == "routeDistribution":
-                self._routes[element.get("id", "")] = [
-                    self._edges(route) for route in element.iter("route")
-                ]
+                routes = [self._edges(route) for route in element.iter("route")]
+                names = [route.get("refId", "") for route in element.iter("route")]
+                for name in (*names, *element.get("routes", "").split()):
+                    routes += self._routes.get(name, [])
+                self._routes[element.get("id", "")] = routes
             elif element.tag in DEPARTURES:
                 self._vehicle(element)
 
