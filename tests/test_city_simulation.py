@@ -12,7 +12,9 @@ from hinterland.core import UserError
 from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
+from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.cutting import batch
+from hinterland.domains.traffic.drawing import GREEN, RED
 
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
 BATCH = "hinterland.domains.traffic.local_batch:LocalBatch"
@@ -194,6 +196,20 @@ def test_copies_are_apart_and_reset_alone(cities, tmp_path: Path) -> None:
         assert not moved["terminated"].any()
         assert not moved["dset"][0].any()
         assert moved["dset"][1].any()
+
+
+def test_pictures(cities, sessions) -> None:
+    city = cities["rand"]
+    play(sessions["rand"], actions_of(city, 20))
+    picture = sessions["rand"].call("picture")
+    drawing = CityDrawing(city)
+    scene, shapes = drawing.scene(), drawing.frame(picture)
+    assert len(shapes) == sum(len(light.lanes) for light in city.lights) + len(picture["cars"])
+    assert {shape["fill"] for shape in shapes} >= {GREEN, RED}
+    assert 200 < len(scene["shapes"]) < 10_000
+    for shape in (*scene["shapes"], *shapes):
+        assert 0 <= shape["x"] <= scene["width"]
+        assert 0 <= shape["y"] <= scene["height"]
 
 
 REAL = (
