@@ -43,6 +43,10 @@ PRINTERS = {"cli"}
 WRITERS = {"record", "report"}
 WRITING_FILES = {
     "cli/study.py",  # lays out the folder of a study before any run of it exists
+    "domains/traffic/city_simulation.py",  # SUMO reads programs of lights from files,
+    "domains/traffic/cutting.py",  # pieces of networks, and
+    "domains/traffic/local_batch.py",  # routes through them,
+    "domains/traffic/local_simulation.py",
     "domains/traffic/network.py",  # SUMO reads networks from files, and
     "domains/traffic/simulation.py",  # programs of lights; both into folders of their own in /tmp
 }

@@ -61,6 +61,29 @@ class Lights:
         return self.phase != before
 
 
+def trip_figures(file: Path, queue: float) -> dict[str, float]:
+    """Vehicle-level figures from SUMO's record of trips, unfinished ones included.
+
+    Travel and waiting time in seconds per vehicle, cars that waited to enter counted from when
+    they wanted to; queue in standing cars per light, as it is given; throughput in finished trips.
+    Cars that were taken off the road do not count.
+    """
+    every = ElementTree.parse(str(file)).getroot().findall("tripinfo")
+    trips = [trip for trip in every if trip.get("vaporized") != "traci"]  # "end": unfinished
+    finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
+
+    def mean(*names: str) -> float:
+        return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
+
+    return {
+        "travel_time_s": mean("duration", "departDelay"),
+        "waiting_time_s": mean("waitingTime", "departDelay"),
+        "queue": queue,
+        "throughput": float(len(finished)),
+        "vehicles": float(len(trips)),
+    }
+
+
 class Intersections:
     """What all lights of a running simulation show, and what stands before them.
 
@@ -191,26 +214,10 @@ class GlobalTraffic:
         }
 
     def metrics(self) -> dict[str, float]:
-        """Ends the episode; its vehicle-level figures, unfinished trips included.
-
-        Travel and waiting time in seconds per vehicle, cars that waited to enter counted from
-        when they wanted to; queue in standing cars per light; throughput in finished trips.
-        """
+        """Ends the episode; its figures, see `trip_figures`."""
         queue = self._all.queued / max(1, self._all.seen) / self._all.count
         self._end()
-        trips = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-        def mean(*names: str) -> float:
-            return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-        return {
-            "travel_time_s": mean("duration", "departDelay"),
-            "waiting_time_s": mean("waitingTime", "departDelay"),
-            "queue": queue,
-            "throughput": float(len(finished)),
-            "vehicles": float(len(trips)),
-        }
+        return trip_figures(self._trips, queue)
 
     def close(self) -> None:
         """Ends SUMO and removes its files."""

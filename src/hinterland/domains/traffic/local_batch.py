@@ -1,0 +1,179 @@
+"""Copies of one junction in one SUMO. Runs in a process of its own, where no JAX is.
+
+Cars come in as the caller says, and on ways that the caller's random numbers choose. SUMO adds its
+drivers' own imperfection, from its seed: all is a function of the seed and of every call since.
+The same methods as of `local_simulation.LocalTraffic`, the grid's.
+"""
+
+import re
+import tempfile
+from bisect import bisect
+from pathlib import Path
+from statistics import NormalDist
+from xml.sax.saxutils import quoteattr
+
+import libsumo
+import numpy as np
+
+from hinterland.domains.traffic.city import CLASSES
+from hinterland.domains.traffic.city_simulation import DELTA_S, start
+from hinterland.domains.traffic.cutting import Copies
+from hinterland.domains.traffic.junctions import Junctions
+from hinterland.domains.traffic.signals import Signals
+from hinterland.domains.traffic.simulation import OPTIONS
+
+DRAWS = 3
+"""Random numbers of a car: its way, its pace, when in the step it comes."""
+PACE = (1.0, 0.1)
+"""Mean and spread of drivers' desired speed by the limit; SUMO's own for cars."""
+
+
+def _pace(car: dict[str, str]) -> tuple[float, float]:
+    """Mean and spread for a vehicle type."""
+    numbers = [float(x) for x in re.findall(r"\d*\.?\d+", car.get("speedFactor", ""))]
+    mean = numbers[0] if numbers else PACE[0]
+    spread = numbers[1] if len(numbers) > 1 else float(car.get("speedDev", PACE[1]))
+    return mean, spread
+
+
+class LocalBatch:
+    """K copies of one agent's region.
+
+    Args:
+        copies: network and lights.
+        delta: seconds of one step.
+    """
+
+    def __init__(self, copies: Copies, delta: int = DELTA_S) -> None:
+        self._copies, self._delta = copies, delta
+        mean, spread = _pace(copies.car)
+        self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
+        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=copies.network.parent)
+        self._running = False
+        self.dropped = 0
+        """Cars that found no room, since `reset`."""
+
+    def numbers_shape(self) -> tuple[int, ...]:
+        """Of the array of random numbers that `step` wants: [K, lanes, cars of a lane, draws]."""
+        return (len(self._copies.lights), self._copies.lanes, CLASSES - 1, DRAWS)
+
+    def reset(self, seed: int) -> dict[str, np.ndarray]:
+        """All copies with empty roads and their first phase; what their agents see.
+
+        Args:
+            seed: of drivers, and of the random numbers that callers of `step` do not give.
+        """
+        self._end()
+        folder = Path(self._folder.name)
+        (folder / "local.rou.xml").write_text(self._routes())
+        start(
+            ["-n", self._copies.network, "-r", folder / "local.rou.xml", *OPTIONS, "--seed", seed],
+            folder / "errors.txt",
+        )  # fmt: skip
+        self._running = True
+        self._signals = Signals(self._copies.lights)
+        self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
+        self._numbers = np.random.default_rng(seed)
+        self._cars = self.dropped = 0
+        return self._see()
+
+    def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
+        """Empties the roads of the copies of a mask [K] and starts their programs anew."""
+        chosen = np.asarray(chosen, bool)
+        for car in libsumo.vehicle.getIDList():
+            if chosen[int(car.split("_")[0])]:
+                libsumo.vehicle.remove(car)
+        self._signals.reset(chosen)
+        self._junctions.clear(chosen)
+        return self._see()
+
+    def step(
+        self, actions: np.ndarray, influence: np.ndarray, numbers: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """`delta` seconds of every copy.
+
+        Args:
+            actions: [K], green phases to go to, as in the city.
+            influence: [K, lanes], cars that come in on each lane (3: three or more).
+            numbers: uniform in [0, 1), of shape `numbers_shape()`; what is behind the cars that
+                come in is not looked at. None: the session's own.
+
+        Returns:
+            "observation" and "dset" of the state reached, "reward" and "terminated" (never), all
+            with a leading copy axis.
+        """
+        if numbers is None:
+            numbers = self._numbers.random(self.numbers_shape())
+        self._signals.decide(np.asarray(actions, int))
+        coming = self._coming(np.asarray(influence, int), numbers)
+        self._junctions.begin()
+        for second in range(self._delta):
+            for copy, lane, way, pace in coming[second]:
+                self._insert(copy, lane, way, pace)
+            for light, state in self._signals.second():
+                name = self._copies.lights[light].id
+                libsumo.trafficlight.setRedYellowGreenState(name, state)
+            libsumo.simulationStep()
+            self._junctions.second()
+        self.dropped += len(libsumo.simulation.getPendingVehicles())
+        libsumo.simulation.clearPending()
+        never = np.zeros(len(self._copies.lights), bool)
+        return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
+
+    def close(self) -> None:
+        """Ends SUMO and removes its files."""
+        self._end()
+        self._folder.cleanup()
+
+    def _coming(
+        self, influence: np.ndarray, numbers: np.ndarray
+    ) -> list[list[tuple[int, int, int, float]]]:
+        """For every second of a step, (copy, lane, way, pace) of the cars that want to come in."""
+        coming: list[list[tuple[int, int, int, float]]] = [[] for _ in range(self._delta)]
+        for copy, lane in np.argwhere(influence[:, : len(self._copies.ways)] > 0):
+            shares, count = self._copies.shares[lane], int(influence[copy, lane])
+            for car in range(count):
+                choice, pace, moment = numbers[copy, lane, car]
+                second = int((car + moment) * self._delta / count)
+                factor = self._mean + self._drivers.inv_cdf(min(max(pace, 1e-3), 1 - 1e-3))
+                coming[second].append(
+                    (int(copy), int(lane), min(bisect(shares, choice), len(shares) - 1), factor)
+                )
+        return coming
+
+    def _insert(self, copy: int, lane: int, way: int, pace: float) -> None:
+        name = f"{copy}_{self._cars}"
+        self._cars += 1
+        libsumo.vehicle.add(
+            name,
+            f"{copy}/{lane}/{way}",
+            typeID="car",
+            departLane=self._copies.lights[copy].lanes[lane].rsplit("_", 1)[1],
+            departPos="base",
+            departSpeed="max",
+        )
+        libsumo.vehicle.setSpeedFactor(name, pace)
+
+    def _routes(self) -> str:
+        """Vehicle type and ways of all copies, as a route file."""
+        car = {"speedFactor": str(self._mean), "speedDev": "0"}
+        car = {**self._copies.car, **car, "id": "car"}
+        attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in car.items())
+        routes = "".join(
+            f'<route id="{copy}/{lane}/{number}" '
+            f"edges={quoteattr(' '.join(prefix + edge for edge in way))}/>"
+            for copy, prefix in enumerate(self._copies.prefixes)
+            for lane, ways in enumerate(self._copies.ways)
+            for number, way in enumerate(ways)
+        )
+        return f"<routes><vType {attributes}/>{routes}</routes>"
+
+    def _end(self) -> None:
+        if self._running:
+            libsumo.close()
+            self._running = False
+
+    def _see(self) -> dict[str, np.ndarray]:
+        dset = self._junctions.dset()
+        light = self._signals.features(self._copies.phases)
+        return {"observation": np.concatenate([dset, light], 1), "dset": dset}

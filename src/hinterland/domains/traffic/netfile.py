@@ -1,0 +1,111 @@
+"""What of SUMO's network files (.net.xml, .net.xml.gz) a city is made of."""
+
+import gzip
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hinterland.core import UserError
+
+Phase = dict[str, str]
+"""The attributes of one <phase>."""
+ROADS = (None, "normal", "connector")
+"""Functions of edges that are roads; others are insides of junctions and ways on foot."""
+
+
+@dataclass
+class Network:
+    """What of a .net.xml file is needed.
+
+    Attributes:
+        lanes: (length, speed limit, whether cars may use it) by id.
+        successors: edges to which cars can go on from an edge, with its travel time in seconds.
+        programs: phases of every light's active program.
+        connections: attributes of the controlled connections of every light.
+    """
+
+    lanes: dict[str, tuple[float, float, bool]]
+    successors: dict[str, dict[str, float]]
+    programs: dict[str, tuple[Phase, ...]]
+    connections: dict[str, list[dict[str, str]]]
+
+
+def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
+    """The children of an XML file's root, one at a time; those read are forgotten.
+
+    Args:
+        file: its path; .gz files too.
+        root: the tag that its root must have.
+        what: of which kind the file should be, for messages.
+
+    Raises:
+        UserError: there is no such file, or it is of another kind.
+    """
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            events = iter(ElementTree.iterparse(stream, ("start", "end")))
+            top = next(events)[1]
+            if top.tag != root:
+                raise UserError(f"{file} is not {what}: it begins with <{top.tag}>, not <{root}>")
+            depth = 0
+            for event, element in events:
+                depth += 1 if event == "start" else -1
+                if event == "end" and depth == 0:
+                    yield element
+                    top.clear()
+    except FileNotFoundError:
+        raise UserError(f"{file}: there is no such file; {what} is needed") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"{file} cannot be read as {what}: {error}") from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{file} is not {what}: not well-formed XML ({error})") from None
+
+
+def for_cars(lane: ElementTree.Element) -> bool:
+    """Whether cars may use a <lane>."""
+    allowed = lane.get("allow")
+    if allowed is not None:
+        return "passenger" in allowed.split() or allowed == "all"
+    forbidden = lane.get("disallow", "").split()
+    return "passenger" not in forbidden and "all" not in forbidden
+
+
+def read_network(file: Path) -> Network:
+    """Reads a .net.xml file.
+
+    Raises:
+        UserError: it is missing, no SUMO network, or one without edges.
+    """
+    network = Network({}, {}, {}, {})
+    try:
+        _fill(network, file)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{file} is a damaged SUMO network: {error}") from None
+    if not network.lanes:
+        raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
+    return network
+
+
+def _fill(network: Network, file: Path) -> None:
+    for element in elements(file, "net", "a SUMO network (.net.xml)"):
+        if element.tag == "edge" and element.get("function") in ROADS:
+            network.successors[element.get("id", "")] = {}
+            for lane in element.iter("lane"):
+                size = float(lane.get("length", 0)), float(lane.get("speed", 0))
+                network.lanes[lane.get("id", "")] = (*size, for_cars(lane))
+        elif element.tag == "tlLogic":
+            # Of several programs SUMO runs the one that comes last.
+            phases = tuple(dict(phase.attrib) for phase in element.iter("phase"))
+            if phases:
+                network.programs[element.get("id", "")] = phases
+        elif element.tag == "connection":
+            start, end = element.get("from", ""), element.get("to", "")
+            lane = network.lanes.get(f"{start}_{element.get('fromLane')}")
+            onto = network.lanes.get(f"{end}_{element.get('toLane')}")
+            if lane and lane[2] and onto and onto[2]:
+                network.successors[start][end] = lane[0] / max(lane[1], 0.1)
+            if "tl" in element.attrib:
+                network.connections.setdefault(element.attrib["tl"], []).append(
+                    dict(element.attrib)
+                )
