@@ -91,13 +91,20 @@ class Config(BaseModel):
     inflow: float | None = Field(
         None, description="traffic: cars per second at each border edge (a probability; 0.1)"
     )
+    net: str | None = Field(
+        None, description="traffic: your own SUMO network (.net.xml); its lights are the agents"
+    )
+    routes: str | None = Field(None, description="traffic: its route file (.rou.xml)")
+    seconds: int | None = Field(
+        None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
+    )
 
     @property
     def domain_options(self) -> dict[str, Any]:
         """What was set of the options that only one domain has."""
         return {
             name: value
-            for name in ("local", "grid", "inflow")
+            for name in ("local", "grid", "inflow", "net", "routes", "seconds")
             if (value := getattr(self, name)) is not None
         }
 
@@ -183,7 +190,7 @@ def make_config(values: dict[str, Any]) -> Config:
     if values.get("domain") == "traffic" and name == "fast":
         if values.get("simulation") == "global":
             preset |= HOST_COPIES
-        elif values.get("local") == "sumo":
+        elif values.get("local") == "sumo" or "net" in values:
             preset |= HOST_LOCAL_COPIES
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])

@@ -67,7 +67,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             options["metavar"] = "TEXT"
         elif kind == float | None:
             options |= {"type": real_number, "metavar": "X"}
-        elif kind is int:
+        elif kind is int or kind == int | None:
             options |= {"type": whole_number, "metavar": "N"}
         elif kind is float:
             options |= {"type": real_number, "metavar": "X"}

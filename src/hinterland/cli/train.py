@@ -57,6 +57,12 @@ def run(arguments: Sequence[str]) -> int:
         values.pop("domain", None)
     if options.config is not None:
         values = {**_read_config(options.config), **values}
+    if "net" in values and "routes" in values and "agents" not in values:
+        from hinterland.domains.traffic.city import read_city
+
+        # Absolute: the run is resumed and evaluated from anywhere.
+        values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
+        values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
     config = make_config(values)
     if config.preset == "paper" and config.domain not in ("warehouse", "traffic"):
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
@@ -137,6 +143,8 @@ def _train(
             file=sys.stderr,
             flush=True,
         )
+        for note in getattr(domain, "notes", ()):
+            print(f"note: {note}", file=sys.stderr)
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
     display = Display(

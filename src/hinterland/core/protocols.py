@@ -138,6 +138,9 @@ class Domain(Protocol):
     A string names a controller inside of a host simulator.
     """
 
+    # A domain may also have `action_mask` [agents, actions]: which actions each agent has at all
+    # (spec.actions is the largest number), and `notes`: sentences that a user should read.
+
     def scene(self) -> dict[str, Any]:
         """The unchanging part of a picture: {"width", "height", "shapes": [shape, ...]}."""
         ...

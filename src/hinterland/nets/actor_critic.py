@@ -10,6 +10,9 @@ from jaxtyping import Array, Bool, Float, Key
 from hinterland.nets.gru import GRU
 from hinterland.nets.linear import Linear
 
+IMPOSSIBLE = -1e9
+"""Logit of an action that an agent does not have."""
+
 
 class ActorCritic(eqx.Module):
     """Layer of width `hidden` (GRU, or dense with ReLU), dense trunk with ReLU, two heads.
@@ -39,6 +42,14 @@ class ActorCritic(eqx.Module):
         self.trunk = Linear(keys[1], hidden, trunk)
         self.actor = Linear(keys[2], trunk, actions)
         self.critic = Linear(keys[3], trunk, 1)
+
+    def limited_to(self, allowed: Bool[Array, " actions"]) -> "ActorCritic":
+        """The same network for an agent that has only some of the actions.
+
+        The others' probability is 0, and so is their gradient: it stays so.
+        """
+        bias = jnp.where(allowed, self.actor.bias, IMPOSSIBLE)
+        return eqx.tree_at(lambda net: net.actor.bias, self, bias)
 
     def initial(self, copies: int) -> Float[Array, "copy hidden"]:
         """Zeroed recurrent state; of width 0 for a feed-forward network."""

@@ -22,21 +22,22 @@ class HostLocalCopies:
     not all pass through the same part of an episode at once.
 
     Args:
-        session: holds the copies; methods `reset(seed)`, `reset_some(chosen [copy])` and
+        session: holds the copies; methods `reset(seed, agent)`, `reset_some(chosen [copy])` and
             `step(actions [copy], influence [copy, sources])`.
         spec: sizes and the time limit.
         policy: gives the width of recurrent states; as does
         predictor: the agent's influence predictor.
+        agent: whose region it is.
         seed: of the session's own random numbers.
         copies: how many the session holds.
     """
 
     def __init__(
-        self, session: HostSession, spec: AgentSpec, policy: Any, predictor: Any, seed: int,
-        copies: int,
+        self, session: HostSession, spec: AgentSpec, policy: Any, predictor: Any, agent: int,
+        seed: int, copies: int,
     ) -> None:  # fmt: skip
         self._session, self._spec, self._copies = session, spec, copies
-        self._seen = session.begin("reset", seed)
+        self._seen = session.begin("reset", seed, agent)
         self._left = spec.horizon - np.arange(copies) * spec.horizon // copies
         self._reset = np.ones(copies, bool)
         self._hidden = policy.initial(copies)

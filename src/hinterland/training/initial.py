@@ -16,7 +16,7 @@ from hinterland.rollout import GlobalCopies, begin, begin_joint
 
 def network(config: Config, domain: Domain, agent: Any) -> ActorCritic:
     """The untrained actor-critic of one agent."""
-    return ActorCritic(
+    made = ActorCritic(
         stream(config.seed, "initial/network", agent),
         domain.spec.observation,
         domain.spec.actions,
@@ -24,6 +24,8 @@ def network(config: Config, domain: Domain, agent: Any) -> ActorCritic:
         hidden=config.hidden,
         trunk=config.trunk,
     )
+    mask = getattr(domain, "action_mask", None)
+    return made if mask is None else made.limited_to(jnp.asarray(mask)[agent])
 
 
 def predictor(config: Config, domain: Domain, agent: Any) -> PredictorNetwork:

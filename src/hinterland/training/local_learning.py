@@ -118,7 +118,7 @@ def make_host_local_learning(
         try:
             place = episode_seed(stream(seed, "train/local", agent, first))
             simulators = HostLocalCopies(
-                session, domain.spec, learner.network, predictor, place, copies
+                session, domain.spec, learner.network, predictor, agent, place, copies
             )
             sums = dict.fromkeys(MEASURED, 0.0)
             for number in range(first, last):

@@ -11,6 +11,7 @@ from typing import Any
 from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.traffic import drawing
+from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
@@ -109,19 +110,37 @@ class Traffic:
 
 
 def make(
-    agents: int, grid: str | None = None, inflow: float = INFLOW, local: str = "native"
-) -> Traffic:
-    """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...).
+    agents: int,
+    grid: str | None = None,
+    inflow: float = INFLOW,
+    local: str = "native",
+    net: str | None = None,
+    routes: str | None = None,
+    seconds: int = SECONDS,
+) -> Traffic | CityDomain:
+    """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
 
     Args:
         agents: number of lights.
         grid: "ROWSxCOLUMNS"; a square by default.
         inflow: probability per second that a car wants to enter, at each border edge.
         local: local simulators, "native" (JAX) or "sumo".
+        net: a SUMO network file; with it, everything above is read from there.
+        routes: its route file.
+        seconds: of an episode in that network.
 
     Raises:
-        UserError: numbers that make no grid.
+        UserError: numbers that make no grid, files that make no city.
     """
+    if net is not None:
+        if grid is not None:
+            raise UserError("--grid and --net exclude each other")
+        domain = make_city(net, routes, seconds)
+        if agents != domain.agents:
+            raise UserError(f"--agents {agents}: {net} has {domain.agents} lights that can learn")
+        return domain
+    if routes is not None:
+        raise UserError("--routes needs --net: the network in which they lie")
     if not 0 < inflow <= 1:
         raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
     if grid is not None:

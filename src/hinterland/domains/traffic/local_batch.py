@@ -8,6 +8,7 @@ The same methods as of `local_simulation.LocalTraffic`, the grid's.
 import re
 import tempfile
 from bisect import bisect
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
 from xml.sax.saxutils import quoteattr
@@ -177,3 +178,39 @@ class LocalBatch:
         dset = self._junctions.dset()
         light = self._signals.features(self._copies.phases)
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
+
+
+class LocalBatches:
+    """The copies of whichever agent trains here.
+
+    Args:
+        copies: of every agent.
+        delta: seconds of one step.
+    """
+
+    def __init__(self, copies: Sequence[Copies], delta: int = DELTA_S) -> None:
+        self._copies, self._delta = copies, delta
+        self._batch: LocalBatch | None = None
+        self._agent = -1
+
+    def reset(self, seed: int, agent: int) -> dict[str, np.ndarray]:
+        """As `LocalBatch.reset`, for that agent's junction."""
+        if self._batch is None or agent != self._agent:
+            self.close()
+            self._batch, self._agent = LocalBatch(self._copies[agent], self._delta), agent
+        return self._batch.reset(seed)
+
+    def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
+        """As `LocalBatch.reset_some`."""
+        assert self._batch is not None
+        return self._batch.reset_some(chosen)
+
+    def step(self, actions: np.ndarray, influence: np.ndarray) -> dict[str, np.ndarray]:
+        """As `LocalBatch.step`, with the session's own random numbers."""
+        assert self._batch is not None
+        return self._batch.step(actions, influence)
+
+    def close(self) -> None:
+        """Ends SUMO and removes its files."""
+        if self._batch is not None:
+            self._batch.close()

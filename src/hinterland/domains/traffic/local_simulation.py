@@ -44,8 +44,9 @@ class LocalTraffic:
         self._file.write_text(f"<routes>{VEHICLE}{routes}</routes>")
         self._running = False
 
-    def reset(self, seed: int) -> dict[str, Any]:
-        """Empties all copies; the seed is that of the drivers."""
+    def reset(self, seed: int, agent: int = 0) -> dict[str, Any]:
+        """Empties all copies; the seed is that of the drivers. All agents' regions are alike."""
+        del agent
         self._end()
         options = ["-n", self._grid.network, "-r", self._file, *OPTIONS, "--seed", seed]
         libsumo.start(["sumo", *map(str, options)])

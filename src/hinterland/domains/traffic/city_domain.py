@@ -1,0 +1,123 @@
+"""A user's own network as a domain: SUMO everywhere, local simulators cut out of it."""
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+from hinterland.core import AgentSpec, UserError
+from hinterland.domains.host import HostProcess
+from hinterland.domains.traffic.city import CLASSES, City, read_city
+from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
+from hinterland.domains.traffic.city_drawing import CityDrawing
+from hinterland.domains.traffic.city_simulation import DELTA_S
+from hinterland.domains.traffic.cutting import batch
+from hinterland.domains.traffic.network import sumo_tool
+
+SECONDS = 1200
+"""Of an episode; each starts with empty roads."""
+_HERE = "hinterland.domains.traffic"
+
+
+class CitySessions:
+    """The city in SUMO, one process for each session; made when first needed, then kept."""
+
+    def __init__(self, city: City, folder: Path) -> None:
+        self._city, self._folder = city, folder
+        self._sessions: list[HostProcess] = []
+
+    def sessions(self, count: int) -> list[HostProcess]:
+        """The first `count` processes."""
+        while len(self._sessions) < count:
+            target = f"{_HERE}.city_simulation:CityTraffic"
+            self._sessions.append(HostProcess(target, self._city, DELTA_S, None, self._folder))
+        return self._sessions[:count]
+
+
+class CityLocals:
+    """Every agent's junction, cut out of the network, in `copies` to a process."""
+
+    def __init__(self, whole: CitySessions, city: City, steps: int, folder: Path) -> None:
+        self._whole, self._city, self._steps, self._folder = whole, city, steps, folder
+        self._sessions: list[HostProcess] = []
+
+    def sessions(self, count: int, copies: int) -> list[HostProcess]:
+        """The first `count` processes; all calls ask for the same number of copies."""
+        if not self._sessions:
+            turns = self._turns()
+            self._copies = []
+            for number, light in enumerate(self._city.lights):
+                folder = self._folder / f"agent-{number}-of-{copies}"
+                folder.mkdir()
+                self._copies.append(batch(self._city, light.id, copies, folder, turns))
+        while len(self._sessions) < count:
+            self._sessions.append(HostProcess(f"{_HERE}.local_batch:LocalBatches", self._copies))
+        return self._sessions[:count]
+
+    def _turns(self) -> dict[tuple[str, str], int]:
+        """Where cars go at each junction, counted in one episode of the network's own programs."""
+        (session,) = self._whole.sessions(1)
+        session.begin("reset", 0, "fixed-time")
+        for _ in range(self._steps):
+            session.call("step", [0] * len(self._city.lights))
+        return session.call("turns")
+
+
+class CityDomain:
+    """Every traffic light of a user's network that has something to decide.
+
+    Args:
+        city: as `read_city` gives it.
+        seconds: of an episode.
+    """
+
+    name = "traffic"
+    scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
+
+    def __init__(self, city: City, seconds: int = SECONDS) -> None:
+        sumo_tool("netconvert")  # complains before there is a folder to leave behind
+        folder = Path(tempfile.mkdtemp(prefix="hinterland-city-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.city, self.agents = city, len(city.lights)
+        self.notes = city.notes
+        self.action_mask = city.action_mask
+        steps = seconds // DELTA_S
+        self.spec = AgentSpec(
+            observation=city.observation,
+            actions=city.phases,
+            dset=city.dset,
+            sources=city.lanes,
+            classes=CLASSES,
+            horizon=steps,
+        )
+        self.global_simulator = CitySessions(city, folder)
+        self.local_simulator = CityLocals(self.global_simulator, city, steps, folder)
+        self._drawing: CityDrawing | None = None
+
+    def scene(self) -> dict[str, Any]:
+        """The roads."""
+        return self._drawn.scene()
+
+    def frame(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        """Lights and cars of one moment."""
+        return self._drawn.frame(state)
+
+    @property
+    def _drawn(self) -> CityDrawing:
+        if self._drawing is None:
+            self._drawing = CityDrawing(self.city)
+        return self._drawing
+
+
+def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
+    """The domain of a network file and a route file.
+
+    Raises:
+        UserError: as `read_city`; no routes; an episode shorter than a step.
+    """
+    if routes is None:
+        raise UserError(f"--net {net} needs --routes: the file that says who drives where")
+    if seconds < DELTA_S:
+        raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
+    return CityDomain(read_city(Path(net), Path(routes)), seconds)
