@@ -145,9 +145,9 @@ def test_learners_on_sumo_resume_where_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("local", ["native", "sumo"])
 def test_dials_gives_the_same_bits_on_one_and_two_devices(tmp_path: Path, local: str) -> None:
+    domain = _short(local=local)
     one, two = (
-        _run(tmp_path / str(n), _short(local=local), n, local=local).load_checkpoint()[0]
-        for n in (1, 2)
+        _run(tmp_path / str(n), domain, n, local=local).load_checkpoint()[0] for n in (1, 2)
     )
     _assert_same(one, two)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,19 +34,38 @@ class HostProcess:
         target: "module:class" of the simulator.
         arguments: of its constructor.
         patience_s: whole seconds after which one call counts as hung.
+        wait: until the simulator stands; else `ready` must be called before anything else.
 
     Raises:
         UserError: the constructor raised, or processes were lost over and over in it.
     """
 
-    def __init__(self, target: str, *arguments: Any, patience_s: int = PATIENCE_S) -> None:
+    def __init__(
+        self, target: str, *arguments: Any, patience_s: int = PATIENCE_S, wait: bool = True
+    ) -> None:
         self._target, self._arguments, self._patience = target, arguments, patience_s
         self._journal: list[tuple[str, tuple, dict]] = []
         self._pending: tuple[str, tuple, dict] | None = None
         self.restarts = 0
         """How often a lost process was replaced."""
+        self._launch()
+        if wait:
+            self.ready()
+
+    @classmethod
+    def several(
+        cls, count: int, target: str, *arguments: Any, patience_s: int = PATIENCE_S
+    ) -> list["HostProcess"]:
+        """So many of the same kind, started side by side."""
+        made = [cls(target, *arguments, patience_s=patience_s, wait=False) for _ in range(count)]
+        for process in made:
+            process.ready()
+        return made
+
+    def ready(self) -> None:
+        """Waits for the simulator's constructor; errors as of our own."""
         try:
-            self._start()
+            self._receive()
         except _Lost:
             self._recover(None)
 
@@ -102,6 +122,10 @@ class HostProcess:
         self.close()
 
     def _start(self) -> None:
+        self._launch()
+        self._receive()
+
+    def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
@@ -115,8 +139,8 @@ class HostProcess:
         self._finalizer = weakref.finalize(
             self, _end, self._process, self._connection, self._errors
         )
-        self._send(("__init__", self._arguments, {}))
-        self._receive()
+        with suppress(_Lost):  # found out by whoever waits for the answer
+            self._send(("__init__", self._arguments, {}))
 
     def _send(self, request: tuple[str, tuple, dict]) -> None:
         try:

@@ -6,11 +6,19 @@ from importlib import resources
 from typing import Any
 
 SECONDS_PER_100K = {
-    # warehouse, agents: (global simulator, DIALS, one training of the predictors); Tables 1 and 2
-    4: (1335, 192, 119),
-    25: (8734, 230, 640),
-    49: (18737, 287, 1368),
-    100: (42161, 500, 4090),
+    # (global simulator, DIALS, one training of the predictors) by agents; Tables 1 and 2
+    "warehouse": {
+        4: (1335, 192, 119),
+        25: (8734, 230, 640),
+        49: (18737, 287, 1368),
+        100: (42161, 500, 4090),
+    },
+    "traffic": {
+        4: (652, 134, 60),
+        25: (4227, 174, 337),
+        49: (9487, 243, 774),
+        100: (23496, 333, 2014),
+    },
 }
 GLOBAL_MEMORY_MB = {4: 339, 25: 392, 49: 470, 100: 607}
 PROCESS_MEMORY_MB = (196, 208)
@@ -31,9 +39,10 @@ def curve(domain: str, agents: int, simulation: str) -> tuple[list[float], list[
 
 def seconds(domain: str, agents: int, simulation: str) -> tuple[int, int | None] | None:
     """(seconds per 100K steps per agent, seconds per refresh) of the paper, one core per agent."""
-    if domain != "warehouse" or agents not in SECONDS_PER_100K:
+    found = SECONDS_PER_100K.get(domain, {}).get(agents)
+    if found is None:
         return None
-    on_global, on_local, refresh = SECONDS_PER_100K[agents]
+    on_global, on_local, refresh = found
     return {"global": (on_global, None), "dials": (on_local, refresh)}.get(simulation)
 
 

@@ -29,9 +29,10 @@ class CitySessions:
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
-        while len(self._sessions) < count:
-            target = f"{_HERE}.city_simulation:CityTraffic"
-            self._sessions.append(HostProcess(target, self._city, DELTA_S, None, self._folder))
+        target = f"{_HERE}.city_simulation:CityTraffic"
+        self._sessions += HostProcess.several(
+            count - len(self._sessions), target, self._city, DELTA_S, None, self._folder
+        )
         return self._sessions[:count]
 
 
@@ -51,8 +52,9 @@ class CityLocals:
                 folder = self._folder / f"agent-{number}-of-{copies}"
                 folder.mkdir()
                 self._copies.append(batch(self._city, light.id, copies, folder, turns))
-        while len(self._sessions) < count:
-            self._sessions.append(HostProcess(f"{_HERE}.local_batch:LocalBatches", self._copies))
+        target = f"{_HERE}.local_batch:LocalBatches"
+        missing = count - len(self._sessions)
+        self._sessions += HostProcess.several(missing, target, self._copies)
         return self._sessions[:count]
 
     def _turns(self) -> dict[tuple[str, str], int]:

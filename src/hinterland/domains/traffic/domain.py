@@ -38,9 +38,9 @@ class SumoLocals:
             folder = _new_folder()
             self._grid = make_isolated(copies, folder)
             weakref.finalize(self._grid, shutil.rmtree, folder, ignore_errors=True)
-        while len(self._sessions) < count:
-            target = "hinterland.domains.traffic.local_simulation:LocalTraffic"
-            self._sessions.append(HostProcess(target, self._grid))
+        target = "hinterland.domains.traffic.local_simulation:LocalTraffic"
+        missing = count - len(self._sessions)
+        self._sessions += HostProcess.several(missing, target, self._grid)
         return self._sessions[:count]
 
 
@@ -73,10 +73,10 @@ class SumoSessions:
             weakref.finalize(self.grid, shutil.rmtree, folder, ignore_errors=True)
             self._routes = folder / "grid.rou.xml"
             write_routes(self.grid, self.inflow, self._routes)
-        while len(self._sessions) < count:
-            target = "hinterland.domains.traffic.simulation:GlobalTraffic"
-            session = HostProcess(target, self.grid, self._routes, patience_s=self.patience_s)
-            self._sessions.append(session)
+        target = "hinterland.domains.traffic.simulation:GlobalTraffic"
+        self._sessions += HostProcess.several(
+            count - len(self._sessions), target, self.grid, self._routes, patience_s=self.patience_s
+        )
         return self._sessions[:count]
 
 
