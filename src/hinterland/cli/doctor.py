@@ -11,6 +11,8 @@ from hinterland.cli.arguments import Parser
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "safetensors", "matplotlib")
 
+EXTRAS = {"libsumo": "sumo", "eclipse-sumo": "sumo", "pettingzoo": "pettingzoo"}
+
 
 def run(arguments: Sequence[str]) -> int:
     """Prints one line per finding; returns the exit status."""
@@ -27,6 +29,11 @@ def run(arguments: Sequence[str]) -> int:
     print(f"hinterland   {__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in PACKAGES:
         print(f"{name:<13}{importlib.metadata.version(name)}")
+    for name, extra in EXTRAS.items():
+        try:
+            print(f"{name:<13}{importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{name:<13}not installed: pip install 'hinterland[{extra}]'")
     print(f"memory       {psutil.virtual_memory().available / 1e9:.1f} GB available")
     print(f"cores        {cores}")
     runtime = make_runtime(None)

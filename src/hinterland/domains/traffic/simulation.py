@@ -173,8 +173,9 @@ class GlobalTraffic:
             options += ["-a", file]
         self._trips = Path(self._folder.name) / "trips.xml" if figures else None
         if self._trips:
+            # Cars that never found room count too: otherwise full roads would look quick.
             options += ["--tripinfo-output", self._trips, "--tripinfo-output.write-unfinished",
-                        "true"]  # fmt: skip
+                        "true", "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
         libsumo.start(["sumo", *map(str, options)])
         self._running = True
         self._rule = RULES[controller](seed) if controller in RULES else None
