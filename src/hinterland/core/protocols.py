@@ -102,6 +102,9 @@ class HostSession(Protocol):
 class HostSimulator(Protocol):
     """The whole system outside of JAX."""
 
+    restarts: int
+    """How often a lost process was replaced, over all sessions."""
+
     def sessions(self, count: int) -> Sequence[HostSession]:
         """So many processes, always the same ones."""
         ...

@@ -52,16 +52,6 @@ class HostProcess:
         if wait:
             self.ready()
 
-    @classmethod
-    def several(
-        cls, count: int, target: str, *arguments: Any, patience_s: int = PATIENCE_S
-    ) -> list["HostProcess"]:
-        """So many of the same kind, started side by side."""
-        made = [cls(target, *arguments, patience_s=patience_s, wait=False) for _ in range(count)]
-        for process in made:
-            process.ready()
-        return made
-
     def ready(self) -> None:
         """Waits for the simulator's constructor; errors as of our own."""
         try:
@@ -192,6 +182,31 @@ class HostProcess:
         self._errors.seek(max(0, self._errors.tell() - 2000))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+class SessionPool:
+    """Processes of one kind: made when first needed, then kept."""
+
+    def __init__(self) -> None:
+        self._sessions: list[HostProcess] = []
+
+    @property
+    def restarts(self) -> int:
+        """How often a lost process was replaced."""
+        return sum(session.restarts for session in self._sessions)
+
+    def _first(
+        self, count: int, target: str, *arguments: Any, patience_s: int = PATIENCE_S
+    ) -> list[HostProcess]:
+        """The first `count` processes; missing ones are started side by side."""
+        made = [
+            HostProcess(target, *arguments, patience_s=patience_s, wait=False)
+            for _ in range(count - len(self._sessions))
+        ]
+        for process in made:
+            process.ready()
+        self._sessions += made
+        return self._sessions[:count]
 
 
 def _end(process: subprocess.Popen, connection: Connection, errors: Any) -> None:

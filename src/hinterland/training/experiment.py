@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError
+from hinterland.core import Domain, UserError, is_host
 from hinterland.learn import PPOSettings
 from hinterland.runtime import LocalRuntime
 from hinterland.training.progress import Progress, Silent
@@ -147,6 +147,13 @@ class Experiment:
                     "a value that is not finite, or --learning-rate is too high; run "
                     "'hinterland check' on the domain, then resume from the last checkpoint"
                 )
+        restarts = [
+            simulator.restarts
+            for simulator in (self.domain.global_simulator, self.domain.local_simulator)
+            if is_host(simulator)
+        ]
+        if restarts:
+            plain["host/restarts"] = float(sum(restarts))
         plain[f"time/{phase}_s"] = self.time[phase]
         plain["time/compile_s"] = self._compiled
         plain["memory/peak_mb"] = self.peak_memory_mb()

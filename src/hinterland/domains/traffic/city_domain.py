@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import HostProcess
+from hinterland.domains.host import HostProcess, SessionPool
 from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.city_drawing import CityDrawing
@@ -20,28 +20,25 @@ SECONDS = 1200
 _HERE = "hinterland.domains.traffic"
 
 
-class CitySessions:
+class CitySessions(SessionPool):
     """The city in SUMO, one process for each session; made when first needed, then kept."""
 
     def __init__(self, city: City, folder: Path) -> None:
+        super().__init__()
         self._city, self._folder = city, folder
-        self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
         target = f"{_HERE}.city_simulation:CityTraffic"
-        self._sessions += HostProcess.several(
-            count - len(self._sessions), target, self._city, DELTA_S, None, self._folder
-        )
-        return self._sessions[:count]
+        return self._first(count, target, self._city, DELTA_S, None, self._folder)
 
 
-class CityLocals:
+class CityLocals(SessionPool):
     """Every agent's junction, cut out of the network, in `copies` to a process."""
 
     def __init__(self, whole: CitySessions, city: City, steps: int, folder: Path) -> None:
+        super().__init__()
         self._whole, self._city, self._steps, self._folder = whole, city, steps, folder
-        self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies."""
@@ -52,10 +49,7 @@ class CityLocals:
                 folder = self._folder / f"agent-{number}-of-{copies}"
                 folder.mkdir()
                 self._copies.append(batch(self._city, light.id, copies, folder, turns))
-        target = f"{_HERE}.local_batch:LocalBatches"
-        missing = count - len(self._sessions)
-        self._sessions += HostProcess.several(missing, target, self._copies)
-        return self._sessions[:count]
+        return self._first(count, f"{_HERE}.local_batch:LocalBatches", self._copies)
 
     def _turns(self) -> dict[tuple[str, str], int]:
         """Where cars go at each junction, counted in one episode of the network's own programs."""

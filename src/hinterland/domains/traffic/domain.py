@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import PATIENCE_S, HostProcess
+from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
@@ -22,11 +22,8 @@ INFLOW = 0.1
 """Probability that a car wants to enter at a border edge, per second."""
 
 
-class SumoLocals:
+class SumoLocals(SessionPool):
     """Isolated intersections in SUMO: `copies` of them in the process of each session."""
-
-    def __init__(self) -> None:
-        self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies.
@@ -39,12 +36,10 @@ class SumoLocals:
             self._grid = make_isolated(copies, folder)
             weakref.finalize(self._grid, shutil.rmtree, folder, ignore_errors=True)
         target = "hinterland.domains.traffic.local_simulation:LocalTraffic"
-        missing = count - len(self._sessions)
-        self._sessions += HostProcess.several(missing, target, self._grid)
-        return self._sessions[:count]
+        return self._first(count, target, self._grid)
 
 
-class SumoSessions:
+class SumoSessions(SessionPool):
     """The grid in SUMO, one process for each session; made when first needed, then kept.
 
     Args:
@@ -57,8 +52,8 @@ class SumoSessions:
     def __init__(
         self, rows: int, columns: int, inflow: float, patience_s: int = PATIENCE_S
     ) -> None:
+        super().__init__()
         self.rows, self.columns, self.inflow, self.patience_s = rows, columns, inflow, patience_s
-        self._sessions: list[HostProcess] = []
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes.
@@ -74,10 +69,7 @@ class SumoSessions:
             self._routes = folder / "grid.rou.xml"
             write_routes(self.grid, self.inflow, self._routes)
         target = "hinterland.domains.traffic.simulation:GlobalTraffic"
-        self._sessions += HostProcess.several(
-            count - len(self._sessions), target, self.grid, self._routes, patience_s=self.patience_s
-        )
-        return self._sessions[:count]
+        return self._first(count, target, self.grid, self._routes, patience_s=self.patience_s)
 
 
 def _new_folder() -> Path:
