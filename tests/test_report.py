@@ -246,7 +246,7 @@ def test_the_papers_curve_ends_where_ours_does(tmp_path: Path) -> None:
     assert "paper, dials F=4M (13.27 at 4M)" in svg
     assert curve("warehouse", 100, "global") is not None
     assert curve("warehouse", 5, "dials") is None
-    assert curve("traffic", 4, "dials") is None
+    assert curve("city", 4, "dials") is None
 
 
 def test_runs_are_told_apart_by_what_differs(tmp_path: Path) -> None:
