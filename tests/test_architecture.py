@@ -43,12 +43,15 @@ PRINTERS = {"cli"}
 WRITERS = {"record", "report"}
 WRITING_FILES = {
     "cli/study.py",  # lays out the folder of a study before any run of it exists
-    "domains/traffic/city_simulation.py",  # SUMO reads programs of lights from files,
-    "domains/traffic/cutting.py",  # pieces of networks, and
-    "domains/traffic/local_batch.py",  # routes through them,
+    # SUMO reads networks, routes and programs of lights from files, here in folders of our own
+    # under the system's place for temporary files.
+    "domains/traffic/city_domain.py",
+    "domains/traffic/city_simulation.py",
+    "domains/traffic/cutting.py",
+    "domains/traffic/local_batch.py",
     "domains/traffic/local_simulation.py",
-    "domains/traffic/network.py",  # SUMO reads networks from files, and
-    "domains/traffic/simulation.py",  # programs of lights; both into folders of their own in /tmp
+    "domains/traffic/network.py",
+    "domains/traffic/simulation.py",
 }
 HEAVY = {"jax", "equinox", "optax", "matplotlib"}
 LIGHT_ROOMS = {"cli", "record", "report"}
