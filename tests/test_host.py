@@ -189,7 +189,7 @@ def test_sumo_leaves_no_files() -> None:
     (session,) = sessions.sessions(1)
     folder = sessions.grid.network.parent
     session.begin("reset", 1)
-    assert len(list(folder.glob("session-*"))) == 1
+    assert len(list(folder.glob("hinterland-sumo-*"))) == 1
     del sessions
     session.begin("reset", 2)  # its files outlive the object that made it
     del session

@@ -1,26 +1,23 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
-import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import libsumo
 import numpy as np
 
-from hinterland.core import UserError
 from hinterland.domains.traffic.city import City
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
-from hinterland.domains.traffic.simulation import OPTIONS, trip_figures
+from hinterland.domains.traffic.sumo_run import SumoRun
 
 DELTA_S = 5
 """Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
 
 
-class CityTraffic:
+class CityTraffic(SumoRun):
     """A city's global simulator: one episode at a time.
 
     Args:
@@ -38,10 +35,9 @@ class CityTraffic:
         begin: float | None = None,
         folder: Path | None = None,
     ) -> None:
+        super().__init__(folder)
         self._city, self._delta = city, delta
         self._begin = int(city.begin if begin is None else begin)
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-city-", dir=folder)
-        self._running = False
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
         """Starts an episode with empty roads; what the agents see.
@@ -55,21 +51,13 @@ class CityTraffic:
             UserError: SUMO refuses the network or the routes; with its own first error.
         """
         self._end()
-        folder = Path(self._folder.name)
-        options = ["-n", self._city.network, "-r", self._city.routes, *OPTIONS, "--seed", seed,
-                   "--begin", self._begin, "--ignore-route-errors", "true"]  # fmt: skip
+        options = ["--begin", self._begin, "--ignore-route-errors", "true"]
         if controller == "actuated":
-            file = folder / "lights.add.xml"
+            file = self._folder / "lights.add.xml"
             file.write_text(actuated_file(self._city))
             options += ["-a", file]
-        self._trips = folder / "trips.xml" if figures else None
-        if self._trips:
-            # Cars that never found room count too: otherwise full roads would look quick.
-            options += ["--tripinfo-output", self._trips, "--tripinfo-output.write-unfinished",
-                        "true", "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
-        self._log = folder / "errors.txt"
-        start(options, self._log)
-        self._running = True
+        options += self._trip_options(figures)
+        self._start(self._city.network, self._city.routes, seed, *options)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights)
@@ -97,7 +85,7 @@ class CityTraffic:
                 for light, state in self._signals.second():
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
-            with _sumos_own_words(self._log):  # it reads routes as it goes
+            with self._own_words():  # it reads routes as it goes
                 libsumo.simulationStep()
             _leave_out_lost(libsumo.simulation.getDepartedIDList())
             if not self._by_actions:
@@ -114,12 +102,8 @@ class CityTraffic:
 
     def picture(self) -> dict[str, Any]:
         """Cars as [x (m), y (m), speed (m/s)], the lights' green phases and their states."""
-        cars = [
-            (*libsumo.vehicle.getPosition(car), libsumo.vehicle.getSpeed(car))
-            for car in libsumo.vehicle.getIDList()
-        ]
         return {
-            "cars": np.array(cars, np.float32).reshape(-1, 3),
+            "cars": self._cars_on_map(),
             "phase": self._signals.phase.astype(np.int8),
             "states": self._states(),
         }
@@ -131,21 +115,9 @@ class CityTraffic:
 
     def metrics(self) -> dict[str, float]:
         """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
-        assert self._trips is not None
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)
         _leave_out_lost(libsumo.simulation.getPendingVehicles())
-        self._end()
-        return trip_figures(self._trips, queue)
-
-    def close(self) -> None:
-        """Ends SUMO and removes its files."""
-        self._end()
-        self._folder.cleanup()
-
-    def _end(self) -> None:
-        if self._running:
-            libsumo.close()
-            self._running = False
+        return self._trip_figures(queue)
 
     def _states(self) -> list[str]:
         shows = libsumo.trafficlight.getRedYellowGreenState
@@ -162,25 +134,3 @@ def _leave_out_lost(cars: Sequence[str]) -> None:
     for car in cars:
         if not libsumo.vehicle.isRouteValid(car):
             libsumo.vehicle.remove(car)
-
-
-def start(options: list[Any], log: Path) -> None:
-    """Starts SUMO, which writes its errors into `log`.
-
-    Raises:
-        UserError: it refuses its files; with its own first error.
-    """
-    with _sumos_own_words(log):
-        libsumo.start(["sumo", *map(str, options), "--error-log", str(log)])
-
-
-@contextmanager
-def _sumos_own_words(log: Path) -> Generator[None]:
-    """SUMO's exceptions mostly say nothing; what it was is in its log."""
-    try:
-        yield
-    except (libsumo.TraCIException, libsumo.FatalTraCIError) as error:
-        said = log.read_text().splitlines() if log.exists() else []
-        first = next((line for line in said if line.startswith("Error")), str(error))
-        reason = " ".join(first.split())
-        raise UserError(f"SUMO cannot simulate this network with these routes: {reason}") from None

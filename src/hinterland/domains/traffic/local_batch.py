@@ -6,10 +6,8 @@ The same methods as of `local_simulation.LocalTraffic`, the grid's.
 """
 
 import re
-import tempfile
 from bisect import bisect
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import NormalDist
 from xml.sax.saxutils import quoteattr
 
@@ -17,11 +15,11 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import CLASSES
-from hinterland.domains.traffic.city_simulation import DELTA_S, start
+from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import Copies
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
-from hinterland.domains.traffic.simulation import OPTIONS
+from hinterland.domains.traffic.sumo_run import SumoRun
 
 DRAWS = 3
 """Random numbers of a car: its way, its pace, when in the step it comes."""
@@ -37,7 +35,7 @@ def _pace(car: dict[str, str]) -> tuple[float, float]:
     return mean, spread
 
 
-class LocalBatch:
+class LocalBatch(SumoRun):
     """K copies of one agent's region.
 
     Args:
@@ -46,11 +44,10 @@ class LocalBatch:
     """
 
     def __init__(self, copies: Copies, delta: int = DELTA_S) -> None:
+        super().__init__(copies.network.parent)
         self._copies, self._delta = copies, delta
         mean, spread = _pace(copies.car)
         self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
-        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=copies.network.parent)
-        self._running = False
         self.dropped = 0
         """Cars that found no room, since `reset`."""
 
@@ -65,13 +62,9 @@ class LocalBatch:
             seed: of drivers, and of the random numbers that callers of `step` do not give.
         """
         self._end()
-        folder = Path(self._folder.name)
-        (folder / "local.rou.xml").write_text(self._routes())
-        start(
-            ["-n", self._copies.network, "-r", folder / "local.rou.xml", *OPTIONS, "--seed", seed],
-            folder / "errors.txt",
-        )  # fmt: skip
-        self._running = True
+        routes = self._folder / "local.rou.xml"
+        routes.write_text(self._routes())
+        self._start(self._copies.network, routes, seed)
         self._signals = Signals(self._copies.lights)
         self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
         self._numbers = np.random.default_rng(seed)
@@ -121,11 +114,6 @@ class LocalBatch:
         never = np.zeros(len(self._copies.lights), bool)
         return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
 
-    def close(self) -> None:
-        """Ends SUMO and removes its files."""
-        self._end()
-        self._folder.cleanup()
-
     def _coming(
         self, influence: np.ndarray, numbers: np.ndarray
     ) -> list[list[tuple[int, int, int, float]]]:
@@ -168,11 +156,6 @@ class LocalBatch:
             for number, way in enumerate(ways)
         )
         return f"<routes><vType {attributes}/>{routes}</routes>"
-
-    def _end(self) -> None:
-        if self._running:
-            libsumo.close()
-            self._running = False
 
     def _see(self) -> dict[str, np.ndarray]:
         dset = self._junctions.dset()

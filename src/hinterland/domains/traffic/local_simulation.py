@@ -4,15 +4,14 @@ Runs in a process of its own. A libsumo process holds one simulation, but that o
 intersections that have nothing to do with each other; between 10 and 50 of them cost least each.
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.network import VEHICLE, Grid
-from hinterland.domains.traffic.simulation import OPTIONS, Intersections
+from hinterland.domains.traffic.simulation import Intersections
+from hinterland.domains.traffic.sumo_run import SumoRun
 
 ENTRY_POSITION = 6
 """Metres from the edge's beginning at which a car enters."""
@@ -20,7 +19,7 @@ ENTRY_SPEED, CROWDED_SPEED, CROWD = 9.5, 3.0, 8
 """Metres per second; the second where more than `CROWD` cars are on the edge."""
 
 
-class LocalTraffic:
+class LocalTraffic(SumoRun):
     """Copies of one intersection of the grid.
 
     Args:
@@ -28,8 +27,8 @@ class LocalTraffic:
     """
 
     def __init__(self, grid: Grid) -> None:
+        super().__init__(grid.network.parent)
         self._grid, self._all = grid, Intersections(grid)
-        self._folder = tempfile.TemporaryDirectory(prefix="hinterland-sumo-")
         self._routes = [
             [f"{light}.{side}" for side in range(4)] for light in range(self._all.count)
         ]
@@ -40,17 +39,15 @@ class LocalTraffic:
                 zip(grid.incoming[light], grid.outgoing[light], strict=True)
             )
         )
-        self._file = Path(self._folder.name) / "local.rou.xml"
+        self._file = self._folder / "local.rou.xml"
         self._file.write_text(f"<routes>{VEHICLE}{routes}</routes>")
-        self._running = False
 
     def reset(self, seed: int, agent: int = 0) -> dict[str, Any]:
         """Empties all copies; the seed is that of the drivers. All agents' regions are alike."""
         del agent
         self._end()
-        options = ["-n", self._grid.network, "-r", self._file, *OPTIONS, "--seed", seed]
-        libsumo.start(["sumo", *map(str, options)])
-        self._running, self._cars = True, 0
+        self._start(self._grid.network, self._file, seed)
+        self._cars = 0
         self._all.begin()
         self._all.show(np.ones(self._all.count, bool))
         return self._all.see()
@@ -83,13 +80,3 @@ class LocalTraffic:
         self._all.show(self._all.lights.apply(actions))
         libsumo.simulationStep()
         return {**self._all.see(), "terminated": np.zeros(self._all.count, bool)}
-
-    def close(self) -> None:
-        """Ends SUMO and removes its files."""
-        self._end()
-        self._folder.cleanup()
-
-    def _end(self) -> None:
-        if self._running:
-            libsumo.close()
-            self._running = False

@@ -1,7 +1,5 @@
 """The whole grid in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
-import tempfile
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from hinterland.domains.traffic.controllers import (
     program_file,
 )
 from hinterland.domains.traffic.network import BLOCK, SPEED, Grid
+from hinterland.domains.traffic.sumo_run import HALTING, SumoRun
 
 CELLS = 10
 """Cells of 10 m on an edge; the last one, where cars enter, is the influence source."""
@@ -25,12 +24,6 @@ LIGHTS = (NORTH_SOUTH, YELLOW[NORTH_SOUTH], EAST_WEST, YELLOW[EAST_WEST])
 """States by phase: 0 north-south green, 1 its yellow, 2 east-west green, 3 its yellow."""
 LIGHT_BIT = np.array([3, 2, 0, 1])
 """Which of the four light bits each phase sets."""
-HALTING = 0.1
-"""A car slower than this many m/s stands in a queue (SUMO's own convention)."""
-OPTIONS = (
-    "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
-    "--time-to-teleport", "-1", "--xml-validation", "never", "--duration-log.disable", "true",
-)  # fmt: skip
 
 
 class Lights:
@@ -59,29 +52,6 @@ class Lights:
         self.phase = np.where(ends | switches, (before + 1) % 4, before).astype(np.int8)
         self._yellow_left[switches] = YELLOW_S
         return self.phase != before
-
-
-def trip_figures(file: Path, queue: float) -> dict[str, float]:
-    """Vehicle-level figures from SUMO's record of trips, unfinished ones included.
-
-    Travel and waiting time in seconds per vehicle, cars that waited to enter counted from when
-    they wanted to; queue in standing cars per light, as it is given; throughput in finished trips.
-    Cars that were taken off the road do not count.
-    """
-    every = ElementTree.parse(str(file)).getroot().findall("tripinfo")
-    trips = [trip for trip in every if trip.get("vaporized") != "traci"]  # "end": unfinished
-    finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-    def mean(*names: str) -> float:
-        return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-    return {
-        "travel_time_s": mean("duration", "departDelay"),
-        "waiting_time_s": mean("waitingTime", "departDelay"),
-        "queue": queue,
-        "throughput": float(len(finished)),
-        "vehicles": float(len(trips)),
-    }
 
 
 class Intersections:
@@ -141,7 +111,7 @@ class Intersections:
         }
 
 
-class GlobalTraffic:
+class GlobalTraffic(SumoRun):
     """The grid's global simulator: one episode at a time.
 
     Args:
@@ -150,12 +120,10 @@ class GlobalTraffic:
     """
 
     def __init__(self, grid: Grid, routes: Path) -> None:
+        super().__init__(routes.parent)
         self._grid, self._routes = grid, routes
         self._all = Intersections(grid)
         self._outgoing = [lane for lanes in grid.outgoing for lane in lanes]
-        # Beside the network: whoever removes that removes this too, should we be killed.
-        self._folder = tempfile.TemporaryDirectory(prefix="session-", dir=self._routes.parent)
-        self._running = False
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
         """Starts an episode with an empty grid; what the agents see.
@@ -166,18 +134,12 @@ class GlobalTraffic:
             figures: keep SUMO's record of every trip for `metrics`.
         """
         self._end()
-        options = ["-n", self._grid.network, "-r", self._routes, *OPTIONS, "--seed", seed]
+        options = self._trip_options(figures)
         if controller in PROGRAMS:
-            file = Path(self._folder.name) / "lights.add.xml"
+            file = self._folder / "lights.add.xml"
             file.write_text(program_file(controller, self._grid))
             options += ["-a", file]
-        self._trips = Path(self._folder.name) / "trips.xml" if figures else None
-        if self._trips:
-            # Cars that never found room count too: otherwise full roads would look quick.
-            options += ["--tripinfo-output", self._trips, "--tripinfo-output.write-unfinished",
-                        "true", "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
-        libsumo.start(["sumo", *map(str, options)])
-        self._running = True
+        self._start(self._grid.network, self._routes, seed, *options)
         self._rule = RULES[controller](seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._all.begin()
@@ -204,28 +166,12 @@ class GlobalTraffic:
 
     def picture(self) -> dict[str, np.ndarray]:
         """Cars as [x (m), y (m), speed (m/s)] and the lights' phases."""
-        cars = [
-            (*libsumo.vehicle.getPosition(car), libsumo.vehicle.getSpeed(car))
-            for car in libsumo.vehicle.getIDList()
-        ]
         states = [libsumo.trafficlight.getRedYellowGreenState(x) for x in self._grid.lights]
         return {
-            "cars": np.array(cars, np.float32).reshape(-1, 3),
+            "cars": self._cars_on_map(),
             "phase": np.array([LIGHTS.index(state) for state in states], np.int8),
         }
 
     def metrics(self) -> dict[str, float]:
-        """Ends the episode; its figures, see `trip_figures`."""
-        queue = self._all.queued / max(1, self._all.seen) / self._all.count
-        self._end()
-        return trip_figures(self._trips, queue)
-
-    def close(self) -> None:
-        """Ends SUMO and removes its files."""
-        self._end()
-        self._folder.cleanup()
-
-    def _end(self) -> None:
-        if self._running:
-            libsumo.close()
-            self._running = False
+        """Ends the episode, which was begun with `figures`; see `SumoRun`."""
+        return self._trip_figures(self._all.queued / max(1, self._all.seen) / self._all.count)
