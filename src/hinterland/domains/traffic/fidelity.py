@@ -7,13 +7,13 @@ libsumo holds one simulation per process.
 """
 
 import multiprocessing
-import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ import numpy as np
 
 from hinterland.core import UserError
 from hinterland.domains.traffic import native
+from hinterland.domains.traffic.network import HALTING, make_isolated
 
 
 class Case(NamedTuple):
@@ -55,7 +56,7 @@ class Record(NamedTuple):
     reward: np.ndarray  # float [time]
     entry: np.ndarray  # bool [time, 4]: a car in the tenth cell
     cars: np.ndarray  # int [time, 4]
-    halted: np.ndarray  # int [time, 4]: cars slower than HALTED
+    halted: np.ndarray  # int [time, 4]: cars that stand
     speed: np.ndarray  # float [time, 4]: sum over cars, m/s
     crossed: np.ndarray  # int [time, 4]: cars that passed the stop line in this second
     inserted: np.ndarray  # bool [time, 4]
@@ -99,10 +100,6 @@ class Comparison(NamedTuple):
     other_seed: Figures
     agreement: Agreement
     floor: Agreement
-
-
-HALTED = 0.1
-"""m/s; SUMO's own bound for a car that stands."""
 
 
 def compare(cases: Sequence[Case] = CASES, seconds: int = 3000, seed: int = 0) -> list[Comparison]:
@@ -155,9 +152,9 @@ def record_native(inputs: Inputs, seed: int) -> Record:
         return after, Record(
             simulator.observe(after),
             reward,
-            jnp.any(after.position <= native.STOP_LINE - native.CELL * native.CELLS, 1),
+            jnp.any(after.position <= native.STOP_LINE - native.CELL * native.OBSERVED, 1),
             jnp.sum(on_lane, 1),
-            jnp.sum(on_lane & (after.speed < HALTED), 1),
+            jnp.sum(on_lane & (after.speed < HALTING), 1),
             jnp.sum(jnp.where(on_lane, after.speed, 0), 1),
             jnp.sum(crossed, 1),
             after.tail != state.tail,
@@ -172,30 +169,17 @@ def record_native(inputs: Inputs, seed: int) -> Record:
 
 # SUMO ---------------------------------------------------------------------------------------------
 
-_EDGES = {"W": (-100, 0), "S": (0, -100), "E": (100, 0), "N": (0, 100)}
-_OPPOSITE = {"W": "E", "S": "N", "E": "W", "N": "S"}
-_VEHICLE_TYPE = (
-    '<vType id="idm" carFollowModel="IDM" accel="2.6" decel="7.5" sigma="0.5" tau="1" '
-    'minGap="2.5" maxSpeed="10" speedFactor="1" speedDev="0.1"/>'
-)
-# netconvert orders the links north, east, south, west
-_GREENS = ("GrGr", "rGrG")
-_YELLOWS = ("yryr", "ryry")
-_LIGHT_BIT = {"rGrG": 0, "ryry": 1, "yryr": 2, "GrGr": 3}
-
 
 def record_sumo(inputs: Sequence[Inputs], seeds: Sequence[int]) -> list[list[Record]]:
     """SUMO's runs, for each seed and each of the inputs; replaces this process's simulation."""
-    libsumo = _libsumo()
-    with tempfile.TemporaryDirectory() as folder:
-        files = _network(Path(folder))
-        return [[_run_sumo(libsumo, files, given, seed) for given in inputs] for seed in seeds]
+    with _one_intersection() as (simulator, lanes):
+        return [[_run_sumo(simulator, lanes, given, seed) for given in inputs] for seed in seeds]
 
 
 def time_sumo(case: Case, seconds: int, seed: int, repeat: int) -> list[float]:
-    """CPU time in s per second simulated by one libsumo in a child process; `repeat` figures.
+    """CPU time in s per second of one intersection in libsumo; `repeat` figures.
 
-    Its start is left out; what it is asked for `Record` is in. Spawns, as `compare` does.
+    Its start is left out; reading what agents see is in. Spawns, as `compare` does.
     """
     inputs = make_inputs(case, seconds, seed)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -203,121 +187,55 @@ def time_sumo(case: Case, seconds: int, seed: int, repeat: int) -> list[float]:
 
 
 def _time_sumo(inputs: Inputs, seed: int, repeat: int) -> list[float]:
-    # The difference to a run of one second is all but the start
-    first = Inputs(*(values[:1] for values in inputs))
-    libsumo, times = _libsumo(), []
-    with tempfile.TemporaryDirectory() as folder:
-        files = _network(Path(folder))
+    times = []
+    with _one_intersection() as (simulator, _):
         for _ in range(repeat + 1):
+            simulator.reset(seed)
             start = time.process_time()
-            _run_sumo(libsumo, files, first, seed)
-            between = time.process_time()
-            _run_sumo(libsumo, files, inputs, seed)
-            end = time.process_time()
-            times.append(((end - between) - (between - start)) / (len(inputs.actions) - 1))
+            for insertions, action in zip(*inputs, strict=True):
+                simulator.step(action[None], insertions[None])
+            times.append((time.process_time() - start) / len(inputs.actions))
     return times[1:]  # the first round warms up
 
 
-def _libsumo():
-    try:
-        import libsumo
-    except ImportError:
-        raise UserError("libsumo is missing; pip install libsumo eclipse-sumo") from None
-    return libsumo
+@contextmanager
+def _one_intersection() -> Generator[tuple[Any, tuple[str, ...]]]:
+    """The local simulator in SUMO with one copy, and its four incoming lanes."""
+    with tempfile.TemporaryDirectory() as folder:
+        grid = make_isolated(1, Path(folder))
+        from hinterland.domains.traffic.local_simulation import LocalTraffic
+
+        simulator = LocalTraffic(grid)
+        try:
+            yield simulator, grid.incoming[0]
+        finally:
+            simulator.close()
 
 
-def _network(folder: Path) -> list[str]:
-    """SUMO's arguments for a 1x1 network of the paper's geometry, built by netconvert."""
-    nodes = '<node id="C" x="0" y="0" type="traffic_light" radius="6.2"/>'
-    edges = connections = routes = ""
-    for k, (x, y) in _EDGES.items():
-        nodes += f'<node id="{k}" x="{x}" y="{y}" type="priority"/>'
-        for name, ends in ((f"{k}C", f'from="{k}" to="C"'), (f"C{k}", f'from="C" to="{k}"')):
-            edges += (
-                f'<edge id="{name}" {ends} numLanes="1" speed="10" priority="78" length="100"/>'
-            )
-        connections += f'<connection from="{k}C" to="C{_OPPOSITE[k]}" fromLane="0" toLane="0"/>'
-        routes += f'<route id="{k}" edges="{k}C C{_OPPOSITE[k]}"/>'
+def _run_sumo(simulator: Any, lanes: tuple[str, ...], inputs: Inputs, seed: int) -> Record:
+    import libsumo
 
-    def scratch(content: str) -> str:
-        with tempfile.NamedTemporaryFile("w", suffix=".xml", dir=folder, delete=False) as file:
-            file.write(content)
-        return file.name
-
-    output = str(folder / "net.xml")
-    arguments = ["-n", scratch(f"<nodes>{nodes}</nodes>"), "-e", scratch(f"<edges>{edges}</edges>")]
-    arguments += ["-x", scratch(f"<connections>{connections}</connections>"), "-o", output]
-    arguments += ["--no-turnarounds", "true", "--xml-validation", "never"]
-    subprocess.run([_netconvert(), *arguments], check=True, capture_output=True)
-    return ["-n", output, "-r", scratch(f"<routes>{_VEHICLE_TYPE}{routes}</routes>")]
-
-
-def _netconvert() -> str:
-    """The program's path in the eclipse-sumo package."""
-    try:
-        import sumo
-    except ImportError:
-        raise UserError("netconvert is missing; pip install eclipse-sumo") from None
-    return str(Path(sumo.SUMO_HOME) / "bin" / "netconvert")
-
-
-def _run_sumo(libsumo, files: list[str], inputs: Inputs, seed: int) -> Record:
-    """One run, as the authors' local simulator drives SUMO (insertions dropped without room)."""
-    options = ["--step-length", "1", "--seed", str(seed), "--time-to-teleport", "-1"]
-    options += ["--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"]
-    libsumo.start(["sumo", *files, *options])
-    libsumo.trafficlight.setRedYellowGreenState("C", _GREENS[0])
-    direction = yellow_for = 0
-    on_lane: list[set[str]] = [set() for _ in _EDGES]
+    simulator.reset(seed)
+    on_lane: list[set[str]] = [set() for _ in lanes]
     rows = []
-    for t, (insertions, action) in enumerate(zip(*inputs, strict=True)):
-        light = None
-        if yellow_for:
-            yellow_for = (yellow_for + 1) % 4
-            light = None if yellow_for else _GREENS[direction]
-        elif action:
-            light, direction, yellow_for = _YELLOWS[direction], 1 - direction, 1
-        if light:
-            libsumo.trafficlight.setRedYellowGreenState("C", light)
-        libsumo.simulation.clearPending()
-        for edge in np.flatnonzero(insertions):
-            crowded = len(on_lane[edge]) > native.CROWDED
-            libsumo.vehicle.add(
-                f"{edge}-{t}",
-                "WSEN"[edge],
-                typeID="idm",
-                departPos=str(native.ENTRY_POSITION),
-                departSpeed=str(native.CROWDED_ENTRY_SPEED if crowded else native.ENTRY_SPEED),
-            )
-        libsumo.simulationStep()
-        bits = np.zeros((4, 10), bool)
-        speeds: list[list[float]] = []
-        inserted, crossed = [], []
-        for edge, k in enumerate(_EDGES):
-            names = libsumo.lane.getLastStepVehicleIDs(f"{k}C_0")
-            for name in names:
-                distance = native.STOP_LINE - libsumo.vehicle.getLanePosition(name)
-                bits[edge, min(int(distance // native.CELL), native.CELLS)] = True
-            speeds.append([libsumo.vehicle.getSpeed(name) for name in names])
-            inserted.append(f"{edge}-{t}" in names)
-            crossed.append(len(on_lane[edge].difference(names)))
-            on_lane[edge] = set(names)
-        state = libsumo.trafficlight.getRedYellowGreenState("C")
-        cars = np.array([len(s) for s in speeds])
-        total = np.array([sum(s) for s in speeds])
+    for insertions, action in zip(*inputs, strict=True):
+        moved = simulator.step(action[None], insertions[None])
+        now = [set(libsumo.lane.getLastStepVehicleIDs(lane)) for lane in lanes]
+        speeds = [[libsumo.vehicle.getSpeed(car) for car in cars] for cars in now]
+        places = [[libsumo.vehicle.getLanePosition(car) for car in cars] for cars in now]
         rows.append(
             Record(
-                np.append(bits[:, :9], np.arange(4) == _LIGHT_BIT[state]).astype(np.uint8),
-                total.sum() / (native.MAXIMUM_SPEED * max(cars.sum(), 1)),
-                bits[:, 9],
-                cars,
-                np.array([sum(v < HALTED for v in s) for s in speeds]),
-                total,
-                np.array(crossed),
-                np.array(inserted),
+                moved["observation"][0],
+                moved["reward"][0],
+                np.array([any(x <= native.CELL for x in lane) for lane in places]),
+                np.array([len(cars) for cars in now]),
+                np.array([sum(v < HALTING for v in lane) for lane in speeds]),
+                np.array([sum(lane) for lane in speeds]),
+                np.array([len(old - new) for old, new in zip(on_lane, now, strict=True)]),
+                np.array([bool(new - old) for old, new in zip(on_lane, now, strict=True)]),
             )
         )
-    libsumo.close()
+        on_lane = now
     return Record(*(np.stack(column) for column in zip(*rows, strict=True)))
 
 
@@ -352,7 +270,7 @@ def figures(record: Record) -> Figures:
 def agreement(first: Record, second: Record) -> Agreement:
     """Two records second by second."""
     equal = first.observation == second.observation
-    cells = equal[:, :36].reshape(-1, native.LANES, native.CELLS).mean((0, 1))
+    cells = equal[:, :36].reshape(-1, native.LANES, native.OBSERVED).mean((0, 1))
     return Agreement(
         float(np.corrcoef(first.reward, second.reward)[0, 1]),
         float(equal[:, :36].mean()),

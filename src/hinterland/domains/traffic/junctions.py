@@ -10,7 +10,7 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import CAR_M, CLASSES, LANE_FEATURES, Light
-from hinterland.domains.traffic.sumo_run import HALTING
+from hinterland.domains.traffic.network import HALTING
 
 ENTRY_M, ENTRY_SHARE = 15.0, 0.1
 """A lane's entry segment is this long, or this share of the lane if that is more."""

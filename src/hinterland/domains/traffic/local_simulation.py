@@ -9,14 +9,16 @@ from typing import Any
 import libsumo
 import numpy as np
 
-from hinterland.domains.traffic.network import VEHICLE, Grid
+from hinterland.domains.traffic.network import (
+    CROWD,
+    CROWDED_SPEED,
+    ENTRY_POSITION,
+    ENTRY_SPEED,
+    VEHICLE,
+    Grid,
+)
 from hinterland.domains.traffic.simulation import Intersections
 from hinterland.domains.traffic.sumo_run import SumoRun
-
-ENTRY_POSITION = 6
-"""Metres from the edge's beginning at which a car enters."""
-ENTRY_SPEED, CROWDED_SPEED, CROWD = 9.5, 3.0, 8
-"""Metres per second; the second where more than `CROWD` cars are on the edge."""
 
 
 class LocalTraffic(SumoRun):

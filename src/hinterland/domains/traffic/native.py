@@ -19,13 +19,23 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import Step
+from hinterland.domains.traffic.network import (
+    BLOCK,
+    CELLS,
+    CROWD,
+    CROWDED_SPEED,
+    ENTRY_POSITION,
+    ENTRY_SPEED,
+    SPEED,
+    YELLOW_S,
+)
 
 # The road (the paper's network as its authors' code builds it).
 LANES = 4
 """Incoming edges in the order west, south, east, north."""
-STOP_LINE = 100.0
-CELL = 10.0
-CELLS = 9
+STOP_LINE = BLOCK
+CELL = BLOCK / CELLS
+OBSERVED = CELLS - 1
 """Cells of an edge that are observed, counted from the stop line; the tenth is the influence."""
 JUNCTION_END = 118.8
 ROAD_END = 218.8
@@ -37,17 +47,10 @@ DECELERATION = 7.5
 HEADWAY = 1.0
 MINIMUM_GAP = 2.5
 LENGTH = 5.0
-MAXIMUM_SPEED = 10.0
+MAXIMUM_SPEED = SPEED
 SPEED_DEVIATION = 0.1
 SLOWEST, FASTEST = 0.2, 2.0
 """Bounds of a driver's speed factor."""
-
-# Entry (the authors' local simulator).
-ENTRY_POSITION = 6.0
-ENTRY_SPEED = 9.5
-CROWDED_ENTRY_SPEED = 3.0
-CROWDED = 8
-"""With more cars than this on its edge a new car enters at the lower speed."""
 
 # Calibrated on SUMO 1.28, by single cars' speeds one second on. With these, and with the rules
 # below for entering, stopping and drawing drivers, `fidelity.compare` finds no more difference to
@@ -57,8 +60,6 @@ STOP_MARGIN = 1.0
 SUBSTEPS = 4
 """Accelerations per second. SUMO's IDM has the same number by default ("stepping" 0.25 s)."""
 
-YELLOW = 3
-"""Seconds of yellow between two greens."""
 EW_GREEN, EW_YELLOW, NS_YELLOW, NS_GREEN = range(4)
 
 SLOTS = 16
@@ -93,7 +94,7 @@ def next_light(
     turned = jnp.where(light == EW_GREEN, EW_YELLOW, NS_YELLOW)
     opposite = jnp.where(light == EW_YELLOW, NS_GREEN, EW_GREEN)
     switches = is_green & (action == 1)
-    left = jnp.where(switches, YELLOW, jnp.maximum(yellow_left - 1, 0))
+    left = jnp.where(switches, YELLOW_S, jnp.maximum(yellow_left - 1, 0))
     light = jnp.where(switches, turned, jnp.where(is_green | (left > 0), light, opposite))
     return light, left
 
@@ -161,9 +162,9 @@ class NativeIntersection:
         distance = STOP_LINE - state.position
         cell = jnp.floor(distance / CELL).astype(jnp.int32)
         # One integer per lane whose bit k is cell k: an OR over slots is all that must be reduced
-        bit = jnp.where((distance > 0) & (cell < CELLS), 1 << jnp.clip(cell, 0, CELLS), 0)
+        bit = jnp.where((distance > 0) & (cell < OBSERVED), 1 << jnp.clip(cell, 0, OBSERVED), 0)
         bits = jax.lax.reduce(bit, 0, jax.lax.bitwise_or, (1,))
-        return ((bits[:, None] >> jnp.arange(CELLS)) & 1).astype(jnp.uint8).reshape(-1)
+        return ((bits[:, None] >> jnp.arange(OBSERVED)) & 1).astype(jnp.uint8).reshape(-1)
 
     def noise(self, key: Key[Array, ""]) -> Float[Array, "4 2"]:
         """Standard normal numbers: two draws of a speed factor for each lane's new car."""
@@ -178,9 +179,9 @@ class NativeIntersection:
     ) -> Step[IntersectionState]:
         """One second: the light, then the cars move, then new cars enter; paid is mean speed."""
         light, yellow_left = next_light(state.light, state.yellow_left, action)
-        crowded = jnp.sum(state.position < STOP_LINE, 1) > CROWDED
+        crowded = jnp.sum(state.position < STOP_LINE, 1) > CROWD
         position, speed = self._move(state, light)
-        entry_speed = jnp.where(crowded, CROWDED_ENTRY_SPEED, ENTRY_SPEED)
+        entry_speed = jnp.where(crowded, CROWDED_SPEED, ENTRY_SPEED)
         enters = (influence == 1) & self._has_room(position, speed, state.tail, entry_speed)
         new = enters[:, None] & (jnp.arange(SLOTS) == state.tail[:, None])
         desired = MAXIMUM_SPEED * jnp.minimum(speed_factor(noise, entry_speed), 1)

@@ -17,6 +17,16 @@ BLOCK = 100.0
 """Length of every edge, in metres."""
 SPEED = 10.0
 """Speed limit, in metres per second."""
+CELLS = 10
+"""Cells of 10 m on an edge; the last one, where cars enter, is the influence source."""
+YELLOW_S = 3
+"""Seconds of yellow between two greens."""
+HALTING = 0.1
+"""A car slower than this many m/s stands in a queue (SUMO's own convention)."""
+ENTRY_POSITION = 6
+"""Metres from its edge's beginning at which a car enters a local simulator."""
+ENTRY_SPEED, CROWDED_SPEED, CROWD = 9.5, 3.0, 8
+"""Metres per second; the second where more than `CROWD` cars are on the edge."""
 SIDES = ("west", "south", "east", "north")
 """The side from which a car comes; the order of everything that an intersection counts by edge."""
 HEADINGS = {"west": (1, 0), "south": (0, 1), "east": (-1, 0), "north": (0, -1)}

@@ -14,12 +14,9 @@ from hinterland.domains.traffic.controllers import (
     YELLOW,
     program_file,
 )
-from hinterland.domains.traffic.network import BLOCK, SPEED, Grid
-from hinterland.domains.traffic.sumo_run import HALTING, SumoRun
+from hinterland.domains.traffic.network import BLOCK, CELLS, HALTING, SPEED, YELLOW_S, Grid
+from hinterland.domains.traffic.sumo_run import SumoRun
 
-CELLS = 10
-"""Cells of 10 m on an edge; the last one, where cars enter, is the influence source."""
-YELLOW_S = 3
 LIGHTS = (NORTH_SOUTH, YELLOW[NORTH_SOUTH], EAST_WEST, YELLOW[EAST_WEST])
 """States by phase: 0 north-south green, 1 its yellow, 2 east-west green, 3 its yellow."""
 LIGHT_BIT = np.array([3, 2, 0, 1])

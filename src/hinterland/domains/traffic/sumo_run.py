@@ -12,8 +12,6 @@ import numpy as np
 
 from hinterland.core import UserError
 
-HALTING = 0.1
-"""A car slower than this many m/s stands in a queue (SUMO's own convention)."""
 OPTIONS = (
     "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
     "--time-to-teleport", "-1", "--xml-validation", "never", "--duration-log.disable", "true",
