@@ -38,13 +38,13 @@ class Trajectory(NamedTuple):
     """
 
     observation: Any  # [windows, time, copy, observation]
-    action: Int[Array, "windows time copy"]
-    log_probability: Float[Array, "windows time copy"]
-    value: Float[Array, "windows time copy"]
-    next_value: Float[Array, "windows time copy"]
-    reward: Float[Array, "windows time copy"]
-    done: Bool[Array, "windows time copy"]
-    reset: Bool[Array, "windows time copy"]
+    action: Int[HostOrDevice, "windows time copy"]
+    log_probability: Float[HostOrDevice, "windows time copy"]
+    value: Float[HostOrDevice, "windows time copy"]
+    next_value: Float[HostOrDevice, "windows time copy"]
+    reward: Float[HostOrDevice, "windows time copy"]
+    done: Bool[HostOrDevice, "windows time copy"]
+    reset: Bool[HostOrDevice, "windows time copy"]
     carry: Any  # [windows, copy, ...]
 
 

@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from hinterland.core import Trajectory
+from hinterland.core.types import HostOrDevice
 from hinterland.learn.gae import gae
 
 
@@ -105,7 +106,7 @@ def _as_sequences(trajectory: Trajectory, settings: PPOSettings) -> dict[str, Ar
         trajectory.reward, trajectory.value, trajectory.next_value, trajectory.done
     )
 
-    def flatten(x: Array) -> Array:
+    def flatten(x: HostOrDevice) -> Array:
         x = jnp.moveaxis(x, 0, 1)
         return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 

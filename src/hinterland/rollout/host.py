@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from hinterland.core import Domain, HostSession, UserError, stream
+from hinterland.core import Domain, HostSession, Trajectory, UserError, stream
 from hinterland.rollout.episodes import Episodes
 from hinterland.rollout.joint import independent_steps
+from hinterland.rollout.windows import in_windows, log_probability_of
 
 SESSIONS = 8
 """Sessions that step together in evaluation and data collection."""
@@ -200,8 +201,8 @@ class HostCollector:
         windows: int,
         window: int,
         stopping: Callable[[], None] = lambda: None,
-    ) -> tuple[HostCopies, dict[str, np.ndarray]]:
-        """`windows` x `window` steps of every copy; a `Trajectory`'s fields with an agent axis.
+    ) -> tuple[HostCopies, Trajectory]:
+        """`windows` x `window` steps of every copy; with an agent axis.
 
         Args:
             key: consumed.
@@ -220,7 +221,7 @@ class HostCollector:
         networks = jax.device_put(networks)
         episode, clock = copies.episode.copy(), copies.clock.copy()
         actions_so_far, hidden = copies.actions.copy(), copies.policy
-        record: list[dict[str, np.ndarray]] = []
+        record: list[Trajectory] = []
         for t in range(windows * window):
             stopping()
             observation, reset = _checked(domain, self._seen), clock == 0
@@ -239,17 +240,17 @@ class HostCollector:
                 last = np.asarray(_values(networks, hidden, _checked(domain, moved)))
                 ended_value = np.where(truncated[:, None], last, 0.0)
             record.append(
-                {
-                    "observation": observation,
-                    "action": action,
-                    "log_probability": log_probability,
-                    "value": value,
-                    "next_value": ended_value,
-                    "reward": np.stack([one["reward"] for one in moved]),
-                    "done": np.repeat(done[:, None], domain.agents, 1),
-                    "reset": np.repeat(reset[:, None], domain.agents, 1),
-                    "carry": before,
-                }
+                Trajectory(
+                    observation=observation,
+                    action=action,
+                    log_probability=log_probability,
+                    value=value,
+                    next_value=ended_value,
+                    reward=np.stack([one["reward"] for one in moved]),
+                    done=np.repeat(done[:, None], domain.agents, 1),
+                    reset=np.repeat(reset[:, None], domain.agents, 1),
+                    carry=before,
+                )
             )
             for copy in np.flatnonzero(done):
                 episode[copy] += 1
@@ -259,12 +260,9 @@ class HostCollector:
             self._seen = moved
         zeroed = jnp.where((clock == 0)[:, None, None], 0.0, hidden)
         following = np.asarray(_values(networks, zeroed, _checked(domain, self._seen)))
-        stacked = {name: np.stack([one[name] for one in record]) for name in record[0]}
-        next_value = np.concatenate([stacked["value"][1:], following[None]])
-        stacked["next_value"] = np.where(stacked["done"], stacked["next_value"], next_value)
-        split = {name: x.reshape(windows, window, *x.shape[1:]) for name, x in stacked.items()}
-        split["carry"] = split["carry"][:, 0]
-        return HostCopies(episode, clock, actions_so_far, np.asarray(hidden)), split
+        steps = jax.tree.map(lambda *x: np.stack(x), *record)
+        copies = HostCopies(episode, clock, actions_so_far, np.asarray(hidden))
+        return copies, in_windows(steps, following, windows, window)
 
 
 @jax.jit
@@ -272,9 +270,7 @@ def _choose(networks, key, t, hidden, reset, observation):  # type: ignore[no-un
     before = jnp.where(reset[:, None, None], 0.0, hidden)
     hidden, logits, value = independent_steps(networks, before, observation)
     action = jax.random.categorical(jax.random.fold_in(key, t), logits)
-    log_probabilities = jax.nn.log_softmax(logits)
-    chosen = jnp.take_along_axis(log_probabilities, action[..., None], -1)[..., 0]
-    return hidden, action, chosen, value, before
+    return hidden, action, log_probability_of(action, logits), value, before
 
 
 @jax.jit

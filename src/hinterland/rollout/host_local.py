@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, HostSession, Trajectory
+from hinterland.rollout.windows import in_windows, log_probability_of
 
 
 class HostLocalCopies:
@@ -56,7 +57,7 @@ class HostLocalCopies:
 
         `stopping` is called at every step and raises to end the work.
         """
-        record: list[dict[str, np.ndarray]] = []
+        record: list[Trajectory] = []
         for t in range(windows * window):
             stopping()
             observation, reset = self._seen["observation"], self._reset
@@ -75,17 +76,17 @@ class HostLocalCopies:
                 last = np.asarray(_value(policy, self._hidden, moved["observation"]))
                 ended_value = np.where(truncated, last, 0.0)
             record.append(
-                {
-                    "observation": observation,
-                    "action": action,
-                    "log_probability": log_probability,
-                    "value": value,
-                    "next_value": ended_value,
-                    "reward": moved["reward"],
-                    "done": done,
-                    "reset": reset,
-                    "carry": before,
-                }
+                Trajectory(
+                    observation=observation,
+                    action=action,
+                    log_probability=log_probability,
+                    value=value,
+                    next_value=ended_value,
+                    reward=moved["reward"],
+                    done=done,
+                    reset=reset,
+                    carry=before,
+                )
             )
             if done.any():
                 moved = {**moved, **self._session.call("reset_some", done)}
@@ -93,14 +94,8 @@ class HostLocalCopies:
             self._seen, self._reset = moved, done
         zeroed = jnp.where(self._reset[:, None], 0.0, self._hidden)
         following = np.asarray(_value(policy, zeroed, self._seen["observation"]))
-        whole = {name: np.stack([one[name] for one in record]) for name in record[0]}
-        later = np.concatenate([whole["value"][1:], following[None]])
-        whole["next_value"] = np.where(whole["done"], whole["next_value"], later)
-        split: dict[str, Any] = {
-            name: x.reshape(windows, window, *x.shape[1:]) for name, x in whole.items()
-        }
-        split["carry"] = split["carry"][:, 0]
-        return Trajectory(**split)
+        steps = jax.tree.map(lambda *x: np.stack(x), *record)
+        return in_windows(steps, following, windows, window)
 
 
 @jax.jit
@@ -114,7 +109,7 @@ def _choose(policy, predictor, key, t, hidden, predictor_hidden, reset, observat
     predictor_hidden, influence_logits = predictor.step(zero_at_start(predictor_hidden), dset)
     action: Int[Array, " copy"] = jax.random.categorical(action_key, logits)
     influence = jax.random.categorical(influence_key, influence_logits)
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], -1)[:, 0]
+    chosen = log_probability_of(action, logits)
     return hidden, predictor_hidden, action, influence, chosen, value, before
 
 

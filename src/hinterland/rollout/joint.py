@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from hinterland.core import Domain, Trajectory
 from hinterland.rollout.autoreset import reset_where
+from hinterland.rollout.windows import in_windows, log_probability_of
 
 
 class GlobalCopies(NamedTuple):
@@ -85,7 +86,7 @@ def joint_rollout(
     def zero_at_start(carry: Array, reset: Array) -> Array:
         return jnp.where(reset.reshape(-1, *(1,) * (carry.ndim - 1)), 0.0, carry)
 
-    def step(at: tuple, key: Array) -> tuple[tuple, tuple]:
+    def step(at: tuple, key: Array) -> tuple[tuple, Trajectory]:
         copies, reset = at
         noise_key, reset_key, action_key = jax.random.split(key, 3)
         observation = observe(copies.state)
@@ -103,16 +104,16 @@ def joint_rollout(
             lambda: policy_step(hidden, observe(moved.state))[3],
             lambda: jnp.zeros_like(value),
         )
-        record = (
-            observation,
-            action,
-            jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0],
-            value,
-            jnp.where(truncated[:, None], last_value, 0.0),
-            moved.reward,
-            jnp.broadcast_to(done[:, None], value.shape),
-            jnp.broadcast_to(reset[:, None], value.shape),
-            before,
+        record = Trajectory(
+            observation=observation,
+            action=action,
+            log_probability=log_probability_of(action, logits),
+            value=value,
+            next_value=jnp.where(truncated[:, None], last_value, 0.0),
+            reward=moved.reward,
+            done=jnp.broadcast_to(done[:, None], value.shape),
+            reset=jnp.broadcast_to(reset[:, None], value.shape),
+            carry=before,
         )
         state = reset_where(done, moved.state, simulator.reset, reset_key)
         return (GlobalCopies(state, jnp.where(done, 0, clock), hidden), done), record
@@ -120,23 +121,5 @@ def joint_rollout(
     (after, reset), record = jax.lax.scan(
         step, (copies, copies.clock == 0), jax.random.split(key, windows * window)
     )
-    observation, action, log_probability, value, ended_value, reward, done, was_reset, hidden = (
-        record
-    )
     following = policy_step(zero_at_start(after.policy, reset), observe(after.state))[3]
-    next_value = jnp.where(done, ended_value, jnp.concatenate([value[1:], following[None]]))
-
-    def in_windows(x: Array) -> Array:
-        return x.reshape(windows, window, *x.shape[1:])
-
-    return after, Trajectory(
-        observation=in_windows(observation),
-        action=in_windows(action),
-        log_probability=in_windows(log_probability),
-        value=in_windows(value),
-        next_value=in_windows(next_value),
-        reward=in_windows(reward),
-        done=in_windows(done),
-        reset=in_windows(was_reset),
-        carry=in_windows(hidden)[:, 0],
-    )
+    return after, in_windows(record, following, windows, window)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from hinterland.core import AgentSpec, LocalSimulator, Trajectory
 from hinterland.rollout.autoreset import reset_where
+from hinterland.rollout.windows import in_windows, log_probability_of
 
 
 class LocalCopies(NamedTuple):
@@ -73,7 +74,7 @@ def rollout(
     def zero_at_start(carry: Array, reset: Array) -> Array:
         return jnp.where(reset[:, None], 0.0, carry)
 
-    def step(at: tuple, key: Array) -> tuple[tuple, tuple]:
+    def step(at: tuple, key: Array) -> tuple[tuple, Trajectory]:
         copies, reset = at
         noise_key, reset_key, action_key, influence_key = jax.random.split(key, 4)
         observation = jax.vmap(simulator.observe)(copies.state)
@@ -94,16 +95,16 @@ def rollout(
             return policy.step(hidden, jax.vmap(simulator.observe)(moved.state))[2]
 
         last_value = jax.lax.cond(truncated.any(), value_of_last, lambda: jnp.zeros(count))
-        record = (
-            observation,
-            action,
-            jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], -1)[:, 0],
-            value,
-            jnp.where(truncated, last_value, 0.0),
-            moved.reward,
-            done,
-            reset,
-            hidden_before,
+        record = Trajectory(
+            observation=observation,
+            action=action,
+            log_probability=log_probability_of(action, logits),
+            value=value,
+            next_value=jnp.where(truncated, last_value, 0.0),
+            reward=moved.reward,
+            done=done,
+            reset=reset,
+            carry=hidden_before,
         )
         state = reset_where(done, moved.state, simulator.reset, reset_key)
         after = LocalCopies(state, jnp.where(done, 0, clock), hidden, predictor_hidden)
@@ -114,26 +115,7 @@ def rollout(
     (after, reset), record = jax.lax.scan(
         step, (copies, copies.clock == 0), jax.random.split(key, steps)
     )
-    observation, action, log_probability, value, ended_value, reward, done, was_reset, hidden = (
-        record
-    )
     following = policy.step(
         zero_at_start(after.policy, reset), jax.vmap(simulator.observe)(after.state)
     )[2]
-    next_value = jnp.where(done, ended_value, jnp.concatenate([value[1:], following[None]]))
-
-    def in_windows(x: Array) -> Array:
-        return x.reshape(windows, window, *x.shape[1:])
-
-    trajectory = Trajectory(
-        observation=in_windows(observation),
-        action=in_windows(action),
-        log_probability=in_windows(log_probability),
-        value=in_windows(value),
-        next_value=in_windows(next_value),
-        reward=in_windows(reward),
-        done=in_windows(done),
-        reset=in_windows(was_reset),
-        carry=in_windows(hidden)[:, 0],
-    )
-    return after, trajectory
+    return after, in_windows(record, following, windows, window)

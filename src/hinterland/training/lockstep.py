@@ -131,7 +131,7 @@ def _make_collect(experiment: Experiment) -> Any:
                 key, networks, copies[0], config.windows, config.window,
                 runtime.raise_if_interrupted,
             )  # fmt: skip
-            return [copies], [block]
+            return [copies], [block._asdict()]
 
         return from_sessions
     function = partial(
