@@ -93,6 +93,7 @@ def play_host(
     seeds: Sequence[int],
     *,
     with_influence: bool = False,
+    with_figures: bool = False,
     with_pictures: bool = False,
     stopping: Callable[[], None] = lambda: None,
 ) -> tuple[Episodes, list[dict[str, float]]]:
@@ -105,16 +106,17 @@ def play_host(
             name of a controller inside of the simulator.
         seeds: of the episodes.
         with_influence: also return (d-set, influence) pairs.
+        with_figures: also return the domain's own figures.
         with_pictures: also return what pictures are drawn from.
         stopping: called at every step; raises to end the work.
 
     Returns:
-        The episodes, and the domain's own figures of each.
+        The episodes, and the domain's own figures of each, if they are wanted.
     """
     horizon, agents = domain.spec.horizon, domain.agents
     controller = actor if isinstance(actor, str) else None
     seen = [
-        session.begin("reset", seed, controller, True)
+        session.begin("reset", seed, controller, with_figures)
         for session, seed in zip(sessions, seeds, strict=True)
     ]
     reward = np.zeros((horizon, len(sessions), agents), np.float32)
@@ -136,7 +138,7 @@ def play_host(
         if with_influence:
             influences.append(np.stack([one["influence"] for one in seen]))
         going = going & ~np.array([one["terminated"] for one in seen])
-    figures = [session.call("metrics") for session in sessions]
+    figures = [session.call("metrics") for session in sessions if with_figures]
     return (
         Episodes(
             reward=reward,

@@ -77,11 +77,11 @@ def network_episodes(
         finished: told of each finished block.
     """
     if is_host(domain.global_simulator):
-        if shared:
-            raise UserError("--shared-policy is not offered on simulators outside of JAX")
-        return host_episodes(
-            runtime, domain, networks, episodes, greedy, (seed, purpose, place), finished
-        )[0]
+        where = (seed, purpose, place)
+        waves, _ = host_episodes(
+            runtime, domain, networks, episodes, greedy, where, finished, with_influence=True
+        )
+        return waves
     units = [
         (stream(seed, purpose, place, block), greedy, networks)
         for block in blocks_of(domain, episodes)
@@ -98,8 +98,9 @@ def host_episodes(
     greedy: bool,
     place: tuple[Any, ...],
     finished: Callable[[int], None] | None = None,
+    **wanted: bool,
 ) -> tuple[list[Episodes], dict[str, float]]:
-    """Waves of episodes of a host simulator, and the means of its own figures.
+    """Waves of episodes of a host simulator, and the means of its own figures, if wanted.
 
     Args:
         runtime: asked whether to go on.
@@ -109,26 +110,27 @@ def host_episodes(
         greedy: the likeliest action instead of a sampled one.
         place: (seed, purpose, place) of the random stream.
         finished: told of each finished wave.
+        wanted: `with_influence`, `with_figures`, see `rollout.play_host`.
     """
     sessions = domain.global_simulator.sessions(SESSIONS)
     waves, figures = [], []
     for wave in blocks_of(domain, episodes):
         keys = jax.random.split(stream(*place, wave), SESSIONS)
-        scripted = isinstance(policy, str)
-        actor = policy if scripted else NetworkActor(policy, greedy, keys)
+        actor = policy if isinstance(policy, str) else NetworkActor(policy, greedy, keys)
         played, measured = play_host(
             sessions,
             domain,
             actor,
             [episode_seed(key) for key in keys],
-            with_influence=not scripted,
+            **wanted,
             stopping=runtime.raise_if_interrupted,
         )
         waves.append(played)
         figures += measured
         if finished is not None:
             finished(wave)
-    means = {name: float(np.mean([x[name] for x in figures[:episodes]])) for name in figures[0]}
+    names = figures[0] if figures else {}
+    means = {name: float(np.mean([x[name] for x in figures[:episodes]])) for name in names}
     return waves, means
 
 
@@ -155,6 +157,22 @@ def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, 
     }
 
 
+def _host_figures(
+    runtime: LocalRuntime,
+    domain: Domain,
+    policy: Any,
+    episodes: int,
+    greedy: bool,
+    where: tuple[Any, ...],
+    name: str,
+) -> dict[str, Any]:
+    waves, means = host_episodes(
+        runtime, domain, policy, episodes, greedy, where, with_figures=True
+    )
+    returns = [wave.reward.sum(0) for wave in waves]
+    return {**_figures(returns, episodes, policy=name, greedy=greedy), **means}
+
+
 def evaluate_networks(
     runtime: LocalRuntime, domain: Domain, networks: Any, *, episodes: int, greedy: bool, **how: Any
 ) -> dict[str, Any]:
@@ -163,12 +181,8 @@ def evaluate_networks(
     A host simulator's own figures (travel times, say) stand beside it.
     """
     if is_host(domain.global_simulator):
-        if how.pop("shared", False):
-            raise UserError("--shared-policy is not offered on simulators outside of JAX")
-        place = (how["seed"], how["purpose"], how["place"])
-        waves, means = host_episodes(runtime, domain, networks, episodes, greedy, place)
-        returns = [wave.reward.sum(0) for wave in waves]
-        return {**_figures(returns, episodes, policy="learned", greedy=greedy), **means}
+        where = (how["seed"], how["purpose"], how["place"])
+        return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned")
     blocks = network_episodes(runtime, domain, networks, episodes=episodes, greedy=greedy, **how)
     returns = [block.reward.sum(0) for block in blocks]
     return _figures(returns, episodes, policy="learned", greedy=greedy)
@@ -188,9 +202,7 @@ def evaluate_scripted(
         )
     if isinstance(controller := domain.scripted[name], str):
         where = (seed, "evaluate/scripted", place)
-        waves, means = host_episodes(runtime, domain, controller, episodes, False, where)
-        returns = [wave.reward.sum(0) for wave in waves]
-        return {**_figures(returns, episodes, policy=name, greedy=False), **means}
+        return _host_figures(runtime, domain, controller, episodes, False, where, name)
     units = [(seed, place, block) for block in blocks_of(domain, episodes)]
     returns = runtime.map(partial(_scripted_returns, domain=domain, name=name), units)
     return _figures(returns, episodes, policy=name, greedy=False)
