@@ -1,6 +1,9 @@
 """Sizes come from the domain; nobody types `observation: 37` into a configuration."""
 
+import math
 from dataclasses import dataclass
+
+from hinterland.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,16 @@ class AgentSpec:
     sources: int
     classes: int
     horizon: int
+
+
+def square_side(agents: int, what: str) -> int:
+    """The side of a square of so many agents.
+
+    Raises:
+        UserError: there is none; `what` says what needs a square number of whom.
+    """
+    side = math.isqrt(max(agents, 0))
+    if side * side != agents or agents < 1:
+        below, above = max(1, side) ** 2, (side + 1) ** 2
+        raise UserError(f"--agents {agents}: {what}, for example {below} or {above}")
+    return side

@@ -1,6 +1,5 @@
 """Grids of traffic lights as a domain: SUMO is the global simulator."""
 
-import math
 import re
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
+from hinterland.core.spec import square_side
 from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
@@ -143,11 +143,5 @@ def make(
         if rows * columns != agents:
             raise UserError(f"--grid {grid} has {rows * columns} lights, --agents says {agents}")
         return Traffic(rows, columns, inflow, local)
-    side = math.isqrt(agents)
-    if side * side != agents or agents < 1:
-        below, above = max(1, side) ** 2, (side + 1) ** 2
-        raise UserError(
-            f"--agents {agents}: the traffic grid needs a square number of lights, "
-            f"for example {below} or {above}"
-        )
+    side = square_side(agents, "the traffic grid needs a square number of lights")
     return Traffic(side, side, inflow, local)

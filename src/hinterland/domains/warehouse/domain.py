@@ -1,9 +1,9 @@
 """The warehouse as a domain: simulators, heuristics and drawing under one name."""
 
-import math
 from typing import Any
 
-from hinterland.core import AgentSpec, UserError
+from hinterland.core import AgentSpec
+from hinterland.core.spec import square_side
 from hinterland.domains.warehouse import drawing
 from hinterland.domains.warehouse.global_simulator import GlobalWarehouse
 from hinterland.domains.warehouse.heuristics import SCRIPTED
@@ -19,13 +19,7 @@ class Warehouse:
     spec = AgentSpec(observation=37, actions=4, dset=37, sources=4, classes=4, horizon=HORIZON)
 
     def __init__(self, agents: int, ring: bool = True) -> None:
-        side = math.isqrt(agents)
-        if side * side != agents or agents < 1:
-            below, above = max(1, side) ** 2, (side + 1) ** 2
-            raise UserError(
-                f"--agents {agents}: the warehouse needs a square number of robots, "
-                f"for example {below} or {above}"
-            )
+        side = square_side(agents, "the warehouse needs a square number of robots")
         self.agents = agents
         self.ring = ring
         self.local_simulator = LocalWarehouse()

@@ -5,7 +5,7 @@ from typing import Any
 from hinterland.domains.warehouse.state import EMPTY, HORIZON, WarehouseState
 
 Shape = dict[str, Any]
-FLOOR, SHELF, LINE = "#f4f1ea", "#d9cfbd", "#c9bda6"
+FLOOR, SHELF = "#f4f1ea", "#d9cfbd"
 LEARNER, SCRIPTED_ROBOT, ITEM = "#0072b2", "#8c8c8c", "#d55e00"
 
 
