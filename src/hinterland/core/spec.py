@@ -35,6 +35,6 @@ def square_side(agents: int, what: str) -> int:
     """
     side = math.isqrt(max(agents, 0))
     if side * side != agents or agents < 1:
-        below, above = max(1, side) ** 2, (side + 1) ** 2
-        raise UserError(f"--agents {agents}: {what}, for example {below} or {above}")
+        below = max(1, side)
+        raise UserError(f"--agents {agents}: {what}, for example {below**2} or {(below + 1) ** 2}")
     return side
