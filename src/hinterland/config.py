@@ -163,11 +163,11 @@ _TRAFFIC: dict[str, Any] = {
 }
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
-    # Few minibatches leave some lights at switching without end, where four seconds out of five
-    # are yellow. On many lights it is data from the global simulator that costs, hence few of those.
+    # With fewer minibatches some lights stay at switching without end. With many lights it is the
+    # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
         **_TRAFFIC, "hidden": 64, "trunk": 64, "epochs": 4, "minibatches": 8, "discount": 0.95,
-        "refreshes": 3, "predictor_episodes": 10, "predictor_batch": 2,
+        "refreshes": 3, "predictor_episodes": 8, "predictor_batch": 2,
     },
     ("traffic", "paper"): {
         **_TRAFFIC, "window": 16, "windows": 8,
