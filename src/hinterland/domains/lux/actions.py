@@ -59,9 +59,9 @@ def targets(seats: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         size: cells on a side.
     """
     place = seats[..., None, [X, Y]] + DIRECTIONS
-    inside = ((place >= 0) & (place < size)).all(-1)
+    inside = (place >= 0) & (place < size)
     place = np.clip(place, 0, size - 1)
-    return place[..., 1] * size + place[..., 0], inside
+    return place[..., 1] * size + place[..., 0], inside[..., 0] & inside[..., 1]
 
 
 def masks(state: State, water: bool = False) -> dict[str, np.ndarray]:
@@ -82,8 +82,8 @@ def masks(state: State, water: bool = False) -> dict[str, np.ndarray]:
     move, transfer_to = _directions(state, unit)
     stored = np.zeros((*unit.shape, 5), bool)
     stored[..., ICE_CARGO], stored[..., ORE_CARGO] = seats[..., ICE] > 0, seats[..., ORE] > 0
-    stored &= unit[..., None] & transfer_to.any(-1)[..., None]
-    transfer_to &= stored.any(-1)[..., None]
+    stored &= unit[..., None] & transfer_to.any(-1, keepdims=True)
+    transfer_to &= stored.any(-1, keepdims=True)
     can = _unit_types(state, move, stored) & unit[..., None]
     return {
         "factory_type": _factory_types(state, water) & factory[..., None],

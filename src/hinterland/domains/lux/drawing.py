@@ -14,12 +14,6 @@ Shape = dict[str, Any]
 CELL = 10
 GROUND, RUBBLE, LICHEN = "#f3ece4", "#7d6a5a", "#2e8b57"
 ICE_COLOUR, ORE_COLOUR = "#5fb4e5", "#a67c2e"
-    "#f3ece4",
-    "#7d6a5a",
-    "#5fb4e5",
-    "#a67c2e",
-    "#2e8b57",
-)
 PLAYER = ("#0072b2", "#d55e00")
 CARGO_COLOUR, WORDS = "#ffffff", "#222222"
 

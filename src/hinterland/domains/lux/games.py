@@ -1,6 +1,7 @@
 """Games from outside: processes of the engine, tables of bots, replays, times."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
 from hinterland.domains.lux.engine import require_engine
 from hinterland.domains.lux.rules import Rules
 
-BOT_NAMES = ("idle", "random", "heavy")
+WHOLE_GAME_S = 600
+"""Patience with a call that plays a whole game."""
 COLUMNS = ("length", "finished", "ice", "ice/factory", "factories/alive", "lichen")
 """Figures that `table` shows."""
 
@@ -57,18 +59,15 @@ def play(
     Raises:
         UserError: the engine is not installed, or no such bot.
     """
-    pool = LuxSessions(rules, patience_s=600)
     sides = (bot, opponent or bot)
     figures = []
-    try:
+    with closing(LuxSessions(rules, WHOLE_GAME_S)) as pool:
         sessions = pool.sessions(processes)
         for first in range(0, len(seeds), processes):
             group = list(zip(seeds[first : first + processes], sessions, strict=False))
             for seed, session in group:
                 session.ask("play", seed, sides)
             figures += [session.answer() for _, session in group]
-    finally:
-        pool.close()
     return figures
 
 
@@ -78,26 +77,20 @@ def replay(seed: int, rules: Rules, controllers: tuple[str, str]) -> dict[str, A
     Raises:
         UserError: the engine is not installed, or no such bot.
     """
-    pool = LuxSessions(rules, patience_s=600)
-    try:
+    with closing(LuxSessions(rules, WHOLE_GAME_S)) as pool:
         session = pool.sessions(1)[0]
         session.begin("play", seed, controllers, record=True)
         return session.call("replay")
-    finally:
-        pool.close()
 
 
 def seconds(rules: Rules, units: int, seed: int = 0, steps: int = 100) -> dict[str, float]:
-    """Mean seconds of each part of a step with so many units a side, see `LuxSession.seconds`.
+    """Mean processor seconds of each part of a step with so many units a side, see `LuxSession.seconds`.
 
     Raises:
         UserError: the engine is not installed.
     """
-    pool = LuxSessions(rules, patience_s=600)
-    try:
+    with closing(LuxSessions(rules, WHOLE_GAME_S)) as pool:
         return pool.sessions(1)[0].begin("seconds", seed, steps, units)
-    finally:
-        pool.close()
 
 
 def table(games: dict[str, list[dict[str, float]]]) -> str:

@@ -1,8 +1,8 @@
 """Simplex noise in two dimensions: all that the Lux engine's map generator takes from `vec_noise`.
 
-That package is C, stands still since 2018 and builds on no current NumPy. The generator compares
-the noise with percentiles of itself, so that boards are the engine's own only if every rounding is:
-all arithmetic here is float32, in the order of Gustavson's published algorithm.
+That package is C and builds on no current NumPy. The generator compares the noise with percentiles
+of itself, so that boards are the engine's own only if every rounding is: all arithmetic here is
+float32, in the order of Gustavson's published algorithm.
 """
 
 import importlib.util
