@@ -258,22 +258,18 @@ def to_engine(actions: np.ndarray, state: State) -> dict[str, dict[str, Any]]:
 
 def _orders(actions: np.ndarray, seats: np.ndarray) -> np.ndarray:
     """[..., 6]: the engine's type, direction, resource, amount, repeat 0, once."""
-    kind = actions[..., TYPE]
-    heavy = seats[..., HEAVY]
+    kind, heavy = actions[..., TYPE], seats[..., HEAVY]
+    moves, transfers, picks = kind == MOVE, kind == TRANSFER, kind == PICKUP
     resource = actions[..., RESOURCE].astype(int)
+    cargo = np.take_along_axis(seats[..., ICE : METAL + 1], resource[..., None] % 4, -1)[..., 0]
     tenth = BATTERY[heavy] // AMOUNTS
     room = BATTERY[heavy] - seats[..., POWER] + QUEUE_COST[heavy]
-    cargo = np.take_along_axis(seats[..., ICE : METAL + 1], resource[..., None] % 4, -1)[..., 0]
+    pickup = np.minimum((actions[..., PICKUP_AMOUNT] + 1) * tenth, room)
+    recharge = (actions[..., RECHARGE_AMOUNT] + 1) * tenth
     orders = np.zeros((*actions.shape[:-1], 6), int)
     orders[..., 0] = kind
-    orders[..., 1] = np.select(
-        [kind == MOVE, kind == TRANSFER], [actions[..., MOVE_TO], actions[..., TRANSFER_TO]], 0
-    )
-    orders[..., 2] = np.select([kind == TRANSFER, kind == PICKUP], [resource, POWER_CARGO], 0)
-    orders[..., 3] = np.select(
-        [kind == TRANSFER, kind == PICKUP, kind == RECHARGE],
-        [cargo, np.minimum((actions[..., PICKUP_AMOUNT] + 1) * tenth, room),
-         (actions[..., RECHARGE_AMOUNT] + 1) * tenth], 0,
-    )  # fmt: skip
+    orders[..., 1] = moves * actions[..., MOVE_TO] + transfers * actions[..., TRANSFER_TO]
+    orders[..., 2] = transfers * resource + picks * POWER_CARGO
+    orders[..., 3] = transfers * cargo + picks * pickup + (kind == RECHARGE) * recharge
     orders[..., 5] = 1
     return orders

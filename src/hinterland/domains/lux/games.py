@@ -84,7 +84,7 @@ def replay(seed: int, rules: Rules, controllers: tuple[str, str]) -> dict[str, A
 
 
 def seconds(rules: Rules, units: int, seed: int = 0, steps: int = 100) -> dict[str, float]:
-    """Mean processor seconds of each part of a step with so many units a side, see `LuxSession.seconds`.
+    """Mean processor seconds of a step's parts, with so many more units: `LuxSession.seconds`.
 
     Raises:
         UserError: the engine is not installed.

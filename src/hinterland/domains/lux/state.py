@@ -101,15 +101,19 @@ class Slots:
     def seat(self, ids: np.ndarray) -> np.ndarray:
         """The slot of each of the living, sorted by id within each kind; -1: none."""
         self._time += 1
-        leaves = (self._id >= 0) & ~np.isin(self._id, ids)
+        match = self._id == ids[:, None]
+        leaves = (self._id >= 0) & ~match.any(0)
         self._id[leaves] = -1
         self._freed[leaves] = self._time
-        new = ids[~np.isin(ids, self._id)]
-        free = np.flatnonzero((self._id < 0) & (self._freed < self._time))
-        free = free[np.argsort(self._freed[free], kind="stable")][: len(new)]
-        self._id[free] = new[: len(free)]
-        match = self._id == ids[:, None]
-        return np.where(match.any(1), match.argmax(1), -1)
+        seats = np.where(match.any(1), match.argmax(1), -1)
+        new = np.flatnonzero(seats < 0)
+        if new.size:
+            free = np.flatnonzero((self._id < 0) & (self._freed < self._time))
+            free = free[np.argsort(self._freed[free], kind="stable")][: new.size]
+            new = new[: free.size]
+            self._id[free] = ids[new]
+            seats[new] = free
+        return seats
 
 
 def read(observation: dict[str, Any], slots: tuple) -> State:
@@ -131,15 +135,16 @@ def read(observation: dict[str, Any], slots: tuple) -> State:
     seats = np.zeros((2, slots[0]._id.size, COLUMNS), np.int32)
     seats[..., ID] = -1
     territory = np.full((2, *boards.ice.shape), -1, np.int32)
-    lichen = np.zeros(2)
+    lichen, grows = np.zeros(2), boards.lichen.any()
     for player, everybody in enumerate(rows):
         where = slots[player].seat(everybody[:, ID])
         seats[player, where[where >= 0]] = everybody[where >= 0]
         homes = everybody[everybody[:, KIND] == FACTORY]
         cells = homes[:, None, [X, Y]] + FOOTPRINT
         territory[player, cells[..., 1], cells[..., 0]] = homes[:, None, ID]
-        strains = observation["teams"][PLAYERS[player]]["factory_strains"]
-        lichen[player] = boards.lichen[np.isin(boards.strain, strains)].sum()
+        if grows:
+            strains = observation["teams"][PLAYERS[player]]["factory_strains"]
+            lichen[player] = boards.lichen[np.isin(boards.strain, strains)].sum()
     return State(int(observation["real_env_steps"]), boards, rows, seats, territory, lichen)
 
 
