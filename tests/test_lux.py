@@ -35,10 +35,11 @@ from hinterland.domains.lux.actions import (
     nothing,
     permitted,
     to_engine,
+    water_bound,
 )
 from hinterland.domains.lux.bots import HeavyPerFactory, RandomMasked
 from hinterland.domains.lux.drawing import frame, scene
-from hinterland.domains.lux.engine import Game, require_engine
+from hinterland.domains.lux.engine import NEXT_BOARD, Game, require_engine
 from hinterland.domains.lux.features import PLANES, observe, planes
 from hinterland.domains.lux.noise import provide, snoise2
 from hinterland.domains.lux.placement import beside, score, smooth
@@ -148,13 +149,15 @@ def test_impossible_rules_are_refused(settings: dict, message: str) -> None:
         Rules(**settings)
 
 
-def test_a_board_without_ice_is_passed_over() -> None:
+def test_a_board_with_less_ice_than_factories_is_passed_over() -> None:
     game = Game(TINY)
-    bare = next(
-        s for s in range(99) if not game.engine.reset(seed=s)[0]["player_0"]["board"]["ice"].any()
-    )
-    assert game.start(bare)["board"]["ice"].any()
-    assert game.seed == bare + 1_000_003
+
+    def ice(seed: int) -> int:
+        return game.engine.reset(seed=seed)[0]["player_0"]["board"]["ice"].sum()
+
+    bare = next(seed for seed in range(99) if ice(seed) < 2 <= ice(seed + NEXT_BOARD))
+    assert game.start(bare)["board"]["ice"].sum() >= 2
+    assert game.seed == bare + NEXT_BOARD
 
 
 # Placement
@@ -345,6 +348,32 @@ def test_the_engine_accepts_every_random_action(
     fine = ("collided at", "lost all factories")
     assert [line for line in said if not any(words in line for words in fine)] == []
     assert all(types[kind] for kind in (MOVE, PICKUP, DIG, RECHARGE))
+
+
+def test_water_that_the_mask_asks_for_is_enough_and_not_far_too_much() -> None:
+    game, slots, state = _game(TINY, 1)
+    engine = game.engine.state
+    engine.board.rubble[:] = 0  # so that lichen spreads
+    actions, most = nothing(state.seats), 0
+    actions[:, 0, TYPE] = 2
+    for _ in range(90):
+        for name in PLAYERS:
+            next(iter(engine.factories[name].values())).cargo.water = 100
+        state = read(game.observation(), slots)
+        bound = water_bound(state)[:, 0]
+        assert masks(state, water=True)["factory_type"][:, 0, 2].all()
+        game.step(to_engine(actions, state))
+        for player, name in enumerate(PLAYERS):
+            factory = next(iter(engine.factories[name].values()))
+            cost = factory.water_cost(game.engine.env_cfg)
+            assert cost <= bound[player] <= 2 * cost + 2
+            assert factory.cargo.water == 100 - cost - 1
+            most = max(most, cost)
+    assert most >= 4  # it has spread: 12 cells cost 2
+    assert not masks(state)["factory_type"][:, 0, 2].any()
+    for name in PLAYERS:
+        next(iter(engine.factories[name].values())).cargo.water = 1
+    assert not masks(read(game.observation(), slots), water=True)["factory_type"][:, 0, 2].any()
 
 
 def test_reserved_cells_keep_friends_apart() -> None:

@@ -149,12 +149,12 @@ def _factory_types(state: State, water: bool) -> np.ndarray:
     can[..., :2] = free & (seats[..., [POWER]] >= BUILD_POWER)
     can[..., :2] &= seats[..., [METAL]] >= BUILD_METAL
     if water:
-        can[..., WATER_LICHEN] = seats[..., WATER] >= _water_bound(state)
+        can[..., WATER_LICHEN] = seats[..., WATER] >= water_bound(state)
     can[..., FACTORY_NOTHING] = ~can[..., HEAVY_UNIT]
     return can
 
 
-def _water_bound(state: State) -> np.ndarray:
+def water_bound(state: State) -> np.ndarray:
     """[player, slot] water that is enough for what the engine will ask, whatever else happens.
 
     Lichen grows on the 12 cells beside a factory, on its own lichen, and beside the part of that

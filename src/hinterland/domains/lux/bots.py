@@ -109,8 +109,9 @@ class RandomMasked:
 
 LEAVE_WITH = 1000
 """Power that a heavy unit waits for at home; each way between costs some."""
-REFRESH = 25
+REFRESH = 50
 """Steps after which paths are looked for anew: rubble changes slowly."""
+UNREACHABLE = 1e6
 
 
 class HeavyPerFactory:
@@ -133,7 +134,7 @@ class HeavyPerFactory:
         if not homes.size:
             return actions
         if state.step >= self._planned + REFRESH:
-            self._plan(state, seats[homes])
+            self._plan(state)
         away = np.abs(seats[units][:, None, [X, Y]] - seats[homes][:, [X, Y]]).sum(-1)
         nearest = homes[away.argmin(1)] if units.size else units
         for home in homes:
@@ -148,22 +149,34 @@ class HeavyPerFactory:
                     reservation.go(slot, actions[slot, MOVE_TO])
         return actions
 
-    def _plan(self, state: State, homes: np.ndarray) -> None:
-        """Gives every factory an ice of its own, the one that takes least power to reach."""
+    def _plan(self, state: State) -> None:
+        """Gives every factory of both sides an ice of its own, with least power in all.
+
+        The other side's bot comes to the same plan, so that they need not fight.
+        """
+        from scipy.optimize import linear_sum_assignment  # half a second; other bots need it not
+
         self._planned = state.step
-        cost = (MOVE_COST[1] + RUBBLE_COST[1] * state.boards.rubble).astype(float)
-        cost[state.territory[1 - self._player] >= 0] = np.inf
-        cost[homes[:, Y], homes[:, X]] = np.inf
-        free = state.boards.ice.copy()
         self._paths = {}
-        for home in homes:
-            to_home = _power_to(state.territory[self._player] == home[ID], cost)
-            reach = np.where(free & np.isfinite(cost), to_home, np.inf)
-            if np.isfinite(reach.min()):
-                ice = int(reach.argmin())
-                free.reshape(-1)[ice] = False
-                to_ice = _power_to(np.arange(cost.size).reshape(cost.shape) == ice, cost)
-                self._paths[home[ID]] = ice, to_ice.reshape(-1), to_home.reshape(-1)
+        places = np.argwhere(state.boards.ice) @ (state.size, 1)
+        homes, to_homes, costs = [], [], []
+        for side, rows in enumerate(state.rows):
+            factories = rows[rows[:, KIND] == FACTORY]
+            cost = (MOVE_COST[1] + RUBBLE_COST[1] * state.boards.rubble).astype(float)
+            cost[state.territory[1 - side] >= 0] = np.inf
+            cost[factories[:, Y], factories[:, X]] = np.inf
+            for number in factories[:, ID]:
+                homes.append((side, number))
+                to_homes.append(_power_to(state.territory[side] == number, cost).reshape(-1))
+                costs.append(cost)
+        power = np.minimum([to_home[places] for to_home in to_homes], UNREACHABLE)
+        for one, choice in zip(*linear_sum_assignment(power), strict=True):
+            side, number = homes[one]
+            if side == self._player and power[one, choice] < UNREACHABLE:
+                ice = places[choice]
+                goal = (np.arange(state.size**2) == ice).reshape(costs[one].shape)
+                to_ice = _power_to(goal, costs[one]).reshape(-1)
+                self._paths[number] = ice, to_ice, to_homes[one]
 
     def _unit(self, state: State, mask: Masks, slot: int, home: int, action: np.ndarray) -> None:
         """Fills in one unit's action."""
@@ -185,6 +198,8 @@ class HeavyPerFactory:
             away = spare > 0 and cargo == 0
             goal = np.where(inside, (to_ice if away else to_home)[cells], np.inf)
             goal[~mask["move_direction"][slot]] = np.inf
+            enemies = state.rows[1 - self._player]
+            goal[np.isin(cells, enemies[:, Y] * state.size + enemies[:, X])] = np.inf
             if mask["unit_type"][slot, MOVE] and np.isfinite(goal.min()):
                 action[:] = [MOVE, goal.argmin(), 0, 0, 0, 0]
 

@@ -15,7 +15,7 @@ from hinterland.domains.lux.rules import Rules
 from hinterland.domains.lux.state import LENGTH, PLAYERS
 
 REDRAWS = 20
-"""Boards that may be passed over in a row; at 16 x 16 one in nine has no ice."""
+"""Boards that may be passed over in a row."""
 NEXT_BOARD = 1_000_003
 """Added to the seed for the board after one that was passed over."""
 
@@ -42,14 +42,15 @@ def _engine() -> Any:
     """
     require_engine()
     provide()
-    hidden = [name for name in ("pygame", "matplotlib") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    modules: dict[str, Any] = sys.modules
+    hidden = [name for name in ("pygame", "matplotlib") if name not in modules]
+    modules.update(dict.fromkeys(hidden))
     try:
         with redirect_stdout(io.StringIO()):
             return importlib.import_module("luxai_s2").LuxAI_S2
     finally:
         for name in hidden:
-            del sys.modules[name]
+            del modules[name]
 
 
 class Game:
@@ -81,8 +82,8 @@ class Game:
     def start(self, seed: int, record: bool = False) -> dict[str, Any]:
         """The observation after bids of 0 and the placement of all factories.
 
-        A board without ice, or with too little room, is passed over: `self.seed` is that of the
-        board that is played.
+        A board with less ice than factories, or with too little room for them, is passed over:
+        `self.seed` is that of the board that is played.
 
         Args:
             seed: of the board, the engine's own.
@@ -94,14 +95,14 @@ class Game:
         for attempt in range(REDRAWS):
             self.seed = (seed + attempt * NEXT_BOARD) % 2**32
             observation = self._begin(record)
-            if observation["board"]["ice"].any():
+            wanted = observation["board"]["factories_per_team"]
+            if observation["board"]["ice"].sum() >= 2 * wanted:
                 observation = self._settle(observation)
-                wanted = observation["board"]["factories_per_team"]
                 if all(len(observation["factories"][name]) == wanted for name in PLAYERS):
                     return observation
         raise UserError(
-            f"seed {seed}: {REDRAWS} Lux boards in a row have no ice or no room for all factories; "
-            "take a larger map or fewer factories"
+            f"seed {seed}: {REDRAWS} Lux boards in a row have too little ice or room for all "
+            "factories; take a larger map or fewer factories"
         )
 
     def step(self, actions: dict[str, Any]) -> dict[str, Any]:
