@@ -29,7 +29,7 @@ setup: .venv/.stamp  ## make .venv from requirements.lock, if it is missing or o
 	@total=$$(grep -c '^[a-z].*==' requirements.lock); n=0; \
 	echo "Installing up to $$total packages from requirements.lock (about 850 MB on disk)"; \
 	PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --progress-bar off \
-	  --require-hashes -r requirements.lock \
+	  --no-deps --require-hashes -r requirements.lock \
 	| while read -r word _; do \
 	    case "$$word" in \
 	      Collecting|Processing) n=$$((n + 1)); \
@@ -54,9 +54,12 @@ lint: setup  ## ruff and ty
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check --python .venv
 
+# vec-noise stays out: it does not build, and the Lux engine gets what it needs of it from us. The
+# lock is complete but for that, so `setup` may and must install it with --no-deps.
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra test --group build --universal --fork-strategy fewest \
-	  --python-version 3.11 --generate-hashes --no-header --upgrade --quiet -o requirements.lock
+	  --python-version 3.11 --generate-hashes --no-header --upgrade --quiet \
+	  --no-emit-package vec-noise -o requirements.lock
 
 clean:  ## remove .venv, caches and build outputs; runs/ stays
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis

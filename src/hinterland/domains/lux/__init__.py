@@ -1,0 +1,20 @@
+"""Lux AI Season 2: the real engine, both players' entities as slots with masks.
+
+Names are loaded when first used: a session's own process needs `session` and no more.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hinterland.domains.lux.games import LuxSessions, play, replay, seconds, table
+    from hinterland.domains.lux.rules import Payment, Rules
+
+__all__ = ["LuxSessions", "Payment", "Rules", "play", "replay", "seconds", "table"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        home = "rules" if name in ("Payment", "Rules") else "games"
+        return getattr(importlib.import_module(f"hinterland.domains.lux.{home}"), name)
+    raise AttributeError(f"module 'hinterland.domains.lux' has no attribute {name!r}")
