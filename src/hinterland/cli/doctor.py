@@ -11,7 +11,12 @@ from hinterland.cli.arguments import Parser
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "safetensors", "matplotlib")
 
-EXTRAS = {"libsumo": "sumo", "eclipse-sumo": "sumo", "pettingzoo": "pettingzoo"}
+EXTRAS = {
+    "libsumo": "sumo",
+    "eclipse-sumo": "sumo",
+    "luxai-s2": "lux",
+    "pettingzoo": "pettingzoo",
+}
 
 
 def run(arguments: Sequence[str]) -> int:
