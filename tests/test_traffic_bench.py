@@ -12,6 +12,7 @@ from hinterland.cli.bench_traffic_growth import (
     SIMULATIONS,
     charged,
     in_own_process,
+    phase_lines,
     ratio_lines,
     ratios,
     table,
@@ -111,6 +112,10 @@ def test_the_table_of_a_case_worked_by_hand() -> None:
     assert "NOT" not in lines[1]
     assert "wall 1.10 (1.00 … 1.20)" in lines[2]
     assert "330 (300 … 360)" in table([whole, sumo, native])[1]
+    assert phase_lines([whole, native]) == [
+        "   100 native: CPU collect 46%, fit 15%, train 38%; not charged, as it only measures: one "
+        "more collection at the end, 6 s"
+    ]
 
 
 def test_cpu_seconds_count_children_alive_and_ended() -> None:

@@ -51,6 +51,8 @@ def traffic_growth(options: Any) -> dict[str, Any]:
             case = {**values, **settings, "agents": agents}
             how = (case, options.steps, UPDATES, options.repeat, options.devices)
             measured.append({"agents": agents, "simulation": name, **in_own_process(*how)})
+            rows = charged(measured[-1:], str(options.steps[0]))
+            note("\n".join(table(rows)))
     tables = {str(steps): charged(measured, str(steps)) for steps in options.steps}
     for steps, rows in tables.items():
         one = measured[0]["schedules"][steps]
