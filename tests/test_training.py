@@ -92,6 +92,10 @@ def test_the_metrics_say_what_happened_when(tmp_path: Path) -> None:
     assert summary["finished"]
     assert summary["step"] == 256
     assert set(summary["eval"]) == {"learned", "learned_greedy", "random", "heuristic"}
+    for phase in ("collect", "fit", "train", "evaluate"):
+        for clock in (f"{phase}_s", f"{phase}_cpu_s"):
+            logged = [line[f"time/{clock}"] for line in lines if f"time/{clock}" in line]
+            assert 0 < logged[0] <= logged[-1] <= summary["time"][clock]
 
 
 def test_a_step_budget_that_no_update_divides_is_rounded_up(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 from hinterland.cli.arguments import Parser, whole_number
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
+from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
+from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
 from hinterland.core.errors import UserError
 
@@ -29,6 +31,8 @@ BENCHES = {
     "switches; beside it SUMO against SUMO with another seed",
     "traffic-local": "the native intersection, 128 copies, and one intersection in libsumo: µs of "
     "a core per intersection-step",
+    "traffic-growth": "the same training on SUMO, in SUMO's local simulators and in native ones, "
+    "4, 25 and 100 lights (or --agents): wall time, CPU time, critical path",
 }
 
 
@@ -40,8 +44,12 @@ def run(arguments: Sequence[str]) -> int:
         one = names.add_parser(name, help=text, description=text)
         one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
         if name != "traffic-fidelity":
-            one.add_argument("--repeat", type=whole_number, default=5, metavar="R",
-                             help="default: 5")  # fmt: skip
+            repeat = 3 if name == "traffic-growth" else 5
+            one.add_argument("--repeat", type=whole_number, default=repeat, metavar="R",
+                             help=f"default: {repeat}")  # fmt: skip
+        if name == "traffic-growth":
+            add_growth_options(one)
+            continue
         if name.startswith("traffic"):
             one.add_argument("--seconds", type=whole_number, default=3000, metavar="S",
                              help="of simulated traffic (default: 3000)")  # fmt: skip
@@ -58,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
     if getattr(options, "repeat", 1) < 1:
         raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
-               "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local}  # fmt: skip
+               "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
+               "traffic-growth": traffic_growth}  # fmt: skip
     figures = measure[options.name](options)
     if options.json:
         print(json.dumps(figures))
@@ -68,10 +77,6 @@ def run(arguments: Sequence[str]) -> int:
 def _spread(values: list[float]) -> str:
     middle = statistics.median(values)
     return f"{middle:,.0f} ({min(values):,.0f} … {max(values):,.0f}, n = {len(values)})"
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def simulator(options: Any) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def simulator(options: Any) -> dict[str, Any]:
         return jax.lax.scan(step, state, jax.random.split(key, steps))[1].sum()
 
     units = [(stream(i, "bench"),) for i in range(2 * len(runtime.devices))]
-    _note("compiling ...")
+    note("compiling ...")
     runtime.map(roll, units)
     rates = []
     for _ in range(options.repeat):
@@ -129,7 +134,7 @@ def training(options: Any) -> dict[str, Any]:
     share = 1.0 if fast else steps / 4_000_000
     rates, phases = [], []
     for repetition in range(options.repeat + 1):
-        _note("warming up (compiling) ..." if repetition == 0 else f"repetition {repetition} ...")
+        note("warming up (compiling) ..." if repetition == 0 else f"repetition {repetition} ...")
         experiment = Experiment(config, domain, runtime)
         summary = train(experiment, None)
         # The last measurement of drift collects and diagnoses once more than a refresh does.
@@ -240,7 +245,7 @@ def _parts(runtime: Any, config: Any, domain: Any) -> dict[str, float]:
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds)
 
-    _note("measuring the parts ...")
+    note("measuring the parts ...")
     whole = timed(True, False, False)
     acting = timed(False, False, False)
     without_policy = timed(False, True, False)
@@ -261,7 +266,7 @@ def growth(options: Any) -> dict[str, Any]:
     for agents in options.agents:
         rates: list[float] = []
         for repetition in range(options.repeat):
-            _note(f"{agents} agents, repetition {repetition + 1} ...")
+            note(f"{agents} agents, repetition {repetition + 1} ...")
             summary, rate = _one_run(agents, options)
             rates.append(rate)
         row = {

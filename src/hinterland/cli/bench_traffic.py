@@ -3,9 +3,10 @@
 import math
 import os
 import statistics
-import sys
 import time
 from typing import Any
+
+from hinterland.cli.display import note
 
 LEAST_SECONDS = 60
 """Of simulated traffic; with fewer a case may see no car."""
@@ -18,7 +19,7 @@ def traffic_fidelity(options: Any) -> dict[str, Any]:
     _check_traffic(options)
     from hinterland.domains.traffic import fidelity
 
-    _note("SUMO twice and the native simulator, in each case ...")
+    note("SUMO twice and the native simulator, in each case ...")
     cases = fidelity.compare(seconds=options.seconds, seed=options.seed)
     print(fidelity.table(cases))
     reward = max(abs(case.native.reward - case.sumo.reward) for case in cases)
@@ -38,10 +39,6 @@ def traffic_fidelity(options: Any) -> dict[str, Any]:
     ]
     return {"seconds": options.seconds, "seed": options.seed, "reward_difference": reward,
             "bits_equal": bits, "meets_bar": meets, "cases": rows}  # fmt: skip
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _plain(figures: Any) -> dict[str, Any]:
@@ -73,9 +70,9 @@ def traffic_local(options: Any) -> dict[str, Any]:
     from hinterland.domains.traffic import fidelity
 
     case = fidelity.Case(0.1, "random")
-    _note("libsumo ...")
+    note("libsumo ...")
     sumo = fidelity.time_sumo(case, options.seconds, options.seed, options.repeat)
-    _note("native ...")
+    note("native ...")
     native = _native_seconds(case.probability, options)
     ratio = statistics.median(sumo) / statistics.median(native)
     for name, values in (("native, 128 copies", native), ("libsumo, 1 copy", sumo)):

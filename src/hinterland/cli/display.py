@@ -1,4 +1,4 @@
-"""Live progress: a panel on a terminal, one plain line now and then elsewhere."""
+"""Live progress: a panel on a terminal, one plain line now and then elsewhere; and notes."""
 
 import sys
 import threading
@@ -11,6 +11,11 @@ WORDS = {
     "evaluate": "evaluating on the global simulator",
 }
 PLAIN_LINE_EVERY_S = 5.0
+
+
+def note(text: str) -> None:
+    """One line about what is under way, apart from results."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from hinterland.learn import PPOSettings
 from hinterland.runtime import LocalRuntime
 from hinterland.training.progress import Progress, Silent
 
+PHASES = ("collect", "fit", "train", "evaluate")
 CHECKPOINT_AGENT_STEPS = 1_500_000
 """At most so many steps of all agents together lie between two checkpoints (about a minute)."""
 
@@ -64,9 +65,9 @@ class Experiment:
         self.progress: Progress = progress or Silent()
         spent = spent or {}
         self._began = time.perf_counter() - spent.get("wall_s", 0.0)
-        self.time: dict[str, float] = dict(
-            spent.get("time", dict.fromkeys(("collect", "fit", "train", "evaluate"), 0.0))
-        )
+        clocks = [name for phase in PHASES for name in (phase, f"{phase}_cpu")]
+        # Seconds of each phase, and CPU seconds, those of the simulators' processes included.
+        self.time: dict[str, float] = dict.fromkeys(clocks, 0.0) | dict(spent.get("time", {}))
         self._children_mb = 0.0
         self._compiled = spent.get("compile_s", 0.0)
         jax.monitoring.register_event_duration_secs_listener(self._on_duration)
@@ -128,9 +129,10 @@ class Experiment:
     def phase(self, name: str, total: int) -> Iterator[None]:
         """Times a phase and announces it."""
         self.progress.phase(name, total)
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), cpu_seconds()
         yield
         self.time[name] += time.perf_counter() - start
+        self.time[f"{name}_cpu"] += cpu_seconds() - cpu
 
     def log(self, updates: int, phase: str, values: Mapping[str, Any]) -> None:
         """One line of metrics, with the phase's duration so far and the memory's peak.
@@ -154,7 +156,8 @@ class Experiment:
         ]
         if restarts:
             plain["host/restarts"] = float(sum(restarts))
-        plain[f"time/{phase}_s"] = self.time[phase]
+        for clock in (phase, f"{phase}_cpu"):
+            plain[f"time/{clock}_s"] = self.time[clock]
         plain["time/compile_s"] = self._compiled
         plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)
@@ -200,6 +203,23 @@ def _own_memory_mb(process: psutil.Process) -> float:
         return process.memory_full_info().uss / 1e6
     except psutil.Error:  # it has just ended
         return 0.0
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process and of its children, ended ones included, in s."""
+    this = psutil.Process()
+    children = sum(map(cpu_seconds_of, this.children(recursive=True)))
+    times = this.cpu_times()
+    return time.process_time() + times.children_user + times.children_system + children
+
+
+def cpu_seconds_of(process: psutil.Process) -> float:
+    """CPU time so far of another process and of its ended children, in s; 0 if it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:  # it has just ended: its parent's figures hold its time now
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

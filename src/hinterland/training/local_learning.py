@@ -111,7 +111,7 @@ def make_host_local_learning(
     free: queue.SimpleQueue[HostSession] = queue.SimpleQueue()
     for session in sessions:
         free.put(session)
-    update = jax.jit(partial(_host_update, settings=settings, horizon=domain.spec.horizon))
+    horizon = domain.spec.horizon
 
     def learn_one(agent: int, learner: Learner, predictor: Any, seed: int, first: int, last: int):  # type: ignore[no-untyped-def]
         session = free.get()
@@ -127,7 +127,7 @@ def make_host_local_learning(
                 trajectory = simulators.rollout(
                     rollout_key, learner.network, predictor, windows, window, stopping
                 )
-                learner, terms = update(update_key, learner, trajectory)
+                learner, terms = _host_update(update_key, learner, trajectory, settings, horizon)
                 sums = {name: sums[name] + terms[name] for name in sums}
                 advance(windows * window * copies)
         finally:
@@ -147,6 +147,7 @@ def make_host_local_learning(
     return learn
 
 
+@partial(jax.jit, static_argnames=("settings", "horizon"))
 def _host_update(key, learner, trajectory, settings, horizon):  # type: ignore[no-untyped-def]
     learner, terms = ppo_update(key, learner, trajectory, settings)
     return learner, {"local/return": trajectory.reward.mean() * horizon, **terms}

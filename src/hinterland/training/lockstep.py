@@ -96,7 +96,7 @@ def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -
     rollouts in which one recurrent state went from agent to agent.
     """
     config, shared = experiment.config, experiment.config.shared_policy
-    collect = _make_collect(experiment)
+    collect = make_collect(experiment)
     while True:
         ends = updates == experiment.total_updates
         if ends or experiment.due(updates, config.evaluation_steps):
@@ -107,12 +107,12 @@ def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -
         if ends:
             return state
         stop = experiment.next_stop(updates)
-        state = _learn(experiment, state, updates, stop, collect)
+        state = learn_jointly(experiment, state, updates, stop, collect)
         updates = stop
         experiment.save(updates, state)
 
 
-def _make_collect(experiment: Experiment) -> Any:
+def make_collect(experiment: Experiment) -> Any:
     """A function of (update, networks, copies, begins) giving (copies, blocks of experience).
 
     `begins` marks the first update after others, such as an evaluation, may have used the sessions.
@@ -150,9 +150,10 @@ def _make_collect(experiment: Experiment) -> Any:
     return from_devices
 
 
-def _learn(
+def learn_jointly(
     experiment: Experiment, state: LockstepState, updates: int, stop: int, collect: Any
 ) -> LockstepState:
+    """All agents train from `updates` to `stop`, on what `make_collect` made brings."""
     config, domain = experiment.config, experiment.domain
     settings, runtime = experiment.ppo_settings(), experiment.runtime
     steps = experiment.step_of(stop - updates) * domain.agents

@@ -1,0 +1,203 @@
+"""What a whole run costs in wall time, in CPU time and on its critical path, from a part of it.
+
+The part is really run, by the main loops' own functions, and charged in proportion. Evaluation is
+left out, and so is compilation: the first part is not counted. For domains whose global simulator
+lives in sessions.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import psutil
+
+from hinterland.config import Config
+from hinterland.core import Domain, HostSession, InfluenceBatch, is_host
+from hinterland.rollout import SESSIONS
+from hinterland.runtime import LocalRuntime
+from hinterland.training import dials, lockstep
+from hinterland.training.experiment import Experiment, cpu_seconds, cpu_seconds_of
+
+
+class Part(NamedTuple):
+    """Seconds of one collection, one fit of all predictors, and some updates of all agents."""
+
+    collect: float
+    fit: float
+    train: float
+
+
+class Schedule(NamedTuple):
+    """How much of that a whole run has."""
+
+    updates: int
+    """Policy updates of each agent in the run."""
+    refreshes: int
+    """Collections and fits in the run."""
+    measured: int
+    """Policy updates of each agent in the part."""
+
+
+def charge(part: Part, schedule: Schedule) -> float:
+    """Seconds of the whole run: each refresh in full, training in proportion to its updates."""
+    refreshes = schedule.refreshes * (part.collect + part.fit)
+    return refreshes + part.train * schedule.updates / schedule.measured
+
+
+def schedule(experiment: Experiment, measured: int) -> Schedule:
+    """Of a run of that configuration."""
+    config, updates = experiment.config, experiment.total_updates
+    due = [experiment.due(update, config.refresh_steps) for update in range(updates)]
+    return Schedule(updates, sum(due) * (config.simulation == "dials"), measured)
+
+
+class Cost(NamedTuple):
+    """Of one kind of simulation; one part for each repetition."""
+
+    wall: list[Part]
+    """On this machine's devices."""
+    cpu: list[Part]
+    """All cores and the simulators' processes together."""
+    critical: Part
+    """CPU seconds of what cannot be done side by side, had each session of the global simulator
+    and each agent a core of its own: there it is their wall time, for nothing else waits."""
+    compile_s: float
+    peak_mb: float
+
+
+def measure(
+    config: Config, domain: Domain, runtime: LocalRuntime, updates: int, repeat: int
+) -> Cost:
+    """Runs `repeat` parts after one that compiles, then one agent after the other.
+
+    Args:
+        config: of the whole run.
+        domain: the system; its global simulator lives in sessions.
+        runtime: where the parts run.
+        updates: of each agent in a part.
+        repeat: counted parts.
+    """
+    experiment = Experiment(config, domain, runtime)
+    loop = _Lockstep(experiment) if config.simulation == "global" else _Dials(experiment)
+    wall, cpu = [], []
+    for _ in range(repeat + 1):
+        before = dict(experiment.time)
+        loop.part(experiment, updates)
+        spent = {name: value - before[name] for name, value in experiment.time.items()}
+        wall.append(Part(*(spent[name] for name in Part._fields)))
+        cpu.append(Part(*(spent[f"{name}_cpu"] for name in Part._fields)))
+    compile_s, peak_mb = experiment.spent["compile_s"], experiment.peak_memory_mb()
+    critical = loop.critical(Experiment(config, domain, OneByOne(domain, config)), updates)
+    return Cost(wall[1:], cpu[1:], critical, compile_s, peak_mb)
+
+
+class OneByOne(LocalRuntime):
+    """One agent after the other on one device; notes the CPU seconds of each.
+
+    Args:
+        domain: whose local simulators' session, if they live in one, works for the agent.
+        config: of the run.
+    """
+
+    def __init__(self, domain: Domain, config: Config) -> None:
+        super().__init__(devices=1, block=1)
+        on_host = is_host(domain.local_simulator) and config.simulation != "global"
+        self._sessions = domain.local_simulator.sessions(1, config.copies) if on_host else []
+        self.agents: list[list[float]] = []
+        """For each call of `map_agents` so far, CPU seconds by agent."""
+
+    def map_agents(
+        self,
+        function: Callable[..., Any],
+        stacked: Any,
+        common: tuple[Any, ...] = (),
+        finished: Callable[[int], None] | None = None,
+    ) -> Any:
+        """As `LocalRuntime.map_agents`."""
+        seconds: list[float] = []
+        self.agents.append(seconds)
+
+        def timed(*arguments: Any) -> Any:
+            before = self._cpu()
+            result = jax.block_until_ready(function(*arguments))
+            seconds.append(self._cpu() - before)
+            return result
+
+        return super().map_agents(timed, stacked, common, finished)
+
+    def _cpu(self) -> float:
+        return time.process_time() + sum(_by_session(self._sessions))
+
+
+def _by_session(sessions: Sequence[HostSession]) -> list[float]:
+    return [cpu_seconds_of(psutil.Process(session.pid)) for session in sessions]
+
+
+def _side_by_side(
+    sessions: Sequence[HostSession], work: Callable[[], Any]
+) -> tuple[Any, float, float]:
+    """(result, CPU seconds of the busiest session, CPU seconds of all but the sessions)."""
+    before, all_before = _by_session(sessions), cpu_seconds()
+    result = work()
+    spent = [b - a for a, b in zip(before, _by_session(sessions), strict=True)]
+    return result, max(spent), cpu_seconds() - all_before - sum(spent)
+
+
+class _Dials:
+    """Algorithm 1: a refresh, then updates."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._state, self._at = dials.start(experiment), 0
+        self._datasets: InfluenceBatch
+        self._collect_critical = 0.0
+
+    def part(self, experiment: Experiment, updates: int) -> None:
+        """As between two meetings of the agents."""
+        self._datasets, busiest, rest = _side_by_side(
+            experiment.domain.global_simulator.sessions(SESSIONS),
+            lambda: dials.collect(experiment, self._state, self._at),
+        )
+        self._collect_critical = busiest + rest
+        self._learn(experiment, updates)
+
+    def _learn(self, experiment: Experiment, updates: int) -> None:
+        predictors = dials.refresh(experiment, self._state.predictors, self._datasets, self._at)
+        state, stop = self._state._replace(predictors=predictors), self._at + updates
+        self._state = dials.learn_locally(experiment, state, self._at, stop)
+        self._at = stop
+
+    def critical(self, experiment: Experiment, updates: int) -> Part:
+        """The last collection, the slowest agent's fit, the slowest agent's updates."""
+        self._learn(experiment, updates)
+        fit, train = experiment.runtime.agents
+        return Part(self._collect_critical, max(fit), max(train))
+
+
+class _Lockstep:
+    """The global simulator: updates only."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._state, self._at = lockstep.start(experiment), 0
+        self._collect = lockstep.make_collect(experiment)
+
+    def part(self, experiment: Experiment, updates: int) -> None:
+        """As between two evaluations."""
+
+        # Nobody else uses the sessions here, so they need not be led back to where they were.
+        def go_on(update: int, networks: Any, copies: Any, begins: bool) -> Any:
+            return self._collect(update, networks, copies, False)
+
+        stop = self._at + updates
+        self._state = lockstep.learn_jointly(experiment, self._state, self._at, stop, go_on)
+        self._at = stop
+
+    def critical(self, experiment: Experiment, updates: int) -> Part:
+        """The busiest session, acting for all agents, and the slowest agent of each update."""
+        config, domain = experiment.config, experiment.domain
+        _, busiest, rest = _side_by_side(
+            domain.global_simulator.sessions(config.copies), lambda: self.part(experiment, updates)
+        )
+        agents = experiment.runtime.agents
+        waiting = sum(sum(seconds) - max(seconds) for seconds in agents)
+        return Part(0.0, 0.0, busiest + rest - waiting)
