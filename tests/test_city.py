@@ -140,6 +140,15 @@ def test_compressed_files(cities, tmp_path: Path) -> None:
         read_city(tmp_path / "bad.net.xml.gz", city.routes)
 
 
+def test_files_are_read_once_until_they_change(cities, tmp_path: Path) -> None:
+    net, routes = cities["grid"].network, tmp_path / "a.rou.xml"
+    routes.write_text('<routes><trip id="t" depart="7" from="A0A1" to="A1A2"/></routes>')
+    first = read_city(net, routes)
+    assert read_city(net, routes) is first
+    routes.write_text('<routes><trip id="t" depart="9" from="A0A1" to="A1A2"/></routes>')
+    assert (first.begin, read_city(net, routes).begin) == (7, 9)
+
+
 @pytest.mark.parametrize("kind", ["rand", "spider"])
 def test_a_cut_keeps_light_and_lanes(cities, kind: str, tmp_path: Path) -> None:
     city = cities[kind]
