@@ -232,9 +232,10 @@ def test_pictures(cities, sessions) -> None:
     picture = sessions["rand"].call("picture")
     drawing = CityDrawing(city)
     scene, shapes = drawing.scene(), drawing.frame(picture)
-    assert len(shapes) == sum(len(light.lanes) for light in city.lights) + len(picture["cars"])
+    lanes, cars = sum(len(light.lanes) for light in city.lights), len(picture["cars"])
+    assert lanes < len(shapes) <= lanes + cars
     assert {shape["fill"] for shape in shapes} >= {GREEN, RED}
-    assert 200 < len(scene["shapes"]) < 10_000
+    assert 200 < len(scene["shapes"]) < 15_000
     for shape in (*scene["shapes"], *shapes):
         assert 0 <= shape["x"] <= scene["width"]
         assert 0 <= shape["y"] <= scene["height"]
