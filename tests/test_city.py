@@ -3,14 +3,19 @@
 import gzip
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 from generated_cities import KINDS, check_light_by_light, make_cities
-from hinterland.core import UserError
+from hinterland.config import make_config
+from hinterland.core import InfluenceBatch, UserError
 from hinterland.domains.traffic.city import City, read_city
 from hinterland.domains.traffic.cutting import cut
 from hinterland.domains.traffic.demand import seconds
 from hinterland.domains.traffic.netfile import read_network
+from hinterland.influence.fit import FitSettings, fit
+from hinterland.nets.predictor import PredictorNetwork
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +145,15 @@ def test_compressed_files(cities, tmp_path: Path) -> None:
         read_city(tmp_path / "bad.net.xml.gz", city.routes)
 
 
+def test_files_are_read_once_until_they_change(cities, tmp_path: Path) -> None:
+    net, routes = cities["grid"].network, tmp_path / "a.rou.xml"
+    routes.write_text('<routes><trip id="t" depart="7" from="A0A1" to="A1A2"/></routes>')
+    first = read_city(net, routes)
+    assert read_city(net, routes) is first
+    routes.write_text('<routes><trip id="t" depart="9" from="A0A1" to="A1A2"/></routes>')
+    assert (first.begin, read_city(net, routes).begin) == (7, 9)
+
+
 @pytest.mark.parametrize("kind", ["rand", "spider"])
 def test_a_cut_keeps_light_and_lanes(cities, kind: str, tmp_path: Path) -> None:
     city = cities[kind]
@@ -155,3 +169,22 @@ def test_a_cut_keeps_light_and_lanes(cities, kind: str, tmp_path: Path) -> None:
 def test_a_light_of_no_agent_cannot_be_cut(cities, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no traffic light 'nobody'"):
         cut(cities["grid"], "nobody", tmp_path)
+
+
+def test_predictors_of_an_own_network_learn_how_rare_cars_are() -> None:
+    """From as few episodes as the preset collects: nearly what the best constant prediction has."""
+    config = make_config({"domain": "traffic", "net": "a.net.xml", "routes": "a.rou.xml"})
+    numbers = np.random.default_rng(0)
+    shape = (config.predictor_episodes, 60, 4)
+    data = InfluenceBatch(
+        dset=numbers.random((*shape[:2], 12)).astype(np.float32),
+        influence=numbers.binomial(3, 0.02, shape).astype(np.int32),
+        alive=np.ones(shape[:2], bool),
+    )
+    network = PredictorNetwork(
+        jax.random.key(0), 12, 4, 4, kind=config.predictor, hidden=config.predictor_hidden
+    )
+    settings = FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
+    figures = jax.jit(fit, static_argnums=3)(jax.random.key(1), network, data, settings)[1]
+    assert figures["before"] > 1
+    assert figures["cross_entropy"] < 1.15 * figures["marginal"] < 0.4

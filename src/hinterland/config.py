@@ -180,6 +180,13 @@ HOST_COPIES = {"copies": 8, "windows": 16}
 HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
 """The same for local simulators outside of JAX: between 10 and 50 in one process cost least."""
 
+OWN_NETWORK = {
+    "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
+    "predictor_batch": 1, "predictor_epochs": 20,
+}  # fmt: skip
+"""What two towns were learned with. Few episodes make few minibatches: with the warehouse's 15 the predictors hardly leave their
+start, where every lane gets 0, 1, 2 or 3 cars in a step with the same probability."""
+
 
 def make_config(values: dict[str, Any]) -> Config:
     """A checked configuration: explicit values over the preset over the defaults.
@@ -197,6 +204,8 @@ def make_config(values: dict[str, Any]) -> Config:
             preset |= HOST_COPIES
         elif values.get("local") == "sumo" or "net" in values:
             preset |= HOST_LOCAL_COPIES
+        if "net" in values:
+            preset |= OWN_NETWORK
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:

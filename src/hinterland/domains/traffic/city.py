@@ -5,6 +5,7 @@ network's own program; what lies between two of them (yellow, all red) is the ne
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,12 @@ def read_city(net: Path, routes: Path) -> City:
         UserError: a file is missing or of another kind, they do not belong together, there is no
             usable traffic light, or no vehicle comes by one.
     """
+    return _read(net, routes, *(f.stat().st_mtime_ns if f.exists() else 0 for f in (net, routes)))
+
+
+@lru_cache(maxsize=1)
+def _read(net: Path, routes: Path, *written: int) -> City:
+    del written  # part of the key: files that changed are read again
     network = read_network(net)
     lights = tuple(filter(None, (_light(name, network) for name in sorted(network.programs))))
     if not lights:

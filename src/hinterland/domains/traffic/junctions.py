@@ -62,14 +62,14 @@ class Junctions:
 
     def begin(self) -> None:
         """Before the first second of a step."""
-        self._speed = np.zeros(self._shape[0])
+        self._lost = np.zeros(self._shape[0])
         self._seconds = 0
         self._entered = np.zeros(len(self._names), int)
         self.queue = 0
 
     def second(self) -> None:
         """Reads every lane after a second of simulation."""
-        ratio = np.zeros(len(self._names))
+        speeds = np.zeros(len(self._names))
         speed_of = libsumo.vehicle.getSpeed
         inside: set[str] = set()
         for index, lane in enumerate(self._names):
@@ -84,16 +84,15 @@ class Junctions:
             self._at_entry[index] = (
                 bool(cars) and libsumo.vehicle.getLanePosition(cars[0]) < self._entry[index]
             )
-            ratio[index] = total
+            speeds[index] = total
             self.queue += halting
             if self._count_entries:
                 inside.update(cars)
                 new = [car for car in cars if car not in self._inside]
                 self._entered[index] += sum(self._comes_in(car, index) for car in new)
         self._inside = inside
-        count = np.bincount(self._agent, self.cars, self._shape[0])
-        speeds = np.bincount(self._agent, ratio / self._limits, self._shape[0])
-        self._speed += speeds / np.maximum(count, 1)
+        lost = np.maximum(0.0, self.cars - speeds / self._limits)
+        self._lost += np.bincount(self._agent, lost, self._shape[0])
         self._seconds += 1
 
     def _comes_in(self, car: str, lane: int) -> bool:
@@ -125,8 +124,15 @@ class Junctions:
         return seen.reshape(self._shape[0], -1)
 
     def reward(self) -> np.ndarray:
-        """[light]: mean over the seconds since `begin` of the cars' mean speed by its limit."""
-        return (self._speed / max(1, self._seconds)).astype(np.float32)
+        """[light]: minus the time that cars lost since `begin`, by what they could lose if its
+        lanes were full and stood.
+
+        A car loses in a second the share of the limit by which it is slower. The sum counts every
+        car alike, and a car costs as long as it waits. The grids' mean speed does neither: where
+        empty lanes give 0, a single car gives its lane's length by the limit however late it goes.
+        """
+        room = np.bincount(self._agent, self._capacity, self._shape[0])
+        return (-self._lost / room / max(1, self._seconds)).astype(np.float32)
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         table = np.zeros(self._shape, values.dtype)
