@@ -25,7 +25,9 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
-        "domain", nargs="?", help="warehouse, corridor, or MODULE:FACTORY of your own"
+        "domain",
+        nargs="?",
+        help="warehouse, traffic, colony, corridor, or MODULE:FACTORY of your own",
     )
     made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
