@@ -226,7 +226,7 @@ _TRAFFIC: dict[str, Any] = {
 }
 _COLONY: dict[str, Any] = {
     "agents": 16,
-    "steps": 400_000,
+    "steps": 100_000,
     "simulation": "global",
     "network": "feed-forward",
     "hidden": 64,

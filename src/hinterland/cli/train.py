@@ -72,6 +72,9 @@ def run(arguments: Sequence[str]) -> int:
 
     runtime = make_runtime(options.devices)
     domain = get_domain(config)
+    from hinterland.training import check_config
+
+    check_config(config, domain)
     out = options.out or _free_folder(config.domain)
     manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
     folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
@@ -201,7 +204,8 @@ def result_table(summary: dict[str, Any]) -> str:
         "random": "random",
         "heuristic": "hand-written heuristic",
     }
-    lines = [f"return per episode after {summary['step']:,} steps per agent (mean of agents)"]
+    of = "all entities together" if "alive" in summary["eval"]["learned"] else "mean of agents"
+    lines = [f"return per episode after {summary['step']:,} steps per agent ({of})"]
     for name, text in words.items():
         if figures := summary["eval"].get(name):
             lines.append(

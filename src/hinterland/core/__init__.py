@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hinterland.core.keys import stream
     from hinterland.core.protocols import (
         Domain,
+        EntityDomain,
         EntityNetwork,
         EntityPolicy,
         EntitySimulator,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentSpec",
     "Domain",
+    "EntityDomain",
     "EntityNetwork",
     "EntityPolicy",
     "EntitySimulator",
@@ -60,6 +62,7 @@ _HOMES = {
     "keys": ("stream",),
     "protocols": (
         "Domain",
+        "EntityDomain",
         "EntityNetwork",
         "EntityPolicy",
         "EntitySimulator",

@@ -7,7 +7,7 @@ exactly as its region of the global simulator does (`testing.check_domain`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -193,12 +193,20 @@ class EntityPolicy(Protocol):
         ...
 
 
-def is_entity_domain(domain: Any) -> bool:
-    """Whether a domain is made of entities that are born and die.
+class EntityDomain(Protocol):
+    """A system whose entities are born and die; `scene` and `frame` are as in `Domain`."""
 
-    Such a domain has `entity_simulator` in place of local and global simulators, `agents` is its
-    number of slots, and `scripted` holds `EntityPolicy`s.
-    """
+    name: str
+    agents: int
+    """Number of slots."""
+    spec: AgentSpec
+    """Sizes of one entity; no d-set and no influence (0)."""
+    entity_simulator: EntitySimulator
+    scripted: Mapping[str, EntityPolicy]
+
+
+def is_entity_domain(domain: Any) -> TypeGuard[EntityDomain]:
+    """Whether a domain is made of entities; it has `entity_simulator` and no other simulator."""
     return hasattr(domain, "entity_simulator")
 
 

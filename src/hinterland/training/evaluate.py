@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_entity_domain, is_host, stream
+from hinterland.core import Domain, EntityDomain, UserError, is_entity_domain, is_host, stream
 from hinterland.rollout import (
     SESSIONS,
     EntityEpisodes,
@@ -36,7 +36,7 @@ STANDARD_FIGURES = frozenset(
 """What every evaluation gives; a host simulator adds figures of its own."""
 
 
-def blocks_of(domain: Domain, episodes: int) -> range:
+def blocks_of(domain: Domain | EntityDomain, episodes: int) -> range:
     """Indices of the units that hold so many episodes."""
     on_host = is_host(getattr(domain, "global_simulator", None))
     return range(-(-episodes // (SESSIONS if on_host else BLOCK)))
@@ -174,7 +174,7 @@ def _entity_block(key, greedy, network, domain, name):  # type: ignore[no-untype
 
 def _evaluate_entities(
     runtime: LocalRuntime,
-    domain: Domain,
+    domain: EntityDomain,
     network: Any,
     name: str | None,
     *,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain, EntityTrajectory, UserError, stream
+from hinterland.core import EntityDomain, EntityTrajectory, UserError, stream
 from hinterland.learn import (
     Learner,
     PPOSettings,
@@ -37,7 +37,7 @@ class SeparatedState(NamedTuple):
     copies: list[EntityCopies]
 
 
-def check_config(config: Config, domain: Domain) -> None:
+def check_config(config: Config, domain: EntityDomain) -> None:
     """What a run on entities cannot do.
 
     Raises:
@@ -80,7 +80,7 @@ def grouping_of(config: Config, slots: int) -> tuple[Any, int]:
     return by_entity(slots), slots
 
 
-def network(config: Config, domain: Domain) -> SlotNetwork:
+def network(config: Config, domain: EntityDomain) -> SlotNetwork:
     """The untrained network."""
     return SlotNetwork(
         stream(config.seed, "initial/network"),
@@ -96,7 +96,6 @@ def network(config: Config, domain: Domain) -> SlotNetwork:
 def start(experiment: Experiment) -> SeparatedState:
     """An untrained network, copies at their beginning, their clocks at ten different phases."""
     config, domain = experiment.config, experiment.domain
-    check_config(config, domain)
     settings = experiment.ppo_settings()
 
     def learner() -> Learner:
