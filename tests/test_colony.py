@@ -21,22 +21,21 @@ from hinterland.rollout import begin_entities, entity_rollout
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.training import Experiment, check_config, train
-from hinterland.training.experiment import from_arrays
-from hinterland.training.separated import start
 
 TINY = {
     "domain": "colony",
     "agents": 5,
-    "steps": 512,
+    "steps": 768,
     "hidden": 8,
     "trunk": 8,
-    "copies": 20,
+    "copies": 32,
     "window": 8,
     "epochs": 2,
     "evaluate_every": 256,
     "evaluate_episodes": 4,
     "final_episodes": 4,
 }
+DOMAIN = ColonyDomain(5)  # one object: programs are compiled once for all runs
 STAY, RIGHT = 0, 1
 
 
@@ -166,7 +165,7 @@ def test_a_rollout_knows_births_deaths_and_ends() -> None:
 
 def _final(folder: Path, config: Config, runtime: LocalRuntime) -> dict[str, np.ndarray]:
     record = RunFolder.create(folder, config.model_dump(exclude_none=True), {})
-    train(Experiment(config, load_domain("colony", config.agents), runtime, record), None)
+    train(Experiment(config, DOMAIN, runtime, record), None)
     record.close()
     return record.load_checkpoint()[0]
 
@@ -182,14 +181,11 @@ def test_the_same_bits_on_one_and_two_devices_and_after_a_resume(tmp_path: Path)
     one = _final(tmp_path / "one", config, LocalRuntime(devices=1))
     two = _final(tmp_path / "two", config, LocalRuntime(devices=2))
     _assert_same(one, two)
-    domain = load_domain("colony", config.agents)
     folder = RunFolder.open(tmp_path / "one")
     steps = folder.checkpoint_steps()
     arrays, meta = folder.load_checkpoint(steps[0])
-    assert meta["step"] < 512
-    from_arrays(arrays, start(Experiment(config, domain, LocalRuntime())))
-    again = Experiment(config, domain, LocalRuntime(devices=2), folder)
-    train(again, (arrays, meta))
+    assert meta["step"] < 768
+    train(Experiment(config, DOMAIN, LocalRuntime(devices=2), folder), (arrays, meta))
     _assert_same(one, folder.load_checkpoint()[0])
     folder.close()
 
@@ -199,7 +195,7 @@ def test_the_metrics_of_a_run(tmp_path: Path) -> None:
     _final(tmp_path / "run", config, LocalRuntime())
     folder = RunFolder.read(tmp_path / "run")
     lines = folder.metrics()
-    assert [x["step"] for x in lines if "eval/sampled/return" in x] == [0, 320, 640]
+    assert [x["step"] for x in lines if "eval/sampled/return" in x] == [0, 256, 512, 768]
     trained = [x for x in lines if "train/active_fraction" in x]
     assert all(0 < x["train/active_fraction"] <= 1 for x in trained)
     assert any("train/clip_fraction/size/2-3" in x for x in trained)
@@ -210,14 +206,18 @@ def test_the_metrics_of_a_run(tmp_path: Path) -> None:
 
 
 def test_credit_per_entity_learns_faster_than_the_teams() -> None:
-    """Random earns 0.4, the heuristic 31; after 15k steps of 8 slots we ask twice the team's."""
+    """Random earns 0.4, the heuristic 81. After 16k steps two seeds had 44 and 83 with credit per
+    entity, 6 and 5 with the team's; we ask 20, and three times the team's."""
+    domain = ColonyDomain(16)
+    quick = {"steps": 16_384, "window": 16, "hidden": 32, "trunk": 32, "anneal_rate": False,
+             "learning_rate": 4e-3, "evaluations": 1, "evaluate_episodes": 32,
+             "final_episodes": 32}  # fmt: skip
     found = {}
     for credit in ("agent", "team"):
-        config = make_config({"domain": "colony", "agents": 8, "steps": 15_360, "credit": credit,
-                              "evaluations": 1, "hidden": 32, "trunk": 32})  # fmt: skip
-        summary = train(Experiment(config, load_domain("colony", 8), LocalRuntime()), None)
+        config = make_config({"domain": "colony", "credit": credit, **quick})
+        summary = train(Experiment(config, domain, LocalRuntime()), None)
         found[credit] = summary["eval"]["learned"]["return_mean"]
-    assert found["agent"] > max(10, 2 * found["team"]), found
+    assert found["agent"] > max(20, 3 * found["team"]), found
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_credit_per_entity_learns_faster_than_the_teams() -> None:
         ({"keep": "best"}, "--keep best: must be all, top-N"),
         ({"global_parts": "reward,critics"}, "--global-parts critics: known are reward, critic"),
         ({"credit": "team", "grouping": "mod-2"}, "--credit team is one trajectory"),
-        ({"pieces": 3}, "--pieces 3: must divide a minibatch's 40 steps"),
+        ({"pieces": 3}, "--pieces 3: must divide a minibatch's 64 steps"),
         ({"simulation": "dials"}, "colony has no local simulators: add --simulation global"),
         ({"network": "gru"}, "feed-forward networks only; add --network feed-forward"),
         ({"domain": "corridor", "network": "gru", "simulation": "dials", "keep": "top-1"},

@@ -194,7 +194,7 @@ class EntityPolicy(Protocol):
 
 
 class EntityDomain(Protocol):
-    """A system whose entities are born and die; `scene` and `frame` are as in `Domain`."""
+    """A system whose entities are born and die."""
 
     name: str
     agents: int
@@ -203,6 +203,14 @@ class EntityDomain(Protocol):
     """Sizes of one entity; no d-set and no influence (0)."""
     entity_simulator: EntitySimulator
     scripted: Mapping[str, EntityPolicy]
+
+    def scene(self) -> dict[str, Any]:
+        """As in `Domain`."""
+        ...
+
+    def frame(self, state: Any) -> list[dict[str, Any]]:
+        """As in `Domain`, of one state (NumPy leaves)."""
+        ...
 
 
 def is_entity_domain(domain: Any) -> TypeGuard[EntityDomain]:

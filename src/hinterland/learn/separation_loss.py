@@ -144,7 +144,7 @@ def separated_update(
     Args:
         key: consumed.
         learner: of the one network that all slots' policies are parts of.
-        cells: of the whole rollout.
+        cells: of the whole rollout; a multiple of minibatches x pieces rows.
         settings: hyperparameters.
         separation: which parts are separate.
         pieces: into which each minibatch is cut, to bound memory.
