@@ -5,7 +5,7 @@ given explicitly wins over the preset.
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -82,6 +82,46 @@ class Config(BaseModel):
     predictor_batch: int = Field(15, gt=0, description="episodes in one predictor minibatch")
     predictor_rate: float = Field(3e-3, gt=0, description="predictor's Adam step size")
 
+    credit: Literal["agent", "team"] | Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="entity domains: who is paid for a reward: agent (the entity; the default), "
+        "team (one trajectory for all), or the weight w of w x own + (1-w) x team reward",
+    )
+    team_reward: Literal["mean", "sum"] | None = Field(
+        None, description="entity domains: the team's reward, over living groups (mean)"
+    )
+    grouping: str | None = Field(
+        None,
+        pattern=r"^(entity|single|mod-[1-9]\d*)$",
+        description="entity domains: which slots share a trajectory: entity (none; the default), "
+        "mod-N (slot number modulo N) or single (all)",
+    )
+    global_parts: str | None = Field(
+        None,
+        description="entity domains: parts that all groups have in common, such as reward,critic; "
+        "of reward, critic, advantage, probabilities, entropy, dones (none)",
+    )
+    keep: str | None = Field(
+        None,
+        pattern=r"^(all|(top|top-abs|top-return|random)-[1-9]\d*)$",
+        description="entity domains: what is learned from of each step: all (the default), top-N "
+        "by advantage, top-abs-N by its size, top-return-N, or random-N",
+    )
+    normaliser: Literal["cells", "steps", "fixed"] | None = Field(
+        None,
+        description="entity domains: the loss is a mean over a minibatch's cells (the default), "
+        "over each step's cells and then over steps, or a sum over a fixed number",
+    )
+    slot_networks: Literal["shared", "own"] | None = Field(
+        None, description="entity domains: one network for all entities (shared), or one per slot"
+    )
+    pieces: int | None = Field(
+        None,
+        gt=0,
+        description="entity domains: parts of a minibatch whose gradients are computed one after "
+        "another; bounds memory, changes no result beyond rounding (1)",
+    )
+
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
     )
@@ -109,6 +149,16 @@ class Config(BaseModel):
         }
 
     @property
+    def entity_options(self) -> dict[str, Any]:
+        """What was set of the options that only entity domains have."""
+        return {name: x for name in ENTITY_OPTIONS if (x := getattr(self, name)) is not None}
+
+    @property
+    def global_names(self) -> list[str]:
+        """The names in `global_parts`."""
+        return [x.strip() for x in (self.global_parts or "").split(",") if x.strip()]
+
+    @property
     def refresh_steps(self) -> int:
         """F in steps per agent."""
         if self.refresh == "auto":
@@ -127,6 +177,18 @@ class Config(BaseModel):
         """Environment steps per agent that one policy update consumes."""
         return self.copies * self.window * self.windows
 
+
+ENTITY_OPTIONS = (
+    "credit",
+    "team_reward",
+    "grouping",
+    "global_parts",
+    "keep",
+    "normaliser",
+    "slot_networks",
+    "pieces",
+)
+GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 PAPER: dict[str, Any] = {
     # Tables 4-6 of the paper with the public code's real behaviour where the two differ.
@@ -161,8 +223,25 @@ _TRAFFIC: dict[str, Any] = {
     "evaluate_episodes": 16,
     "final_episodes": 64,
 }
+_COLONY: dict[str, Any] = {
+    "agents": 16,
+    "steps": 100_000,
+    "simulation": "global",
+    "network": "feed-forward",
+    "hidden": 64,
+    "trunk": 64,
+    "copies": 32,
+    "window": 32,
+    "epochs": 4,
+    "minibatches": 4,
+    "learning_rate": 2e-3,
+    "entropy_weight": 0.01,
+    "discount": 0.95,
+    "trace": 0.9,
+}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
+    ("colony", "fast"): _COLONY,
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
@@ -184,8 +263,16 @@ OWN_NETWORK = {
     "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
     "predictor_batch": 1, "predictor_epochs": 20,
 }  # fmt: skip
-"""What two towns were learned with. Few episodes make few minibatches: with the warehouse's 15 the predictors hardly leave their
-start, where every lane gets 0, 1, 2 or 3 cars in a step with the same probability."""
+"""What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
+hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
+
+
+_SAID = {
+    # Where what the checker says would not help.
+    "--credit": "must be agent, team, or a weight from 0 to 1 of the own reward",
+    "--grouping": "must be entity, single or mod-N, for example mod-4",
+    "--keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1",
+}
 
 
 def make_config(values: dict[str, Any]) -> Config:
@@ -215,7 +302,8 @@ def make_config(values: dict[str, Any]) -> Config:
         name = "--" + str(first["loc"][0]).replace("_", "-")
         if first["type"] == "extra_forbidden":
             raise UserError(f"{name} is not a setting; see 'hinterland train --help'") from None
-        raise UserError(f"{name} {first['input']}: {first['msg'].lower()}") from None
+        said = _SAID.get(name, first["msg"].lower())
+        raise UserError(f"{name} {first['input']}: {said}") from None
     for field in ("refresh", "evaluate_every"):
         value = getattr(config, field)
         if value != "auto" and value <= 0:
@@ -225,6 +313,11 @@ def make_config(values: dict[str, Any]) -> Config:
         raise UserError(
             f"--minibatches {config.minibatches}: must divide copies x windows = {sequences}"
         )
+    for part in config.global_names:
+        if part not in GLOBAL_PARTS:
+            raise UserError(f"--global-parts {part}: known are {', '.join(GLOBAL_PARTS)}")
+    if config.credit == "team" and (config.grouping or config.global_parts):
+        raise UserError("--credit team is one trajectory: leave out --grouping and --global-parts")
     if config.shared_policy and config.simulation != "global":
         raise UserError("--shared-policy needs --simulation global: local simulators never share")
     return config

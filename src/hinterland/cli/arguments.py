@@ -47,6 +47,14 @@ def number_or_auto(text: str) -> int | str:
     return "auto" if text == "auto" else whole_number(text)
 
 
+def word_or_number(text: str) -> float | str:
+    """A finite number, or a word; the configuration says which words there are."""
+    try:
+        return real_number(text)
+    except argparse.ArgumentTypeError:
+        return text
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """One option per field of `Config`, but for the domain, which is the command's argument."""
     for name, field in Config.model_fields.items():
@@ -71,6 +79,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             options |= {"type": whole_number, "metavar": "N"}
         elif kind is float:
             options |= {"type": real_number, "metavar": "X"}
+        elif name == "credit":
+            options |= {"type": word_or_number, "metavar": "agent|team|WEIGHT"}
         else:
             options |= {"type": number_or_auto, "metavar": "N|auto"}
         parser.add_argument(flag, **options)

@@ -25,7 +25,9 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument(
-        "domain", nargs="?", help="warehouse, corridor, or MODULE:FACTORY of your own"
+        "domain",
+        nargs="?",
+        help="warehouse, traffic, colony, corridor, or MODULE:FACTORY of your own",
     )
     made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
@@ -70,6 +72,9 @@ def run(arguments: Sequence[str]) -> int:
 
     runtime = make_runtime(options.devices)
     domain = get_domain(config)
+    from hinterland.training import check_config
+
+    check_config(config, domain)
     out = options.out or _free_folder(config.domain)
     manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
     folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
@@ -199,7 +204,8 @@ def result_table(summary: dict[str, Any]) -> str:
         "random": "random",
         "heuristic": "hand-written heuristic",
     }
-    lines = [f"return per episode after {summary['step']:,} steps per agent (mean of agents)"]
+    of = "all entities together" if "alive" in summary["eval"]["learned"] else "mean of agents"
+    lines = [f"return per episode after {summary['step']:,} steps per agent ({of})"]
     for name, text in words.items():
         if figures := summary["eval"].get(name):
             lines.append(

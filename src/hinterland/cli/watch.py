@@ -55,7 +55,7 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
     import numpy as np
 
     from hinterland.cli.setup import trained_networks
-    from hinterland.core import UserError, is_host, stream
+    from hinterland.core import UserError, is_entity_domain, is_host, stream
     from hinterland.rollout import (
         NetworkActor,
         episode_seed,
@@ -73,6 +73,11 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
         known = ", ".join(sorted(domain.scripted))
         raise UserError(f"--policy {policy}: {config.domain} has learned, {known}")
     key, horizon = stream(seed, "watch"), domain.spec.horizon
+    if is_entity_domain(domain):
+        states, reward = _entity_episode(key, domain, policy, greedy, networks)
+        return _replay(
+            config, domain, policy, greedy, step, list(map(domain.frame, states)), reward
+        )
     if is_host(domain.global_simulator):
         actor: Any = domain.scripted.get(policy) or NetworkActor(networks, greedy, key[None])
         episode, _ = play_host(
@@ -97,6 +102,28 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
     states = jax.tree.map(np.asarray, episode.state)
     frames = [domain.frame(jax.tree.map(lambda x, t=t: x[t, 0], states)) for t in range(horizon)]
     return _replay(config, domain, policy, greedy, step, frames, np.asarray(episode.reward)[:, 0])
+
+
+def _entity_episode(
+    key: Any, domain: Any, policy: str, greedy: bool, network: Any
+) -> tuple[list[Any], Any]:
+    """(states while somebody lives, [time, 1] rewards of all entities together)."""
+    import jax
+    import numpy as np
+
+    from hinterland.rollout import entity_network_actor, entity_scripted_actor, play_entities
+
+    actor = (
+        entity_network_actor(network, greedy)
+        if policy == "learned"
+        else entity_scripted_actor(domain.scripted[policy])
+    )
+    where = (domain.entity_simulator, domain.spec.horizon, actor)
+    played = jax.jit(lambda: play_entities(key, *where, 1, with_states=True))()
+    episode = jax.tree.map(lambda x: np.asarray(x)[:, 0], played)
+    length = int(episode.alive.any(1).sum())
+    states = [jax.tree.map(lambda x, t=t: x[t], episode.state) for t in range(length)]
+    return states, episode.reward[:length].sum(1, keepdims=True)
 
 
 def _replay(

@@ -11,19 +11,37 @@ if TYPE_CHECKING:
     from hinterland.core.keys import stream
     from hinterland.core.protocols import (
         Domain,
+        EntityDomain,
+        EntityNetwork,
+        EntityPolicy,
+        EntitySimulator,
         GlobalSimulator,
         HostSession,
         HostSimulator,
         LocalSimulator,
         ScriptedPolicy,
+        is_entity_domain,
         is_host,
     )
     from hinterland.core.spec import AgentSpec
-    from hinterland.core.types import GlobalStep, InfluenceBatch, Step, Trajectory
+    from hinterland.core.types import (
+        EntityStep,
+        EntityTrajectory,
+        GlobalStep,
+        InfluenceBatch,
+        Step,
+        Trajectory,
+    )
 
 __all__ = [
     "AgentSpec",
     "Domain",
+    "EntityDomain",
+    "EntityNetwork",
+    "EntityPolicy",
+    "EntitySimulator",
+    "EntityStep",
+    "EntityTrajectory",
     "GlobalSimulator",
     "GlobalStep",
     "HostSession",
@@ -34,6 +52,7 @@ __all__ = [
     "Step",
     "Trajectory",
     "UserError",
+    "is_entity_domain",
     "is_host",
     "stream",
 ]
@@ -43,15 +62,27 @@ _HOMES = {
     "keys": ("stream",),
     "protocols": (
         "Domain",
+        "EntityDomain",
+        "EntityNetwork",
+        "EntityPolicy",
+        "EntitySimulator",
         "GlobalSimulator",
         "HostSession",
         "HostSimulator",
         "LocalSimulator",
         "ScriptedPolicy",
+        "is_entity_domain",
         "is_host",
     ),
     "spec": ("AgentSpec",),
-    "types": ("GlobalStep", "InfluenceBatch", "Step", "Trajectory"),
+    "types": (
+        "EntityStep",
+        "EntityTrajectory",
+        "GlobalStep",
+        "InfluenceBatch",
+        "Step",
+        "Trajectory",
+    ),
 }
 
 

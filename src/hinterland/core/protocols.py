@@ -7,12 +7,12 @@ exactly as its region of the global simulator does (`testing.check_domain`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core.spec import AgentSpec
-from hinterland.core.types import GlobalStep, Step
+from hinterland.core.types import EntityStep, GlobalStep, Step
 
 S = TypeVar("S")
 G = TypeVar("G")
@@ -113,6 +113,109 @@ class HostSimulator(Protocol):
 def is_host(simulator: Any) -> bool:
     """Whether a global simulator is a `HostSimulator`."""
     return hasattr(simulator, "sessions")
+
+
+class EntitySimulator(Protocol[G]):
+    """A system whose entities are born and die, in a fixed number of slots.
+
+    Pure; traced by JAX; never resets by itself. Within an episode a slot holds one entity at most:
+    a slot whose entity has died stays empty.
+    """
+
+    def reset(self, key: Key[Array, ""]) -> G:
+        """A first state."""
+        ...
+
+    def observe(self, state: G) -> Float[Array, "slots observation"]:
+        """What each entity sees; of empty slots anything finite."""
+        ...
+
+    def alive(self, state: G) -> Bool[Array, " slots"]:
+        """Which slots hold an entity."""
+        ...
+
+    def action_mask(self, state: G) -> Bool[Array, "slots actions"]:
+        """What each entity may do now; nothing at all is legal (it pauses, its action counts not).
+
+        Empty slots may do nothing.
+        """
+        ...
+
+    def noise(self, key: Key[Array, ""]) -> Any:
+        """All random numbers of one step, as a pytree."""
+        ...
+
+    def step(self, state: G, actions: Int[Array, " slots"], noise: Any) -> EntityStep[G]:
+        """One environment step of all entities."""
+        ...
+
+
+class EntityNetwork(Protocol):
+    """A policy and value for every slot at once; what `learn` needs of a network.
+
+    Observations, actions and masks are pytrees with a leading batch axis, whose meaning is between
+    the simulator and the network. Feed-forward only: there is no recurrent state, so the steps of a
+    rollout can be learned from in any order.
+    """
+
+    def act(
+        self, key: Key[Array, ""], observation: Any, mask: Any
+    ) -> tuple[Any, Any, Float[Array, "batch slots"], Float[Array, "batch slots"]]:
+        """(actions, mask as used, log-probabilities, values).
+
+        The mask as used is stored and given to `evaluate`: where entities choose in turn, it cannot
+        be made again later. A slot that may do nothing has log-probability 0.
+        """
+        ...
+
+    def evaluate(
+        self, observation: Any, action: Any, mask: Any
+    ) -> tuple[
+        Float[Array, "batch slots"], Float[Array, "batch slots"], Float[Array, "batch slots"]
+    ]:
+        """(log-probabilities of these actions, entropies, values).
+
+        A slot that may do nothing has log-probability and entropy 0.
+        """
+        ...
+
+
+class EntityPolicy(Protocol):
+    """A hand-written policy of one entity."""
+
+    def __call__(
+        self,
+        key: Key[Array, ""],
+        observation: Float[Array, " observation"],
+        mask: Bool[Array, " actions"],
+    ) -> Int[Array, ""]:
+        """The action."""
+        ...
+
+
+class EntityDomain(Protocol):
+    """A system whose entities are born and die."""
+
+    name: str
+    agents: int
+    """Number of slots."""
+    spec: AgentSpec
+    """Sizes of one entity; no d-set and no influence (0)."""
+    entity_simulator: EntitySimulator
+    scripted: Mapping[str, EntityPolicy]
+
+    def scene(self) -> dict[str, Any]:
+        """As in `Domain`."""
+        ...
+
+    def frame(self, state: Any) -> list[dict[str, Any]]:
+        """As in `Domain`, of one state (NumPy leaves)."""
+        ...
+
+
+def is_entity_domain(domain: Any) -> TypeGuard[EntityDomain]:
+    """Whether a domain is made of entities; it has `entity_simulator` and no other simulator."""
+    return hasattr(domain, "entity_simulator")
 
 
 class ScriptedPolicy(Protocol):

@@ -27,6 +27,14 @@ class GlobalStep(NamedTuple, Generic[G]):
     influence: Int[Array, "agents sources"]
 
 
+class EntityStep(NamedTuple, Generic[G]):
+    """One step of a system of entities; a reward belongs to an entity alive before the step."""
+
+    state: G
+    reward: Float[Array, " slots"]
+    terminated: Bool[Array, ""]
+
+
 class Trajectory(NamedTuple):
     """What a learner learns from: windows of experience of ONE agent.
 
@@ -46,6 +54,28 @@ class Trajectory(NamedTuple):
     done: Bool[HostOrDevice, "windows time copy"]
     reset: Bool[HostOrDevice, "windows time copy"]
     carry: Any  # [windows, copy, ...]
+
+
+class EntityTrajectory(NamedTuple):
+    """Experience of all entities of a system, one array entry for each slot.
+
+    `alive` says that the slot holds an entity, `acting` that this entity had something to choose:
+    one that pauses is alive and not acting. `next_value` and `next_alive` are of the successor
+    *before* any reset, and 0 and False where it was terminal. `ended` says that the episode was
+    over after this step, by termination or truncation.
+    """
+
+    observation: Any  # [time, copy, ...]
+    action: Any  # [time, copy, ...]
+    mask: Any  # [time, copy, ...], as used
+    log_probability: Float[Array, "time copy slots"]
+    value: Float[Array, "time copy slots"]
+    next_value: Float[Array, "time copy slots"]
+    reward: Float[Array, "time copy slots"]
+    alive: Bool[Array, "time copy slots"]
+    acting: Bool[Array, "time copy slots"]
+    next_alive: Bool[Array, "time copy slots"]
+    ended: Bool[Array, "time copy"]
 
 
 class InfluenceBatch(NamedTuple):

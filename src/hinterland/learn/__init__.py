@@ -2,5 +2,48 @@
 
 from hinterland.learn.gae import gae
 from hinterland.learn.ppo import Learner, PPOSettings, make_optimiser, ppo_update
+from hinterland.learn.separation import (
+    KEEP_RULES,
+    PARTS,
+    Groups,
+    Separation,
+    advantages,
+    apart_by_kind,
+    by_entity,
+    by_nearest,
+    by_remainder,
+    into_groups,
+    kept_cells,
+    mix_rewards,
+    single,
+)
+from hinterland.learn.separation_cells import Cells, as_cells, as_groups, cell_weights
+from hinterland.learn.separation_loss import measures, separated_loss, separated_update
 
-__all__ = ["Learner", "PPOSettings", "gae", "make_optimiser", "ppo_update"]
+__all__ = [
+    "KEEP_RULES",
+    "PARTS",
+    "Cells",
+    "Groups",
+    "Learner",
+    "PPOSettings",
+    "Separation",
+    "advantages",
+    "apart_by_kind",
+    "as_cells",
+    "as_groups",
+    "by_entity",
+    "by_nearest",
+    "by_remainder",
+    "cell_weights",
+    "gae",
+    "into_groups",
+    "kept_cells",
+    "make_optimiser",
+    "measures",
+    "mix_rewards",
+    "ppo_update",
+    "separated_loss",
+    "separated_update",
+    "single",
+]

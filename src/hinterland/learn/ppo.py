@@ -48,6 +48,17 @@ def make_optimiser(settings: PPOSettings) -> optax.GradientTransformation:
     return optax.chain(*steps)
 
 
+def annealed(
+    settings: PPOSettings, updates: Int[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """(learning rate, clip range, entropy weight) after so many updates."""
+    progress = jnp.minimum(updates / max(settings.annealing, 1), 1.0)
+    rate = settings.learning_rate * jnp.where(settings.anneal_rate, 1 - progress, 1.0)
+    clip = settings.clip * jnp.where(settings.anneal_clip, 1 - progress, 1.0)
+    entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, 1 - progress, 1.0)
+    return rate, clip, entropy_weight
+
+
 def loss(
     network: Any,
     batch: dict[str, Array],
@@ -132,10 +143,7 @@ def ppo_update(
     """
     data = _as_sequences(trajectory, settings)
     sequences = data["action"].shape[1]
-    progress = jnp.minimum(learner.updates / max(settings.annealing, 1), 1.0)
-    rate = settings.learning_rate * jnp.where(settings.anneal_rate, 1 - progress, 1.0)
-    clip = settings.clip * jnp.where(settings.anneal_clip, 1 - progress, 1.0)
-    entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, 1 - progress, 1.0)
+    rate, clip, entropy_weight = annealed(settings, learner.updates)
     optimiser = make_optimiser(settings)
 
     def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:

@@ -1,6 +1,15 @@
 """A rollout turns policies into experience."""
 
 from hinterland.rollout.autoreset import reset_where, select
+from hinterland.rollout.entities import (
+    EntityCopies,
+    EntityEpisodes,
+    begin_entities,
+    entity_network_actor,
+    entity_rollout,
+    entity_scripted_actor,
+    play_entities,
+)
 from hinterland.rollout.episodes import (
     Episodes,
     network_actor,
@@ -22,6 +31,8 @@ from hinterland.rollout.scan import LocalCopies, begin, rollout
 
 __all__ = [
     "SESSIONS",
+    "EntityCopies",
+    "EntityEpisodes",
     "Episodes",
     "GlobalCopies",
     "HostCollector",
@@ -30,11 +41,16 @@ __all__ = [
     "LocalCopies",
     "NetworkActor",
     "begin",
+    "begin_entities",
     "begin_joint",
+    "entity_network_actor",
+    "entity_rollout",
+    "entity_scripted_actor",
     "episode_seed",
     "joint_rollout",
     "network_actor",
     "play",
+    "play_entities",
     "play_host",
     "reset_where",
     "rollout",

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_host, stream
+from hinterland.core import Domain, UserError, is_entity_domain, is_host, stream
+from hinterland.testing.entities import check_entity_domain
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
@@ -26,6 +27,8 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
     Raises:
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
+    if is_entity_domain(domain):
+        return check_entity_domain(domain, seed, episodes)
     passed = []
     for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
         if not hasattr(domain, name):

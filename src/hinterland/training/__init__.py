@@ -1,8 +1,16 @@
-"""The main loops: lockstep on the global simulator, and DIALS."""
+"""The main loops: lockstep on the global simulator, DIALS, and systems of entities."""
 
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment
 from hinterland.training.progress import Progress, Silent
-from hinterland.training.run import train
+from hinterland.training.run import check_config, train
 
-__all__ = ["Experiment", "Progress", "Silent", "evaluate_networks", "evaluate_scripted", "train"]
+__all__ = [
+    "Experiment",
+    "Progress",
+    "Silent",
+    "check_config",
+    "evaluate_networks",
+    "evaluate_scripted",
+    "train",
+]

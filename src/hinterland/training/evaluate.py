@@ -8,14 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_host, stream
+from hinterland.core import Domain, EntityDomain, UserError, is_entity_domain, is_host, stream
 from hinterland.rollout import (
     SESSIONS,
+    EntityEpisodes,
     Episodes,
     NetworkActor,
+    entity_network_actor,
+    entity_scripted_actor,
     episode_seed,
     network_actor,
     play,
+    play_entities,
     play_host,
     scripted_actor,
     scripted_memory,
@@ -32,9 +36,10 @@ STANDARD_FIGURES = frozenset(
 """What every evaluation gives; a host simulator adds figures of its own."""
 
 
-def blocks_of(domain: Domain, episodes: int) -> range:
+def blocks_of(domain: Domain | EntityDomain, episodes: int) -> range:
     """Indices of the units that hold so many episodes."""
-    return range(-(-episodes // (SESSIONS if is_host(domain.global_simulator) else BLOCK)))
+    on_host = is_host(getattr(domain, "global_simulator", None))
+    return range(-(-episodes // (SESSIONS if on_host else BLOCK)))
 
 
 @partial(jax.jit, static_argnames=("domain", "shared"))
@@ -173,13 +178,54 @@ def _host_figures(
     return {**_figures(returns, episodes, policy=name, greedy=greedy), **means}
 
 
+@partial(jax.jit, static_argnames=("domain", "name"))
+def _entity_block(key, greedy, network, domain, name):  # type: ignore[no-untyped-def]
+    """One block of episodes; of the network, or of the hand-written policy `name`."""
+    actor = (
+        entity_network_actor(network, greedy)
+        if name is None
+        else entity_scripted_actor(domain.scripted[name])
+    )
+    episodes = play_entities(key, domain.entity_simulator, domain.spec.horizon, actor, BLOCK)
+    return episodes._asdict()
+
+
+def _evaluate_entities(
+    runtime: LocalRuntime,
+    domain: EntityDomain,
+    network: Any,
+    name: str | None,
+    *,
+    episodes: int,
+    greedy: bool,
+    place: tuple[Any, ...],
+) -> dict[str, Any]:
+    """Return per episode of all entities together; how long somebody lived, and how many did."""
+    units = [(stream(*place, block), greedy, network) for block in blocks_of(domain, episodes)]
+    function = partial(_entity_block, domain=domain, name=name)
+    played = [EntityEpisodes(**block) for block in runtime.map(function, units)]
+    returns = [block.reward.sum((0, 2))[:, None] for block in played]
+    living = np.concatenate([block.alive.sum(2) for block in played], axis=1)[:, :episodes]
+    return {
+        **_figures(returns, episodes, policy=name or "learned", greedy=greedy),
+        "length": float((living > 0).sum(0).mean()),
+        "alive": float(living.mean()),
+    }
+
+
 def evaluate_networks(
     runtime: LocalRuntime, domain: Domain, networks: Any, *, episodes: int, greedy: bool, **how: Any
 ) -> dict[str, Any]:
     """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`.
 
-    A host simulator's own figures (travel times, say) stand beside it.
+    A host simulator's own figures (travel times, say) stand beside it. Of entities, whose number
+    changes, it is the sum over all of them.
     """
+    if is_entity_domain(domain):
+        place = (how["seed"], how["purpose"], how["place"])
+        return _evaluate_entities(
+            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=place
+        )
     if is_host(domain.global_simulator):
         where = (how["seed"], how["purpose"], how["place"])
         return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned")
@@ -199,6 +245,11 @@ def evaluate_scripted(
     if name not in domain.scripted:
         raise UserError(
             f"--policy {name}: {domain.name} has learned, {', '.join(sorted(domain.scripted))}"
+        )
+    if is_entity_domain(domain):
+        where = (seed, "evaluate/scripted", place)
+        return _evaluate_entities(
+            runtime, domain, None, name, episodes=episodes, greedy=False, place=where
         )
     if isinstance(controller := domain.scripted[name], str):
         where = (seed, "evaluate/scripted", place)

@@ -151,8 +151,8 @@ class Experiment:
                 )
         restarts = [
             simulator.restarts
-            for simulator in (self.domain.global_simulator, self.domain.local_simulator)
-            if is_host(simulator)
+            for name in ("global_simulator", "local_simulator")
+            if is_host(simulator := getattr(self.domain, name, None))
         ]
         if restarts:
             plain["host/restarts"] = float(sum(restarts))

@@ -7,22 +7,24 @@ import jax
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain
-from hinterland.training import initial
+from hinterland.core import Domain, is_entity_domain
+from hinterland.training import initial, separated
 from hinterland.training.experiment import from_arrays
 
 
 def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
-    """The actor-critics, stacked on the agent axis; the single one of a shared policy.
+    """The actor-critics, stacked on the agent axis; the single one of a shared policy or of slots.
 
     Raises:
         UserError: the checkpoint holds networks of other shapes.
     """
+    prefix = ".learners.network"
+    own = {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
+    if is_entity_domain(domain):
+        return from_arrays(own, jax.eval_shape(lambda: separated.network(config, domain)))
     template = jax.eval_shape(lambda: initial.network(config, domain, 0))
     stacked = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((domain.agents, *x.shape), x.dtype), template
     )
-    prefix = ".learners.network"
-    own = {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
     networks = from_arrays(own, stacked)
     return jax.tree.map(lambda x: x[0], networks) if config.shared_policy else networks

@@ -6,9 +6,24 @@ from typing import Any
 import jax
 import numpy as np
 
-from hinterland.training import dials, lockstep
+from hinterland.config import Config
+from hinterland.core import Domain, UserError, is_entity_domain
+from hinterland.training import dials, lockstep, separated
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
+
+
+def check_config(config: Config, domain: Domain) -> None:
+    """Whether this domain can be trained in as configured.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if is_entity_domain(domain):
+        separated.check_config(config, domain)
+    elif config.entity_options:
+        name = next(iter(config.entity_options)).replace("_", "-")
+        raise UserError(f"--{name} is for domains of entities, which {config.domain} is not")
 
 
 def train(
@@ -25,13 +40,17 @@ def train(
     """
     config = experiment.config
     on_global = config.simulation == "global"
-    loop = lockstep if on_global else dials
+    of_entities = is_entity_domain(experiment.domain)
+    check_config(config, experiment.domain)
+    loop = separated if of_entities else lockstep if on_global else dials
     state: Any = loop.start(experiment)
     updates = 0
     if checkpoint is not None:
         arrays, meta = checkpoint
         state, updates = from_arrays(arrays, state), int(meta["updates"])
-    if on_global:
+    if of_entities:
+        state = separated.train_separated(experiment, state, updates)
+    elif on_global:
         state = lockstep.train_lockstep(experiment, state, updates)
     else:
         state = dials.train_dials(experiment, state, updates)
