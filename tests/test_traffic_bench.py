@@ -64,6 +64,7 @@ def test_local_compares_native_with_libsumo() -> None:
         ("traffic-growth --agents 4 5", "--agents 5: the traffic grid needs a square number"),
         ("traffic-growth --steps 0", "--steps 0: "),
         ("traffic-growth --repeat 0", "--repeat 0: must be at least 1"),
+        ("traffic-growth --updates 0", "--updates 0: must be at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments: str, words: str) -> None:

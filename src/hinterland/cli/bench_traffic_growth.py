@@ -15,6 +15,7 @@ from typing import Any
 from hinterland.cli.arguments import whole_number
 from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.core.errors import UserError
 
 SIMULATIONS: dict[str, dict[str, Any]] = {
     "global": {"simulation": "global"},
@@ -22,8 +23,6 @@ SIMULATIONS: dict[str, dict[str, Any]] = {
     "native": {"simulation": "dials", "local": "native"},
 }
 """Settings by the name in the table."""
-UPDATES = 4
-"""Policy updates of each agent that are really run, for each repetition."""
 LESS_CPU, LESS_CPU_AT = 10, 100
 """The bar: native local simulators need this many times less CPU time, with so many lights."""
 QUANTITIES = {"cpu_s": "CPU", "wall_s": "wall", "critical_path_s": "critical path"}
@@ -36,12 +35,17 @@ def add_growth_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=whole_number, nargs="+", default=[300_000], metavar="S",
                         help="of the run that is charged for, per agent; a table for each "
                         "(default: 300k)")  # fmt: skip
+    parser.add_argument("--updates", type=whole_number, default=4, metavar="U",
+                        help="policy updates of each agent that are really run, in each repetition "
+                        "(default: 4)")  # fmt: skip
     parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="default: 0")
     add_machine_options(parser)
 
 
 def traffic_growth(options: Any) -> dict[str, Any]:
     """A table for each number of steps, ratios, and whether the bar is met."""
+    if options.updates < 1:
+        raise UserError(f"--updates {options.updates}: must be at least 1")
     values = {"domain": "traffic", "seed": options.seed}
     _check(options.agents, options.steps, values)
     measured: list[dict[str, Any]] = []
@@ -49,7 +53,7 @@ def traffic_growth(options: Any) -> dict[str, Any]:
         for name, settings in SIMULATIONS.items():
             note(f"{agents} lights, {name}: {options.repeat} repetitions after one that compiles")
             case = {**values, **settings, "agents": agents}
-            how = (case, options.steps, UPDATES, options.repeat, options.devices)
+            how = (case, options.steps, options.updates, options.repeat, options.devices)
             measured.append({"agents": agents, "simulation": name, **in_own_process(*how)})
             rows = charged(measured[-1:], str(options.steps[0]))
             note("\n".join(table(rows)))
@@ -57,8 +61,8 @@ def traffic_growth(options: Any) -> dict[str, Any]:
     for steps, rows in tables.items():
         one = measured[0]["schedules"][steps]
         print(
-            f"{int(steps):,} steps per agent; {UPDATES} of {one['updates']} updates run and "
-            f"charged in proportion, n = {options.repeat}"
+            f"{int(steps):,} steps per agent; {options.updates} of {one['updates']} updates run "
+            f"and charged in proportion, n = {options.repeat}"
         )
         print("\n".join([*table(rows), *ratio_lines(rows), *phase_lines(rows)]), flush=True)
     return {"measured": measured, "tables": tables}
