@@ -1,8 +1,17 @@
 """Networks; the only room that knows Equinox."""
 
 from hinterland.nets.actor_critic import ActorCritic
+from hinterland.nets.entity_grid import EntityGrid, to_numpy, trainable
 from hinterland.nets.gru import GRU
 from hinterland.nets.linear import Linear
 from hinterland.nets.predictor import PredictorNetwork
 
-__all__ = ["GRU", "ActorCritic", "Linear", "PredictorNetwork"]
+__all__ = [
+    "GRU",
+    "ActorCritic",
+    "EntityGrid",
+    "Linear",
+    "PredictorNetwork",
+    "to_numpy",
+    "trainable",
+]
