@@ -29,6 +29,7 @@ MASKS = {
     "amount": 10,
 }
 TYPE, MOVE_DIRECTION = 0, 1
+ONLY_MOVES = np.broadcast_to(np.arange(7) == 0, (BATCH, SLOTS, 7))
 STEPS = np.array([[0, 0], [0, -1], [1, 0], [0, 1], [-1, 0]])  # x, y
 
 
@@ -97,8 +98,7 @@ def test_stored_actions_have_the_probability_they_were_drawn_with() -> None:
 def test_the_reservation_mask_matters_for_the_probability() -> None:
     # Else the test above would also pass with a mask that is returned unchanged.
     net, seen, mask = network(), observation(0), masks(0, 1.0)
-    only_moves = np.broadcast_to(np.arange(7) == 0, mask["unit_type"].shape)
-    mask = {**mask, "unit_type": only_moves}
+    mask = {**mask, "unit_type": ONLY_MOVES}
     action, used, log_probability, _ = act(net, jax.random.key(0), seen, mask)
     again, _, _ = evaluate(net, seen, action, mask)
     assert np.abs(again - log_probability).max() > 1e-3
@@ -193,9 +193,13 @@ def ends(seen: dict[str, np.ndarray], action: np.ndarray, b: int) -> list[tuple[
     return found
 
 
-@given(st.integers(0, 10_000), st.sampled_from([0.3, 0.8, 1.0]), st.booleans())
-def test_two_units_never_take_one_tile(seed: int, density: float, greedy: bool) -> None:
+@given(st.integers(0, 10_000), st.sampled_from([0.3, 0.8, 1.0]), st.booleans(), st.booleans())
+def test_two_units_never_take_one_tile(
+    seed: int, density: float, all_move: bool, greedy: bool
+) -> None:
     seen, mask = observation(seed), masks(seed, density)
+    if all_move:
+        mask = {**mask, "unit_type": ONLY_MOVES}
     action, used, _, _ = act(network(), jax.random.key(seed), seen, mask, jnp.asarray(greedy))
     action, used = np.asarray(action), {name: np.asarray(m) for name, m in used.items()}
     for b in range(BATCH):
