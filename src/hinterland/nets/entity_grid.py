@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Int8, Key
 from hinterland.core import UserError
 from hinterland.nets.board_embedding import (
     HIDDEN_GAIN,
+    BatchNorm,
     Conv,
     Embedding,
     Grid,
@@ -130,11 +131,11 @@ class EntityGrid(eqx.Module):
         return jnp.where(observation["active"], value, 0.0)
 
     def with_statistics(self, observation: Observation) -> "EntityGrid":
-        """The same network, normalised by the statistics of these observations.
+        """The network with the batch norms' statistics of these observations.
 
-        For the start of a cycle: between acting and the last update from what was acted, it would
-        change the policy without a gradient. A new network needs it before its first action.
-        Some hundred observations are enough, and all their activations of a layer are held at once.
+        Call it on a new network, whose channels it makes standard, before the first action; then
+        once per learning cycle, which keeps every probability and value as it is (up to rounding).
+        Some hundred observations are enough; all activations of a layer are held at once.
         """
         x = self._planes(observation)
         embeddings = (self.actor.measured(x), self.critic.measured(x))
@@ -162,11 +163,9 @@ def trainable(network: EntityGrid) -> EntityGrid:
     """
 
     def statistics(tree: EntityGrid) -> list[Array]:
-        layers = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Conv))
-        convs = [x for x in layers if isinstance(x, Conv)]
-        vectors = [c.singular for c in convs if c.singular is not None]
-        norms = [c.norm for c in convs if c.norm is not None]
-        return vectors + [x for norm in norms for x in (norm.mean, norm.variance)]
+        leaves = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, BatchNorm))
+        norms = [x for x in leaves if isinstance(x, BatchNorm)]
+        return [x for norm in norms for x in (norm.mean, norm.variance)]
 
     flags = jax.tree.map(lambda _: True, network)
     return eqx.tree_at(statistics, flags, replace_fn=lambda _: False)
