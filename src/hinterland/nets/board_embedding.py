@@ -35,8 +35,10 @@ Grid = Float[Array, "batch row column channel"]
 
 def orthogonal(key: Key[Array, ""], inputs: int, outputs: int, gain: float) -> Linear:
     """A dense layer with an orthogonal matrix times `gain`, and no bias yet."""
-    weight = jax.nn.initializers.orthogonal(gain)(key, (inputs, outputs))
-    layer = Linear(key, inputs, outputs)
+    # Cut from a square matrix: as random as a narrow one, and compiled once for all layers.
+    size = max(inputs, outputs)
+    weight = gain * jax.nn.initializers.orthogonal()(key, (size, size))[:inputs, :outputs]
+    layer = eqx.filter_eval_shape(Linear, key, inputs, outputs)  # its own draw is not needed
     return eqx.tree_at(lambda x: (x.weight, x.bias), layer, (weight, jnp.zeros(outputs)))
 
 
