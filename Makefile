@@ -7,7 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO ?= warehouse --agents 4 --preset fast --steps 500000
+DEMO ?= warehouse --agents 4 --preset fast --steps 600000
 PYTEST ?= -n 2 -q
 
 help:  ## show this list
