@@ -20,6 +20,8 @@ SECONDS_PER_100K = {
         100: (23496, 333, 2014),
     },
 }
+REFRESH = {"warehouse": "4M", "traffic": "1M"}
+"""The refresh period F of the paper's curves, in steps."""
 GLOBAL_MEMORY_MB = {4: 339, 25: 392, 49: 470, 100: 607}
 PROCESS_MEMORY_MB = (196, 208)
 """DIALS, one process per agent, over the four sizes: lowest and highest of Table 3."""
