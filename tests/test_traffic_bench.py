@@ -138,7 +138,7 @@ def test_cpu_seconds_count_children_alive_and_ended() -> None:
 TINY = {
     "domain": "traffic", "agents": 4, "hidden": 8, "trunk": 8, "copies": 2, "window": 8,
     "windows": 2, "minibatches": 2, "predictor_hidden": 8, "predictor_episodes": 4,
-    "predictor_epochs": 1, "seed": 0,
+    "predictor_epochs": 1, "refreshes": 10, "seed": 0,
 }  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_a_tiny_run_is_measured(name: str) -> None:
     found = in_own_process({**TINY, **SIMULATIONS[name]}, [320, 640], 2, 1, 1)
     (wall,), (cpu,), critical = found["wall"], found["cpu"], found["critical"]
     refreshes = 0 if name == "global" else 10
-    # 32 steps an update, and the preset's ten refreshes, every 32 and every 64 steps.
+    # 32 steps an update, and ten refreshes, every 32 and every 64 steps.
     assert found["schedules"] == {
         "320": {"updates": 10, "refreshes": refreshes, "measured": 2},
         "640": {"updates": 20, "refreshes": refreshes, "measured": 2},
