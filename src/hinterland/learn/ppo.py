@@ -1,5 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) of one agent's actor-critic."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -48,7 +49,7 @@ def make_optimiser(settings: PPOSettings) -> optax.GradientTransformation:
     return optax.chain(*steps)
 
 
-def annealed(
+def _annealed(
     settings: PPOSettings, updates: Int[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """(learning rate, clip range, entropy weight) after so many updates."""
@@ -57,6 +58,70 @@ def annealed(
     clip = settings.clip * jnp.where(settings.anneal_clip, 1 - progress, 1.0)
     entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, 1 - progress, 1.0)
     return rate, clip, entropy_weight
+
+
+def clipped_surrogate(ratio: Array, advantage: Array, clip: float | Array) -> Array:
+    """PPO's objective for each sample (Schulman et al. 2017, equation 7)."""
+    return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
+
+
+def value_error(
+    value: Array, old: Array, target: Array, clip: float | Array, settings: PPOSettings
+) -> Array:
+    """Squared error of each value; with `clip_value` the larger of that and the clipped one's."""
+    error = (value - target) ** 2
+    if settings.clip_value:
+        near = old + jnp.clip(value - old, -clip, clip)
+        error = jnp.maximum(error, (near - target) ** 2)
+    return error
+
+
+def weighted(
+    terms: dict[str, Array], entropy_weight: float | Array, settings: PPOSettings
+) -> Float[Array, ""]:
+    """The loss from its terms "loss/policy", "loss/value" and "entropy"."""
+    return (
+        terms["loss/policy"]
+        + settings.value_weight * terms["loss/value"]
+        - entropy_weight * terms["entropy"]
+    )
+
+
+def in_minibatches(
+    key: Key[Array, ""],
+    learner: Learner,
+    settings: PPOSettings,
+    samples: int,
+    gradient: Callable[[Any, Int[Array, " chosen"], Array, Array], tuple[Any, dict[str, Array]]],
+) -> tuple[Learner, dict[str, Array]]:
+    """All epochs over one batch of experience; also the terms of every minibatch.
+
+    Args:
+        key: consumed.
+        learner: before the update.
+        settings: hyperparameters.
+        samples: how many there are; each epoch shuffles them anew.
+        gradient: (network, indices of the minibatch's samples, clip range, entropy weight) ->
+            (gradient, terms).
+    """
+    rate, clip, entropy_weight = _annealed(settings, learner.updates)
+    optimiser = make_optimiser(settings)
+
+    def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
+        network, optimiser_state = state
+        slope, terms = gradient(network, chosen, clip, entropy_weight)
+        change, optimiser_state = optimiser.update(slope, optimiser_state)
+        network = jax.tree.map(lambda p, c: p - rate * c, network, change)
+        return (network, optimiser_state), terms
+
+    orders = jax.vmap(lambda k: jax.random.permutation(k, samples))(
+        jax.random.split(key, settings.epochs)
+    )
+    orders = orders.reshape(settings.epochs * settings.minibatches, -1)
+    (network, optimiser_state), terms = jax.lax.scan(
+        minibatch, (learner.network, learner.optimiser), orders
+    )
+    return Learner(network, optimiser_state, learner.updates + 1), terms
 
 
 def loss(
@@ -83,11 +148,8 @@ def loss(
     ratio = jnp.exp(log_ratio)
     advantage = batch["advantage"]
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
-    error = (value - batch["target"]) ** 2
-    if settings.clip_value:
-        near = batch["value"] + jnp.clip(value - batch["value"], -clip, clip)
-        error = jnp.maximum(error, (near - batch["target"]) ** 2)
+    surrogate = clipped_surrogate(ratio, advantage, clip)
+    error = value_error(value, batch["value"], batch["target"], clip, settings)
     entropy = -(jnp.exp(log_probabilities) * log_probabilities).sum(-1).mean()
     terms = {
         "loss/policy": -surrogate.mean(),
@@ -96,12 +158,7 @@ def loss(
         "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
         "kl": (ratio - 1 - log_ratio).mean(),
     }
-    total = (
-        terms["loss/policy"]
-        + settings.value_weight * terms["loss/value"]
-        - entropy_weight * entropy
-    )
-    return total, terms
+    return weighted(terms, entropy_weight, settings), terms
 
 
 def _as_sequences(trajectory: Trajectory, settings: PPOSettings) -> dict[str, Array]:
@@ -143,27 +200,12 @@ def ppo_update(
     """
     data = _as_sequences(trajectory, settings)
     sequences = data["action"].shape[1]
-    rate, clip, entropy_weight = annealed(settings, learner.updates)
-    optimiser = make_optimiser(settings)
 
-    def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
-        network, optimiser_state = state
+    def gradient(network: Any, chosen: Array, clip: Array, entropy_weight: Array) -> tuple:
         batch = {
             name: jnp.take(x, chosen, axis=0 if name == "carry" else 1) for name, x in data.items()
         }
-        gradient, terms = jax.grad(loss, has_aux=True)(
-            network, batch, clip, entropy_weight, settings
-        )
-        change, optimiser_state = optimiser.update(gradient, optimiser_state)
-        network = jax.tree.map(lambda p, c: p - rate * c, network, change)
-        return (network, optimiser_state), terms
+        return jax.grad(loss, has_aux=True)(network, batch, clip, entropy_weight, settings)
 
-    orders = jax.vmap(lambda k: jax.random.permutation(k, sequences))(
-        jax.random.split(key, settings.epochs)
-    )
-    orders = orders.reshape(settings.epochs * settings.minibatches, -1)
-    (network, optimiser_state), terms = jax.lax.scan(
-        minibatch, (learner.network, learner.optimiser), orders
-    )
-    terms = {name: x.mean() for name, x in terms.items()}
-    return Learner(network, optimiser_state, learner.updates + 1), terms
+    learner, terms = in_minibatches(key, learner, settings, sequences, gradient)
+    return learner, {name: x.mean() for name, x in terms.items()}

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from hinterland.core import EntityNetwork
-from hinterland.learn.ppo import Learner, PPOSettings, annealed, make_optimiser
+from hinterland.learn.ppo import (
+    Learner,
+    PPOSettings,
+    clipped_surrogate,
+    in_minibatches,
+    value_error,
+    weighted,
+)
 from hinterland.learn.separation import Separation, into_groups, team_sum
 from hinterland.learn.separation_cells import Cells, cell_weights, normalised
 
@@ -63,20 +70,11 @@ def separated_loss(
     # Cells that do not count have no ratio: exp of a difference there may overflow.
     log_ratio = jnp.where(weight > 0, log_probability - cells.log_probability, 0.0)
     ratio = jnp.exp(log_ratio)
-    surrogate = jnp.minimum(
-        ratio * cells.advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * cells.advantage
-    )
-    error = (value - cells.target) ** 2
-    if settings.clip_value:
-        near = cells.value + jnp.clip(value - cells.value, -clip, clip)
-        error = jnp.maximum(error, (near - cells.target) ** 2)
+    surrogate = clipped_surrogate(ratio, cells.advantage, clip)
+    error = value_error(value, cells.value, cells.target, clip, settings)
     losses = (-surrogate, 0.5 * error, entropy, ratio - 1 - log_ratio)
     terms = {name: (weight * x).sum() for name, x in zip(LOSSES, losses, strict=True)}
-    total = (
-        terms["loss/policy"]
-        + settings.value_weight * terms["loss/value"]
-        - entropy_weight * terms["entropy"]
-    )
+    total = weighted(terms, entropy_weight, settings)
     return total, terms | _counts(cells, jnp.abs(ratio - 1) > clip)
 
 
@@ -155,32 +153,20 @@ def separated_update(
         them into metrics.
     """
     rows = cells.kept.shape[0]
-    rate, clip, entropy_weight = annealed(settings, learner.updates)
-    how = (clip, entropy_weight, settings, separation)
-    optimiser = make_optimiser(settings)
     cells_per_row = cells.kept.sum() / rows
 
-    def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
-        network, optimiser_state = state
+    def of_minibatch(network: Any, chosen: Array, clip: Array, entropy_weight: Array) -> tuple:
         batch = jax.tree.map(lambda x: x[chosen], cells)
         batch = batch._replace(advantage=normalised(batch.advantage, batch.kept))
         weight = cell_weights(batch.kept, separation.normaliser, cells_per_row)
-        slope, terms = gradient(network, batch, weight, pieces, how)
-        change, optimiser_state = optimiser.update(slope, optimiser_state)
-        network = jax.tree.map(lambda p, c: p - rate * c, network, change)
-        return (network, optimiser_state), terms
+        how = (clip, entropy_weight, settings, separation)
+        return gradient(network, batch, weight, pieces, how)
 
-    orders = jax.vmap(lambda k: jax.random.permutation(k, rows))(
-        jax.random.split(key, settings.epochs)
-    )
-    orders = orders.reshape(settings.epochs * settings.minibatches, -1)
-    (network, optimiser_state), terms = jax.lax.scan(
-        minibatch, (learner.network, learner.optimiser), orders
-    )
+    learner, terms = in_minibatches(key, learner, settings, rows, of_minibatch)
     sums = {name: x.sum() for name, x in terms.items()}
-    sums["minibatches"] = jnp.int32(orders.shape[0])
+    sums["minibatches"] = jnp.int32(settings.epochs * settings.minibatches)
     sums["active"], sums["grid"] = (cells.size > 0).sum(), jnp.int32(cells.size.size)
-    return Learner(network, optimiser_state, learner.updates + 1), sums
+    return learner, sums
 
 
 def measures(sums: dict[str, float]) -> dict[str, float]:
