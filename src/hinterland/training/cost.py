@@ -189,7 +189,7 @@ class _Lockstep:
             return self._collect(update, networks, copies, False)
 
         stop = self._at + updates
-        self._state = lockstep.learn_jointly(experiment, self._state, self._at, stop, go_on)
+        self._state = lockstep.learn_jointly(experiment, go_on, self._state, self._at, stop)
         self._at = stop
 
     def critical(self, experiment: Experiment, updates: int) -> Part:

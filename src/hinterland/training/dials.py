@@ -13,12 +13,7 @@ from hinterland.learn import Learner
 from hinterland.rollout import LocalCopies
 from hinterland.runtime import over_block
 from hinterland.training import initial
-from hinterland.training.evaluate import (
-    STANDARD_FIGURES,
-    blocks_of,
-    evaluate_networks,
-    network_episodes,
-)
+from hinterland.training.evaluate import blocks_of, evaluate, network_episodes
 from hinterland.training.experiment import Experiment
 from hinterland.training.local_learning import make_host_local_learning, make_local_learning
 
@@ -42,29 +37,26 @@ def start(experiment: Experiment) -> DialsState:
     )
 
 
-def train_dials(experiment: Experiment, state: DialsState, updates: int) -> DialsState:
+def train(experiment: Experiment, state: DialsState, updates: int) -> DialsState:
     """Algorithm 1 from `updates` to the end of the run.
 
     With `untrained` simulation the predictors keep their random initial weights.
     """
-    config = experiment.config
-    learns_influence = config.simulation == "dials"
-    while True:
-        # A resumed run repeats what was due at its checkpoint, with the same keys.
-        ends = updates == experiment.total_updates
-        if learns_influence and experiment.due(updates, config.refresh_steps) and not ends:
+
+    def meet(state: DialsState, updates: int) -> DialsState:
+        if experiment.refreshes(updates):
             datasets = collect(experiment, state, updates)
             state = state._replace(
                 predictors=refresh(experiment, state.predictors, datasets, updates)
             )
-        if ends or experiment.due(updates, config.evaluation_steps):
+        if experiment.evaluates(updates):
             evaluate(experiment, state.learners.network, updates)
-        if ends:
-            return state
-        stop = experiment.next_stop(updates)
-        state = learn_locally(experiment, state, updates, stop)
-        updates = stop
-        experiment.save(updates, state)
+        return state
+
+    state = experiment.in_stretches(state, updates, meet, partial(learn_locally, experiment))
+    if experiment.config.simulation == "dials":
+        _measure_drift(experiment, state, experiment.total_updates)
+    return state
 
 
 def collect(experiment: Experiment, state: DialsState, updates: int) -> InfluenceBatch:
@@ -127,7 +119,7 @@ def _diagnose(block):  # type: ignore[no-untyped-def]
     return over_block(one)(block)
 
 
-def measure_drift(experiment: Experiment, state: DialsState, updates: int) -> None:
+def _measure_drift(experiment: Experiment, state: DialsState, updates: int) -> None:
     """Cross-entropy of the predictors as they stand on what the policies do now."""
     datasets = collect(experiment, state, updates)
     with experiment.phase("fit", experiment.domain.agents):
@@ -137,36 +129,6 @@ def measure_drift(experiment: Experiment, state: DialsState, updates: int) -> No
         "influence/cross_entropy/marginal": figures["marginal"].mean(),
     }
     experiment.log(updates, "fit", values)
-
-
-def evaluate(
-    experiment: Experiment, networks: Any, updates: int, shared: bool = False
-) -> dict[str, float]:
-    """Sampled and greedy returns on the global simulator."""
-    config = experiment.config
-    values: dict[str, float] = {}
-    with experiment.phase("evaluate", 2):
-        for greedy in (False, True):
-            figures = evaluate_networks(
-                experiment.runtime,
-                experiment.domain,
-                networks,
-                episodes=config.evaluate_episodes,
-                greedy=greedy,
-                seed=config.seed,
-                purpose="evaluate/greedy" if greedy else "evaluate/sampled",
-                place=updates,
-                shared=shared,
-            )
-            name = "eval/greedy" if greedy else "eval/sampled"
-            values[f"{name}/return"] = figures["return_mean"]
-            values[f"{name}/return_std"] = figures["return_std"]
-            values[f"{name}/return_ci95"] = figures["return_ci95"]
-            values[f"{name}/episodes"] = figures["episodes"]
-            values |= {f"{name}/{x}": figures[x] for x in figures.keys() - STANDARD_FIGURES}
-            experiment.progress.advance(1)
-    experiment.log(updates, "evaluate", values)
-    return values
 
 
 def learn_locally(experiment: Experiment, state: DialsState, updates: int, stop: int) -> DialsState:

@@ -25,6 +25,7 @@ from hinterland.rollout import (
     scripted_memory,
 )
 from hinterland.runtime import LocalRuntime
+from hinterland.training.experiment import Experiment
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
@@ -257,3 +258,33 @@ def evaluate_scripted(
     units = [(seed, place, block) for block in blocks_of(domain, episodes)]
     returns = runtime.map(partial(_scripted_returns, domain=domain, name=name), units)
     return _figures(returns, episodes, policy=name, greedy=False)
+
+
+def evaluate(
+    experiment: Experiment, networks: Any, updates: int, shared: bool = False
+) -> dict[str, float]:
+    """Sampled and greedy returns on the global simulator."""
+    config = experiment.config
+    values: dict[str, float] = {}
+    with experiment.phase("evaluate", 2):
+        for greedy in (False, True):
+            figures = evaluate_networks(
+                experiment.runtime,
+                experiment.domain,
+                networks,
+                episodes=config.evaluate_episodes,
+                greedy=greedy,
+                seed=config.seed,
+                purpose="evaluate/greedy" if greedy else "evaluate/sampled",
+                place=updates,
+                shared=shared,
+            )
+            name = "eval/greedy" if greedy else "eval/sampled"
+            values[f"{name}/return"] = figures["return_mean"]
+            values[f"{name}/return_std"] = figures["return_std"]
+            values[f"{name}/return_ci95"] = figures["return_ci95"]
+            values[f"{name}/episodes"] = figures["episodes"]
+            values |= {f"{name}/{x}": figures[x] for x in figures.keys() - STANDARD_FIGURES}
+            experiment.progress.advance(1)
+    experiment.log(updates, "evaluate", values)
+    return values

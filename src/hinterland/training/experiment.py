@@ -2,9 +2,9 @@
 
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +15,9 @@ from hinterland.core import Domain, UserError, is_host
 from hinterland.learn import PPOSettings
 from hinterland.runtime import LocalRuntime
 from hinterland.training.progress import Progress, Silent
+
+State = TypeVar("State")
+"""Everything a kind of training needs to continue."""
 
 PHASES = ("collect", "fit", "train", "evaluate")
 CHECKPOINT_AGENT_STEPS = 1_500_000
@@ -117,6 +120,41 @@ class Experiment:
             updates + max(1, per_checkpoint),
             self.total_updates,
         )
+
+    def refreshes(self, updates: int) -> bool:
+        """Whether the influence predictors are trained anew here."""
+        wanted = self.config.simulation == "dials" and updates < self.total_updates
+        return wanted and self.due(updates, self.config.refresh_steps)
+
+    def evaluates(self, updates: int) -> bool:
+        """Whether the policies are evaluated here."""
+        return updates == self.total_updates or self.due(updates, self.config.evaluation_steps)
+
+    def in_stretches(
+        self,
+        state: State,
+        updates: int,
+        meet: Callable[[State, int], State],
+        learn: Callable[[State, int, int], State],
+    ) -> State:
+        """From `updates` to the end of the run; a checkpoint follows every stretch of learning.
+
+        A resumed run repeats what was due at its checkpoint, with the same keys.
+
+        Args:
+            state: of the learners.
+            updates: so many have been made.
+            meet: (state, updates) -> state; does what is due between two stretches.
+            learn: (state, updates, stop) -> state; learns until there were `stop` updates.
+        """
+        while True:
+            state = meet(state, updates)
+            if updates == self.total_updates:
+                return state
+            stop = self.next_stop(updates)
+            state = learn(state, updates, stop)
+            updates = stop
+            self.save(updates, state)
 
     def ppo_settings(self) -> PPOSettings:
         """The learner's part of the configuration."""

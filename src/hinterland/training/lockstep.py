@@ -1,7 +1,7 @@
 """Independent PPO on the global simulator, all agents in lockstep: the paper's GS baseline.
 
 The correct form gives each agent its own network, optimiser and recurrent state. With
-`shared_policy` it does what the paper's public code did instead (see `train_lockstep`).
+`shared_policy` it does what the paper's public code did instead (see `train`).
 """
 
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.core import Trajectory, UserError, is_host, stream
+from hinterland.core import Trajectory, is_host, stream
 from hinterland.learn import Learner, ppo_update
 from hinterland.rollout import (
     GlobalCopies,
@@ -20,7 +20,7 @@ from hinterland.rollout import (
 )
 from hinterland.runtime import over_block
 from hinterland.training import initial
-from hinterland.training.dials import evaluate
+from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
 from hinterland.training.local_learning import MEASURED
 
@@ -45,8 +45,6 @@ def start(experiment: Experiment) -> LockstepState:
 
     learners = initial.stacked(learner, domain.agents)
     if is_host(domain.global_simulator):
-        if config.shared_policy:
-            raise UserError("--shared-policy is not offered on simulators outside of JAX")
         hidden = np.asarray(initial.network(config, domain, 0).initial(config.copies))
         hidden = np.repeat(hidden[:, None], domain.agents, axis=1)
         return LockstepState(learners, [_collector(experiment).begin(hidden)])
@@ -89,27 +87,24 @@ def _by_agent(blocks: list[dict[str, np.ndarray]], shared: bool) -> dict[str, np
     return {name: gather(name) for name in blocks[0]}
 
 
-def train_lockstep(experiment: Experiment, state: LockstepState, updates: int) -> LockstepState:
+def train(experiment: Experiment, state: LockstepState, updates: int) -> LockstepState:
     """Rollouts of all agents together, then one PPO update of each, until the run's end.
 
     With `shared_policy` one network is updated by each agent in turn, each with its own Adam, from
     rollouts in which one recurrent state went from agent to agent.
     """
-    config, shared = experiment.config, experiment.config.shared_policy
-    collect = make_collect(experiment)
-    while True:
-        ends = updates == experiment.total_updates
-        if ends or experiment.due(updates, config.evaluation_steps):
+    shared = experiment.config.shared_policy
+
+    def meet(state: LockstepState, updates: int) -> LockstepState:
+        if experiment.evaluates(updates):
             networks = state.learners.network
             if shared:
                 networks = jax.tree.map(lambda x: x[0], networks)
             evaluate(experiment, networks, updates, shared)
-        if ends:
-            return state
-        stop = experiment.next_stop(updates)
-        state = learn_jointly(experiment, state, updates, stop, collect)
-        updates = stop
-        experiment.save(updates, state)
+        return state
+
+    learn = partial(learn_jointly, experiment, make_collect(experiment))
+    return experiment.in_stretches(state, updates, meet, learn)
 
 
 def make_collect(experiment: Experiment) -> Any:
@@ -151,7 +146,7 @@ def make_collect(experiment: Experiment) -> Any:
 
 
 def learn_jointly(
-    experiment: Experiment, state: LockstepState, updates: int, stop: int, collect: Any
+    experiment: Experiment, collect: Any, state: LockstepState, updates: int, stop: int
 ) -> LockstepState:
     """All agents train from `updates` to `stop`, on what `make_collect` made brings."""
     config, domain = experiment.config, experiment.domain

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, is_entity_domain
+from hinterland.core import Domain, UserError, is_entity_domain, is_host
 from hinterland.training import dials, lockstep, separated
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
@@ -24,6 +24,15 @@ def check_config(config: Config, domain: Domain) -> None:
     elif config.entity_options:
         name = next(iter(config.entity_options)).replace("_", "-")
         raise UserError(f"--{name} is for domains of entities, which {config.domain} is not")
+    elif config.shared_policy and is_host(domain.global_simulator):
+        raise UserError("--shared-policy is not offered on simulators outside of JAX")
+
+
+def loop_of(config: Config, domain: Domain) -> Any:
+    """The module that trains: its `start(experiment)` and `train(experiment, state, updates)`."""
+    if is_entity_domain(domain):
+        return separated
+    return lockstep if config.simulation == "global" else dials
 
 
 def train(
@@ -39,23 +48,14 @@ def train(
         The summary, as in summary.json.
     """
     config = experiment.config
-    on_global = config.simulation == "global"
-    of_entities = is_entity_domain(experiment.domain)
     check_config(config, experiment.domain)
-    loop = separated if of_entities else lockstep if on_global else dials
+    loop = loop_of(config, experiment.domain)
     state: Any = loop.start(experiment)
     updates = 0
     if checkpoint is not None:
         arrays, meta = checkpoint
         state, updates = from_arrays(arrays, state), int(meta["updates"])
-    if of_entities:
-        state = separated.train_separated(experiment, state, updates)
-    elif on_global:
-        state = lockstep.train_lockstep(experiment, state, updates)
-    else:
-        state = dials.train_dials(experiment, state, updates)
-        if config.simulation == "dials":
-            dials.measure_drift(experiment, state, experiment.total_updates)
+    state = loop.train(experiment, state, updates)
     evaluation = final_evaluation(experiment, state.learners.network)
     summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
     if experiment.record is not None:

@@ -23,7 +23,7 @@ from hinterland.learn import (
 )
 from hinterland.nets import SlotNetwork
 from hinterland.rollout import EntityCopies, begin_entities, entity_rollout
-from hinterland.training.dials import evaluate
+from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
 
 BLOCK = 16
@@ -147,19 +147,15 @@ def _update(seed, learner, trajectory, how):  # type: ignore[no-untyped-def]
     return learner, {"return": trajectory["reward"].sum(-1).mean(), **sums}
 
 
-def train_separated(experiment: Experiment, state: SeparatedState, updates: int) -> SeparatedState:
+def train(experiment: Experiment, state: SeparatedState, updates: int) -> SeparatedState:
     """Rollouts, then one update of the network, until the run's end."""
-    config = experiment.config
-    while True:
-        ends = updates == experiment.total_updates
-        if ends or experiment.due(updates, config.evaluation_steps):
+
+    def meet(state: SeparatedState, updates: int) -> SeparatedState:
+        if experiment.evaluates(updates):
             evaluate(experiment, state.learners.network, updates)
-        if ends:
-            return state
-        stop = experiment.next_stop(updates)
-        state = _learn(experiment, state, updates, stop)
-        updates = stop
-        experiment.save(updates, state)
+        return state
+
+    return experiment.in_stretches(state, updates, meet, partial(_learn, experiment))
 
 
 def _learn(
