@@ -245,7 +245,7 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
-        **_TRAFFIC, "hidden": 64, "trunk": 64, "epochs": 4, "minibatches": 8, "discount": 0.95,
+        **_TRAFFIC, "hidden": 32, "trunk": 32, "epochs": 4, "minibatches": 8, "discount": 0.95,
         "refreshes": 3, "predictor_episodes": 8, "predictor_batch": 2,
     },
     ("traffic", "paper"): {
