@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import runs
 from hinterland.config import GLOBAL_PARTS, Config, make_config
 from hinterland.core import UserError, stream
 from hinterland.domains import load_domain
@@ -164,29 +165,20 @@ def test_a_rollout_knows_births_deaths_and_ends() -> None:
 
 
 def _final(folder: Path, config: Config, runtime: LocalRuntime) -> dict[str, np.ndarray]:
-    record = RunFolder.create(folder, config.model_dump(exclude_none=True), {})
-    train(Experiment(config, DOMAIN, runtime, record), None)
-    record.close()
-    return record.load_checkpoint()[0]
-
-
-def _assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    return runs.run(folder, config, DOMAIN, runtime).load_checkpoint()[0]
 
 
 def test_the_same_bits_on_one_and_two_devices_and_after_a_resume(tmp_path: Path) -> None:
     config = make_config({**TINY, "credit": 0.75, "keep": "random-2", "slot_networks": "own"})
     one = _final(tmp_path / "one", config, LocalRuntime(devices=1))
     two = _final(tmp_path / "two", config, LocalRuntime(devices=2))
-    _assert_same(one, two)
+    runs.assert_same(one, two)
     folder = RunFolder.open(tmp_path / "one")
     steps = folder.checkpoint_steps()
     arrays, meta = folder.load_checkpoint(steps[0])
     assert meta["step"] < 768
     train(Experiment(config, DOMAIN, LocalRuntime(devices=2), folder), (arrays, meta))
-    _assert_same(one, folder.load_checkpoint()[0])
+    runs.assert_same(one, folder.load_checkpoint()[0])
     folder.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import runs
 from hinterland.config import make_config
 from hinterland.core import UserError, stream
 from hinterland.domains import load_domain
@@ -113,17 +114,7 @@ def test_a_switch_shows_three_seconds_of_yellow() -> None:
 
 
 def _run(folder: Path, domain: Traffic, devices: int, **changes: object) -> RunFolder:
-    config = make_config({**TINY, **changes})
-    record = RunFolder.create(folder, config.model_dump(exclude_none=True), {})
-    train(Experiment(config, domain, LocalRuntime(devices), record), None)
-    record.close()
-    return record
-
-
-def _assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    return runs.run(folder, make_config({**TINY, **changes}), domain, LocalRuntime(devices))
 
 
 def test_learners_on_sumo_resume_where_they_were(tmp_path: Path) -> None:
@@ -137,7 +128,7 @@ def test_learners_on_sumo_resume_where_they_were(tmp_path: Path) -> None:
     resumed = RunFolder.create(tmp_path / "resumed", config.model_dump(exclude_none=True), {})
     train(Experiment(config, _short(), LocalRuntime(1), resumed), whole.load_checkpoint(128))
     resumed.close()
-    _assert_same(whole.load_checkpoint()[0], resumed.load_checkpoint()[0])
+    runs.assert_same(whole.load_checkpoint()[0], resumed.load_checkpoint()[0])
     summary = whole.summary()
     assert summary is not None
     assert summary["eval"]["learned"]["travel_time_s"] > 0
@@ -149,7 +140,7 @@ def test_dials_gives_the_same_bits_on_one_and_two_devices(tmp_path: Path, local:
     one, two = (
         _run(tmp_path / str(n), domain, n, local=local).load_checkpoint()[0] for n in (1, 2)
     )
-    _assert_same(one, two)
+    runs.assert_same(one, two)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+import runs
 from hinterland.config import Config, make_config
 from hinterland.core import UserError
 from hinterland.domains import load_domain
@@ -38,16 +39,8 @@ def _config(**changes: object) -> Config:
 
 
 def _final_arrays(folder: Path, config: Config, runtime: LocalRuntime) -> dict[str, np.ndarray]:
-    record = RunFolder.create(folder, config.model_dump(exclude_none=True), {})
-    train(Experiment(config, load_domain(config.domain, config.agents), runtime, record), None)
-    record.close()
-    return record.load_checkpoint()[0]
-
-
-def _assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    domain = load_domain(config.domain, config.agents)
+    return runs.run(folder, config, domain, runtime).load_checkpoint()[0]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +58,7 @@ def test_one_and_two_devices_give_the_same_bits(tmp_path: Path, changes: dict) -
     assert len(jax.devices()) >= 2
     one = _final_arrays(tmp_path / "one", config, LocalRuntime(devices=1))
     two = _final_arrays(tmp_path / "two", config, LocalRuntime(devices=2))
-    _assert_same(one, two)
+    runs.assert_same(one, two)
 
 
 def test_another_seed_gives_another_run_and_agents_differ(tmp_path: Path) -> None:

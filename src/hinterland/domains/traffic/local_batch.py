@@ -48,8 +48,6 @@ class LocalBatch(SumoRun):
         self._copies, self._delta = copies, delta
         mean, spread = _pace(copies.car)
         self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
-        self.dropped = 0
-        """Cars that found no room, since `reset`."""
 
     def numbers_shape(self) -> tuple[int, ...]:
         """Of the array of random numbers that `step` wants: [K, lanes, cars of a lane, draws]."""
@@ -68,7 +66,7 @@ class LocalBatch(SumoRun):
         self._signals = Signals(self._copies.lights)
         self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
         self._numbers = np.random.default_rng(seed)
-        self._cars = self.dropped = 0
+        self._cars = 0
         return self._see()
 
     def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -109,8 +107,7 @@ class LocalBatch(SumoRun):
                 libsumo.trafficlight.setRedYellowGreenState(name, state)
             libsumo.simulationStep()
             self._junctions.second()
-        self.dropped += len(libsumo.simulation.getPendingVehicles())
-        libsumo.simulation.clearPending()
+        libsumo.simulation.clearPending()  # cars that found no room
         never = np.zeros(len(self._copies.lights), bool)
         return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
 
