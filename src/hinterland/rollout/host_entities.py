@@ -1,0 +1,328 @@
+"""Experience and whole games of entities that are born and die, in simulators outside of JAX.
+
+Several sessions step side by side, each in its process, under one batched inference. A game has
+one side or several, all of them played by the network: each side of each session is one copy of
+the trajectory. Observations, masks and actions are pytrees that nobody here looks into.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from hinterland.core import EntityNetwork, EntityTrajectory, HostEntityDomain, HostSession, stream
+from hinterland.rollout.host import ask_all, episode_seed
+
+Controllers = tuple[str | None, ...]
+"""Who plays each side: a controller of the simulator, or None: the network."""
+Seen = list[dict[str, Any]]
+"""What each session told last."""
+
+
+class HostEntityCopies(NamedTuple):
+    """Where the sessions stand between two rollouts.
+
+    A process cannot be stored in a checkpoint, but what was asked of it can: its game and all
+    actions since that began. A resumed run asks for the same again.
+    """
+
+    episode: Int[np.ndarray, " session"]
+    """Number of the game under way; it gives its seed."""
+    clock: Int[np.ndarray, " session"]
+    """Steps since it began."""
+    actions: Any
+    """[session, horizon, side, ...]"""
+
+
+class HostEntityCollector:
+    """Experience for training, from sessions that go on from rollout to rollout."""
+
+    def __init__(
+        self, domain: HostEntityDomain, seed: int, sessions: Sequence[HostSession]
+    ) -> None:
+        self._domain, self._seed, self._sessions = domain, seed, sessions
+        self._seen: Seen | None = None
+
+    def samples(self, each: int, every: int) -> Any:
+        """Observations [sample, ...] of games of the random controller.
+
+        Args:
+            each: how many of each session and side.
+            every: steps between two of them.
+        """
+        sides, horizon = self._domain.sides, self._domain.spec.horizon
+        controllers = (self._domain.scripted["random"],) * sides
+        found: list[Any] = []
+        count = len(self._sessions)
+        seeds = [self._episode_seed("train/statistics", copy, 0) for copy in range(count)]
+        seen = _reset_all(self._sessions, [(seed, controllers) for seed in seeds])
+        for t in range(1, each * every):
+            for copy, one in enumerate(seen):
+                if t % every == 0:
+                    found.append(one["observation"])
+                if one.get("terminated") or t % horizon == 0:
+                    seed = self._episode_seed("train/statistics", copy, t)
+                    self._sessions[copy].begin("reset", seed, controllers)
+            seen = ask_all(self._sessions, "step", [None] * len(self._sessions))
+        self._seen = None
+        return _joined([*found, *(one["observation"] for one in seen)])
+
+    def begin(self, network: EntityNetwork) -> HostEntityCopies:
+        """All sessions before their first games; the network is asked for the form of actions."""
+        copies = len(self._sessions)
+        zeros = np.zeros(copies, np.int32)
+        seen = self._sessions[0].begin("reset", 0)
+        inputs = (jax.random.key(0), seen["observation"], seen["masks"])
+        action = jax.eval_shape(lambda n, *x: n.act(*x)[0], network, *inputs)
+        self._seen = None
+        shape = (copies, self._domain.spec.horizon)
+        actions = jax.tree.map(lambda x: np.zeros((*shape, *x.shape), x.dtype), action)
+        return HostEntityCopies(zeros, zeros.copy(), actions)
+
+    def leave(self) -> None:
+        """Others may use the sessions now; the next rollout leads them back to where they were."""
+        self._seen = None
+
+    def _episode_seed(self, purpose: str, copy: int, episode: int) -> int:
+        return episode_seed(stream(self._seed, purpose, copy, episode))
+
+    def _length(self, copy: int, episode: int) -> int:
+        """First games end early, each at another time, so that copies do not begin together."""
+        horizon, count = self._domain.spec.horizon, len(self._sessions)
+        return horizon - (copy * horizon // count if episode == 0 else 0)
+
+    def _reset(self, which: np.ndarray, episode: np.ndarray) -> Seen:
+        """New games in these sessions."""
+        seeds = [self._episode_seed("train/host", copy, int(episode[copy])) for copy in which]
+        return _reset_all([self._sessions[copy] for copy in which], [(seed,) for seed in seeds])
+
+    def _catch_up(self, copies: HostEntityCopies) -> Seen:
+        """Leads new processes to where the copies stand."""
+        seen = self._reset(np.arange(len(self._sessions)), copies.episode)
+        for t in range(copies.clock.max()):
+            behind = [copy for copy, clock in enumerate(copies.clock) if t < clock]
+            sessions = [self._sessions[copy] for copy in behind]
+            actions = [_at(copies.actions, (copy, t)) for copy in behind]
+            for copy, one in zip(behind, ask_all(sessions, "step", actions), strict=True):
+                seen[copy] = one
+        return seen
+
+    def rollout(
+        self,
+        key: Key[Array, ""],
+        network: EntityNetwork,
+        copies: HostEntityCopies,
+        steps: int,
+        stopping: Callable[[], None] = lambda: None,
+    ) -> tuple[HostEntityCopies, EntityTrajectory, dict[str, float]]:
+        """`steps` steps of every session; finished games give way to new ones.
+
+        Args:
+            key: consumed.
+            network: acts for all sides; actions are sampled.
+            copies: where the sessions stand.
+            steps: how many.
+            stopping: called at every step; raises to end the work.
+
+        Returns:
+            Where the sessions stand after it; [time, session x side, ...]; and seconds: "acting"
+            and "waiting" for the sessions by the clock, then the CPU's within these, by part.
+        """
+        sides = self._domain.sides
+        spent: dict[str, float] = defaultdict(float, acting=0.0, waiting=0.0)
+        seen = self._catch_up(copies) if self._seen is None else self._seen
+        network = jax.device_put(network)
+        episode, clock = copies.episode.copy(), copies.clock.copy()
+        actions = jax.tree.map(np.copy, copies.actions)
+        everybody = np.arange(len(clock))
+        record, lasts = [], []
+        for t in range(steps):
+            stopping()
+            start = time.perf_counter()
+            here = _stacked(seen)
+            chosen = _choose(network, key, t, here["observation"], here["masks"])
+            action, used, log_probability, value = jax.tree.map(np.asarray, chosen)
+            action = jax.tree.map(lambda x: x.reshape(-1, sides, *x.shape[1:]), action)
+            jax.tree.map(partial(_put, (everybody, clock)), actions, action)
+            between = time.perf_counter()
+            moved = ask_all(self._sessions, "step", [_at(action, copy) for copy in everybody])
+            spent["acting"] += between - start
+            spent["waiting"] += time.perf_counter() - between
+            clock += 1
+            terminated = np.array([one["terminated"] for one in moved])
+            lengths = [self._length(c, int(e)) for c, e in enumerate(episode)]
+            truncated = (clock >= np.array(lengths)) & ~terminated
+            ended = terminated | truncated
+            if truncated.any():
+                lasts.append((t, np.repeat(truncated, sides), *_values(network, key, moved)))
+            record.append(
+                (here["observation"], jax.tree.map(_by_copy, action), used, log_probability, value,
+                 _joined([one["reward"] for one in moved]), here["alive"], here["acting"],
+                 np.repeat(ended, sides))
+            )  # fmt: skip
+            for part, seconds in ((p, s) for one in moved for p, s in one["seconds"].items()):
+                spent[part] += seconds
+            start = time.perf_counter()
+            over = np.flatnonzero(ended)
+            episode[over] += 1
+            clock[over] = 0
+            for copy, one in zip(over, self._reset(over, episode), strict=True):
+                moved[copy] = one
+            spent["waiting"] += time.perf_counter() - start
+            seen = moved
+        self._seen = seen
+        copies = HostEntityCopies(episode, clock, actions)
+        return copies, _trajectory(record, lasts, _values(network, key, seen)), dict(spent)
+
+
+def _trajectory(record: list[tuple], lasts: list[tuple], following: tuple) -> EntityTrajectory:
+    """Stacks the steps, and finds each one's successor.
+
+    Args:
+        record: of each step.
+        lasts: (step, copies that were truncated there, values and who lived before the reset).
+        following: values and who lives after the last step.
+    """
+    observation, action, used, log_probability, value, reward, alive, acting, ended = jax.tree.map(
+        lambda *x: np.stack(x), *record
+    )
+
+    def successor(own: np.ndarray, after: np.ndarray, place: int) -> Any:
+        shifted = np.concatenate([own[1:], after[None]])
+        shifted[ended] = 0
+        for t, truncated, *last in lasts:
+            shifted[t, truncated] = last[place][truncated]
+        return shifted
+
+    next_value, next_alive = (
+        successor(own, after, place)
+        for place, (own, after) in enumerate(zip((value, alive), following, strict=True))
+    )
+    return EntityTrajectory(
+        observation=observation,
+        action=action,
+        mask=used,
+        log_probability=log_probability,
+        value=value,
+        next_value=next_value,
+        reward=reward,
+        alive=alive,
+        acting=acting,
+        next_alive=next_alive,
+        ended=ended,
+    )
+
+
+def play_host_entities(
+    sessions: Sequence[HostSession],
+    domain: HostEntityDomain,
+    network: EntityNetwork | None,
+    greedy: bool,
+    keys: Key[Array, " session"],
+    controllers: Sequence[Controllers],
+    *,
+    record: bool = False,
+    pictures: list[Any] | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> list[dict[str, float]]:
+    """One whole game in every session; their figures.
+
+    Args:
+        sessions: where.
+        domain: the system.
+        network: plays every side that has no controller; None: all have one.
+        greedy: the likeliest action instead of a sampled one.
+        keys: of the games; the network's draws in a game depend on its key alone.
+        controllers: of each session.
+        record: keep the simulator's own replay.
+        pictures: gets those of the first session, of each state.
+        stopping: called at every step; raises to end the work.
+    """
+    seeds = [episode_seed(key) for key in keys]
+    if network is None and pictures is None and not record:
+        for session, seed, who in zip(sessions, seeds, controllers, strict=True):
+            session.forget()
+            session.ask("play", seed, who)
+        return [session.answer() for session in sessions]
+    games = [(seed, who, record) for seed, who in zip(seeds, controllers, strict=True)]
+    seen = _reset_all(sessions, games)
+    going = np.ones(len(sessions), bool)
+    network = jax.device_put(network)
+    for t in range(domain.length):
+        stopping()
+        if pictures is not None and going[0]:
+            pictures.append(sessions[0].call("picture"))
+        action: Any = [None] * len(sessions)
+        if network is not None:
+            here = [jax.tree.map(lambda *x: np.stack(x), *(one[name] for one in seen))
+                    for name in ("observation", "masks")]  # fmt: skip
+            chosen = jax.tree.map(np.asarray, _play(network, greedy, keys, t, *here))
+            action = [_at(chosen, copy) for copy in range(len(sessions))]
+        left = np.flatnonzero(going)
+        moved = ask_all([sessions[c] for c in left], "step", [action[c] for c in left])
+        for copy, one in zip(left, moved, strict=True):
+            seen[copy] = one
+            going[copy] = not one["terminated"]
+        if not going.any():
+            break
+    return [session.call("metrics") for session in sessions]
+
+
+def _reset_all(sessions: Sequence[HostSession], games: Sequence[tuple]) -> Seen:
+    """Begins games side by side; what `reset` is given of each."""
+    for session, game in zip(sessions, games, strict=True):
+        session.forget()
+        session.ask("reset", *game)
+    return [session.answer() for session in sessions]
+
+
+@jax.jit
+def _choose(network, key, t, observation, masks):  # type: ignore[no-untyped-def]
+    return network.act(jax.random.fold_in(key, t), observation, masks)
+
+
+@jax.jit
+def _value(network, key, observation, masks):  # type: ignore[no-untyped-def]
+    return network.act(key, observation, masks)[3]
+
+
+def _values(network: EntityNetwork, key: Array, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """(values, who is alive): `act` gives both, with an action that nobody takes."""
+    here = _stacked(seen)
+    return np.asarray(_value(network, key, here["observation"], here["masks"])), here["alive"]
+
+
+@jax.jit
+def _play(network, greedy, keys, t, observation, masks):  # type: ignore[no-untyped-def]
+    def one(key, observation, masks):  # type: ignore[no-untyped-def]
+        return network.act(jax.random.fold_in(key, t), observation, masks, greedy)[0]
+
+    return jax.vmap(one)(keys, observation, masks)
+
+
+def _stacked(seen: Seen) -> dict[str, Any]:
+    """What all sessions told of this moment, [session x side, ...]."""
+    names = ("observation", "masks", "alive", "acting")
+    return {name: _joined([one[name] for one in seen]) for name in names}
+
+
+def _joined(parts: list[Any]) -> Any:
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def _by_copy(x: np.ndarray) -> np.ndarray:
+    """[session, side, ...] to [session x side, ...]."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _at(tree: Any, place: Any) -> Any:
+    return jax.tree.map(lambda x: x[place], tree)
+
+
+def _put(place: Any, into: np.ndarray, value: np.ndarray) -> None:
+    into[place] = value
