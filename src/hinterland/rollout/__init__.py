@@ -24,11 +24,8 @@ from hinterland.rollout.host import (
     episode_seed,
     play_host,
 )
-from hinterland.rollout.host_entities import (
-    HostEntityCollector,
-    HostEntityCopies,
-    play_host_entities,
-)
+from hinterland.rollout.host_entities import HostEntityCollector, HostEntityCopies
+from hinterland.rollout.host_games import play_host_entities
 from hinterland.rollout.host_local import HostLocalCopies
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.scan import LocalCopies, begin, rollout

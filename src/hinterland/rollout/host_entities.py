@@ -1,4 +1,4 @@
-"""Experience and whole games of entities that are born and die, in simulators outside of JAX.
+"""Experience of entities that are born and die, in simulators outside of JAX.
 
 Several sessions step side by side, each in its process, under one batched inference. A game has
 one side or several, all of them played by the network: each side of each session is one copy of
@@ -17,11 +17,7 @@ from jaxtyping import Array, Int, Key
 
 from hinterland.core import EntityNetwork, EntityTrajectory, HostEntityDomain, HostSession, stream
 from hinterland.rollout.host import ask_all, episode_seed
-
-Controllers = tuple[str | None, ...]
-"""Who plays each side: a controller of the simulator, or None: the network."""
-Seen = list[dict[str, Any]]
-"""What each session told last."""
+from hinterland.rollout.host_games import Seen, at_place, reset_all
 
 
 class HostEntityCopies(NamedTuple):
@@ -60,7 +56,7 @@ class HostEntityCollector:
         found: list[Any] = []
         count = len(self._sessions)
         seeds = [self._episode_seed("train/statistics", copy, 0) for copy in range(count)]
-        seen = _reset_all(self._sessions, [(seed, controllers) for seed in seeds])
+        seen = reset_all(self._sessions, [(seed, controllers) for seed in seeds])
         for t in range(1, each * every):
             for copy, one in enumerate(seen):
                 if t % every == 0:
@@ -99,7 +95,7 @@ class HostEntityCollector:
     def _reset(self, which: np.ndarray, episode: np.ndarray) -> Seen:
         """New games in these sessions."""
         seeds = [self._episode_seed("train/host", copy, int(episode[copy])) for copy in which]
-        return _reset_all([self._sessions[copy] for copy in which], [(seed,) for seed in seeds])
+        return reset_all([self._sessions[copy] for copy in which], [(seed,) for seed in seeds])
 
     def _catch_up(self, copies: HostEntityCopies) -> Seen:
         """Leads new processes to where the copies stand."""
@@ -107,7 +103,7 @@ class HostEntityCollector:
         for t in range(copies.clock.max()):
             behind = [copy for copy, clock in enumerate(copies.clock) if t < clock]
             sessions = [self._sessions[copy] for copy in behind]
-            actions = [_at(copies.actions, (copy, t)) for copy in behind]
+            actions = [at_place(copies.actions, (copy, t)) for copy in behind]
             for copy, one in zip(behind, ask_all(sessions, "step", actions), strict=True):
                 seen[copy] = one
         return seen
@@ -150,7 +146,7 @@ class HostEntityCollector:
             action = jax.tree.map(lambda x: x.reshape(-1, sides, *x.shape[1:]), action)
             jax.tree.map(partial(_put, (everybody, clock)), actions, action)
             between = time.perf_counter()
-            moved = ask_all(self._sessions, "step", [_at(action, copy) for copy in everybody])
+            moved = ask_all(self._sessions, "step", [at_place(action, copy) for copy in everybody])
             spent["acting"] += between - start
             spent["waiting"] += time.perf_counter() - between
             clock += 1
@@ -218,69 +214,6 @@ def _trajectory(record: list[tuple], lasts: list[tuple], following: tuple) -> En
     )
 
 
-def play_host_entities(
-    sessions: Sequence[HostSession],
-    domain: HostEntityDomain,
-    network: EntityNetwork | None,
-    greedy: bool,
-    keys: Key[Array, " session"],
-    controllers: Sequence[Controllers],
-    *,
-    record: bool = False,
-    pictures: list[Any] | None = None,
-    stopping: Callable[[], None] = lambda: None,
-) -> list[dict[str, float]]:
-    """One whole game in every session; their figures.
-
-    Args:
-        sessions: where.
-        domain: the system.
-        network: plays every side that has no controller; None: all have one.
-        greedy: the likeliest action instead of a sampled one.
-        keys: of the games; the network's draws in a game depend on its key alone.
-        controllers: of each session.
-        record: keep the simulator's own replay.
-        pictures: gets those of the first session, of each state.
-        stopping: called at every step; raises to end the work.
-    """
-    seeds = [episode_seed(key) for key in keys]
-    if network is None and pictures is None and not record:
-        for session, seed, who in zip(sessions, seeds, controllers, strict=True):
-            session.forget()
-            session.ask("play", seed, who)
-        return [session.answer() for session in sessions]
-    games = [(seed, who, record) for seed, who in zip(seeds, controllers, strict=True)]
-    seen = _reset_all(sessions, games)
-    going = np.ones(len(sessions), bool)
-    network = jax.device_put(network)
-    for t in range(domain.length):
-        stopping()
-        if pictures is not None and going[0]:
-            pictures.append(sessions[0].call("picture"))
-        action: Any = [None] * len(sessions)
-        if network is not None:
-            here = [jax.tree.map(lambda *x: np.stack(x), *(one[name] for one in seen))
-                    for name in ("observation", "masks")]  # fmt: skip
-            chosen = jax.tree.map(np.asarray, _play(network, greedy, keys, t, *here))
-            action = [_at(chosen, copy) for copy in range(len(sessions))]
-        left = np.flatnonzero(going)
-        moved = ask_all([sessions[c] for c in left], "step", [action[c] for c in left])
-        for copy, one in zip(left, moved, strict=True):
-            seen[copy] = one
-            going[copy] = not one["terminated"]
-        if not going.any():
-            break
-    return [session.call("metrics") for session in sessions]
-
-
-def _reset_all(sessions: Sequence[HostSession], games: Sequence[tuple]) -> Seen:
-    """Begins games side by side; what `reset` is given of each."""
-    for session, game in zip(sessions, games, strict=True):
-        session.forget()
-        session.ask("reset", *game)
-    return [session.answer() for session in sessions]
-
-
 @jax.jit
 def _choose(network, key, t, observation, masks):  # type: ignore[no-untyped-def]
     return network.act(jax.random.fold_in(key, t), observation, masks)
@@ -297,14 +230,6 @@ def _values(network: EntityNetwork, key: Array, seen: Seen) -> tuple[np.ndarray,
     return np.asarray(_value(network, key, here["observation"], here["masks"])), here["alive"]
 
 
-@jax.jit
-def _play(network, greedy, keys, t, observation, masks):  # type: ignore[no-untyped-def]
-    def one(key, observation, masks):  # type: ignore[no-untyped-def]
-        return network.act(jax.random.fold_in(key, t), observation, masks, greedy)[0]
-
-    return jax.vmap(one)(keys, observation, masks)
-
-
 def _stacked(seen: Seen) -> dict[str, Any]:
     """What all sessions told of this moment, [session x side, ...]."""
     names = ("observation", "masks", "alive", "acting")
@@ -318,10 +243,6 @@ def _joined(parts: list[Any]) -> Any:
 def _by_copy(x: np.ndarray) -> np.ndarray:
     """[session, side, ...] to [session x side, ...]."""
     return x.reshape(-1, *x.shape[2:])
-
-
-def _at(tree: Any, place: Any) -> Any:
-    return jax.tree.map(lambda x: x[place], tree)
 
 
 def _put(place: Any, into: np.ndarray, value: np.ndarray) -> None:
