@@ -207,7 +207,7 @@ def result_table(summary: dict[str, Any]) -> str:
         "random": "random",
         "heuristic": "hand-written heuristic",
     }
-    of = "all entities together" if "alive" in summary["eval"]["learned"] else "mean of agents"
+    of = "all entities together" if "length" in summary["eval"]["learned"] else "mean of agents"
     lines = [f"return per episode after {summary['step']:,} steps per agent ({of})"]
     for name, text in words.items():
         if figures := summary["eval"].get(name):
