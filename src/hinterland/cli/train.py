@@ -211,9 +211,10 @@ def result_table(summary: dict[str, Any]) -> str:
     lines = [f"return per episode after {summary['step']:,} steps per agent ({of})"]
     for name, text in words.items():
         if figures := summary["eval"].get(name):
+            length = f", length {figures['length']:,.0f}" if "length" in figures else ""
             lines.append(
                 f"  {text:<26}{figures['return_mean']:7.2f} ± {figures['return_ci95']:.2f}"
-                f"  (95 %, {figures['episodes']} episodes)"
+                f"  (95 %, {figures['episodes']} episodes{length})"
             )
     lines.append(
         f"{summary['agent_steps_per_s']:,.0f} agent-steps/s in training, "

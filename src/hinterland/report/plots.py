@@ -104,9 +104,8 @@ def learning_curve(
     ends = {row["variant"]: row[figure_of] for row in table if "paper" not in row["variant"]}
     last = ", ".join(f"{variant} ends at {value:.2f}" for variant, value in ends.items())
     over = "steps per agent" if against == "step" else "wall time"
-    return finish(
-        figure, name, f"{figure_of.capitalize()} per episode over {over}: {last}", table, folder
-    )
+    said = f"{figure_of.capitalize()} per episode over {over}: {last}"
+    return finish(figure, name, said, table, folder)
 
 
 def _band(runs: Sequence[Run], metric: str, against: str) -> tuple[np.ndarray, ...]:
