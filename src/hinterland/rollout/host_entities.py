@@ -7,7 +7,8 @@ the trajectory. Observations, masks and actions are pytrees that nobody here loo
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -108,6 +109,15 @@ class HostEntityCollector:
                 seen[copy] = one
         return seen
 
+    def _ends(
+        self, moved: Seen, episode: np.ndarray, clock: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(games that are over, those of them that were truncated)."""
+        terminated = np.array([one["terminated"] for one in moved])
+        lengths = [self._length(copy, int(number)) for copy, number in enumerate(episode)]
+        truncated = (clock >= np.array(lengths)) & ~terminated
+        return terminated | truncated, truncated
+
     def rollout(
         self,
         key: Key[Array, ""],
@@ -139,37 +149,33 @@ class HostEntityCollector:
         record, lasts = [], []
         for t in range(steps):
             stopping()
-            start = time.perf_counter()
             here = _stacked(seen)
-            chosen = _choose(network, key, t, here["observation"], here["masks"])
-            action, used, log_probability, value = jax.tree.map(np.asarray, chosen)
-            action = jax.tree.map(lambda x: x.reshape(-1, sides, *x.shape[1:]), action)
-            jax.tree.map(partial(_put, (everybody, clock)), actions, action)
-            between = time.perf_counter()
-            moved = ask_all(self._sessions, "step", [at_place(action, copy) for copy in everybody])
-            spent["acting"] += between - start
-            spent["waiting"] += time.perf_counter() - between
+            with _clock(spent, "acting"):
+                chosen = _choose(network, key, t, here["observation"], here["masks"])
+                action, used, log_probability, value = jax.tree.map(np.asarray, chosen)
+            of_session = jax.tree.map(lambda x: x.reshape(-1, sides, *x.shape[1:]), action)
+            jax.tree.map(partial(_put, (everybody, clock)), actions, of_session)
+            each = [at_place(of_session, copy) for copy in everybody]
+            with _clock(spent, "waiting"):
+                moved = ask_all(self._sessions, "step", each)
             clock += 1
-            terminated = np.array([one["terminated"] for one in moved])
-            lengths = [self._length(c, int(e)) for c, e in enumerate(episode)]
-            truncated = (clock >= np.array(lengths)) & ~terminated
-            ended = terminated | truncated
+            ended, truncated = self._ends(moved, episode, clock)
             if truncated.any():
                 lasts.append((t, np.repeat(truncated, sides), *_values(network, key, moved)))
             record.append(
-                (here["observation"], jax.tree.map(_by_copy, action), used, log_probability, value,
+                (here["observation"], action, used, log_probability, value,
                  _joined([one["reward"] for one in moved]), here["alive"], here["acting"],
                  np.repeat(ended, sides))
             )  # fmt: skip
-            for part, seconds in ((p, s) for one in moved for p, s in one["seconds"].items()):
-                spent[part] += seconds
-            start = time.perf_counter()
+            for one in moved:
+                for part, seconds in one["seconds"].items():
+                    spent[part] += seconds
             over = np.flatnonzero(ended)
             episode[over] += 1
             clock[over] = 0
-            for copy, one in zip(over, self._reset(over, episode), strict=True):
-                moved[copy] = one
-            spent["waiting"] += time.perf_counter() - start
+            with _clock(spent, "waiting"):
+                for copy, one in zip(over, self._reset(over, episode), strict=True):
+                    moved[copy] = one
             seen = moved
         self._seen = seen
         copies = HostEntityCopies(episode, clock, actions)
@@ -240,9 +246,11 @@ def _joined(parts: list[Any]) -> Any:
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
-def _by_copy(x: np.ndarray) -> np.ndarray:
-    """[session, side, ...] to [session x side, ...]."""
-    return x.reshape(-1, *x.shape[2:])
+@contextmanager
+def _clock(spent: dict[str, float], part: str) -> Generator[None]:
+    start = time.perf_counter()
+    yield
+    spent[part] += time.perf_counter() - start
 
 
 def _put(place: Any, into: np.ndarray, value: np.ndarray) -> None:
