@@ -550,7 +550,8 @@ def test_the_idle_die_of_thirst_at_151_and_the_heavy_do_not() -> None:
     assert heavy["length"] == 151  # the other side's end
     heavy = session.play(0, ("heavy", "heavy"))
     assert heavy["length"] == 200
-    assert heavy["finished"] == 0  # a whole game is 1000 steps
+    assert heavy["finished"] == 1  # a whole game of these rules
+    assert heavy["factories/alive"] == 1
     assert heavy["ice/factory"] > 2000
     assert heavy["units/most"] == 1
 
@@ -618,6 +619,8 @@ def test_a_seed_is_a_game_and_a_killed_session_returns_to_it(pool: LuxSessions) 
     assert not whole[-1]["terminated"]
     again = _episode(session, 3, kill_at=12)
     assert session.restarts == pool.restarts == 1
+    for seen in (*whole, *again):
+        assert min(seen.pop("seconds").values()) >= 0
     assert all(_equal(a, b) for a, b in zip(whole, again, strict=True))
     other = _episode(session, 4)
     assert not _equal(whole[0]["observation"], other[0]["observation"])

@@ -122,6 +122,28 @@ class Config(BaseModel):
         "another; bounds memory, changes no result beyond rounding (1)",
     )
 
+    channels: int | None = Field(
+        None, gt=1, description="boards: channels of the convolutions (32)"
+    )
+    blocks: str | None = Field(
+        None,
+        pattern=r"^\d(,\d)*$",
+        description="boards: residual blocks before each further convolution, such as 2,2 "
+        "(the default)",
+    )
+
+    map: int | None = Field(None, gt=0, description="lux: cells on a side of the board (48)")
+    factories: str | None = Field(
+        None, description="lux: factories of each side, such as 2 or 1-3; by default 2-5 on 48 x 48"
+    )
+    length: int | None = Field(
+        None, gt=0, description="lux: steps of a whole game, which evaluation plays (1000)"
+    )
+    train_length: int | None = Field(
+        None, gt=0, description="lux: steps after which games are truncated in training (256)"
+    )
+    water: bool | None = Field(None, description="lux: whether factories may water lichen (no)")
+
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
     )
@@ -142,16 +164,15 @@ class Config(BaseModel):
     @property
     def domain_options(self) -> dict[str, Any]:
         """What was set of the options that only one domain has."""
-        return {
-            name: value
-            for name in ("local", "grid", "inflow", "net", "routes", "seconds")
-            if (value := getattr(self, name)) is not None
-        }
+        return self._set_of(DOMAIN_OPTIONS)
 
     @property
     def entity_options(self) -> dict[str, Any]:
         """What was set of the options that only entity domains have."""
-        return {name: x for name in ENTITY_OPTIONS if (x := getattr(self, name)) is not None}
+        return self._set_of(ENTITY_OPTIONS)
+
+    def _set_of(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: x for name in names if (x := getattr(self, name)) is not None}
 
     @property
     def global_names(self) -> list[str]:
@@ -178,6 +199,8 @@ class Config(BaseModel):
         return self.copies * self.window * self.windows
 
 
+DOMAIN_OPTIONS = ("local", "grid", "inflow", "net", "routes", "seconds",
+                  "map", "factories", "length", "train_length", "water")  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",
     "team_reward",
@@ -187,6 +210,8 @@ ENTITY_OPTIONS = (
     "normaliser",
     "slot_networks",
     "pieces",
+    "channels",
+    "blocks",
 )
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
@@ -239,9 +264,44 @@ _COLONY: dict[str, Any] = {
     "discount": 0.95,
     "trace": 0.9,
 }
+_LUX: dict[str, Any] = {
+    # The paper's (thesis, appendix; equal to its runs' arguments), but for the slots. Its
+    # minibatches of 512 steps are of one side each, hence 16 of both.
+    "agents": 128,
+    "simulation": "global",
+    "network": "feed-forward",
+    "steps": 102_400,
+    "refreshes": 1,
+    "evaluations": 25,
+    "evaluate_episodes": 36,
+    "final_episodes": 36,
+    "copies": 16,
+    "window": 256,
+    "epochs": 10,
+    "minibatches": 16,
+    "pieces": 32,
+    "learning_rate": 2e-4,
+    "anneal_rate": False,
+    "clip": 0.2,
+    "anneal_clip": False,
+    "clip_value": True,
+    "value_weight": 0.5,
+    "entropy_weight": 1e-3,
+    "anneal_entropy": False,
+    "gradient_norm": 0.5,
+    "adam_epsilon": 1e-5,
+    "discount": 0.99,
+    "trace": 0.95,
+}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,
+    ("lux", "paper"): {**_LUX, "windows": 1},
+    ("lux", "fast"): {
+        **_LUX, "map": 16, "agents": 32, "steps": 40_000, "evaluations": 10, "evaluate_episodes": 8,
+        "final_episodes": 16, "channels": 16, "blocks": "1", "copies": 8, "window": 128,
+        "epochs": 4, "minibatches": 8, "pieces": 16, "learning_rate": 1e-3,
+    },
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
@@ -253,6 +313,8 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "predictor_episodes": 32, "predictor_epochs": 100, "predictor_batch": 1,
     },
 }  # fmt: skip
+LUX_SLOTS = ((48, 128), (24, 64), (0, 32))
+"""(least side of the board, slots of each side), if --agents is not given."""
 HOST_COPIES = {"copies": 8, "windows": 16}
 """Preset fast on a global simulator outside of JAX: a copy is a process, batches stay as large."""
 
@@ -293,6 +355,8 @@ def make_config(values: dict[str, Any]) -> Config:
             preset |= HOST_LOCAL_COPIES
         if "net" in values:
             preset |= OWN_NETWORK
+    if values.get("domain") == "lux" and isinstance(side := values.get("map"), int):
+        preset["agents"] = next((slots for least, slots in LUX_SLOTS if side >= least), 1)
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, add_config_options, whole_number
+from hinterland.cli.bench_lux import lux_speed
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
 from hinterland.cli.display import note
@@ -22,6 +23,8 @@ from hinterland.cli.setup import add_machine_options, make_runtime
 from hinterland.core.errors import UserError
 
 BENCHES = {
+    "lux-speed": "training in Lux AI S2: environment steps/s of the whole loop and of the bare "
+    "engine, where the time goes, memory; takes the options of train",
     "simulator": "the global simulator alone, random actions: learner-steps/s",
     "training": "a whole DIALS training (simulate, predict, learn): agent-steps/s, the share of "
     "the machine's matrix-product peak, and where the time goes",
@@ -50,6 +53,10 @@ def run(arguments: Sequence[str]) -> int:
         if name == "traffic-growth":
             add_growth_options(one)
             continue
+        if name == "lux-speed":
+            add_config_options(one)
+            add_machine_options(one)
+            continue
         if name.startswith("traffic"):
             one.add_argument("--seconds", type=whole_number, default=3000, metavar="S",
                              help="of simulated traffic (default: 3000)")  # fmt: skip
@@ -67,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
-               "traffic-growth": traffic_growth}  # fmt: skip
+               "traffic-growth": traffic_growth, "lux-speed": lux_speed}  # fmt: skip
     figures = measure[options.name](options)
     if options.json:
         print(json.dumps(figures))

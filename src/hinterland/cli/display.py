@@ -88,9 +88,9 @@ class Display:
         """New metrics."""
         with self._lock:
             if "eval/sampled/return" in values:
-                self._returns = (
-                    f"return {values['eval/sampled/return']:.2f} sampled, "
-                    f"{values['eval/greedy/return']:.2f} greedy"
+                kinds = [k for k in ("sampled", "greedy") if f"eval/{k}/return" in values]
+                self._returns = "return " + ", ".join(
+                    f"{values[f'eval/{kind}/return']:.2f} {kind}" for kind in kinds
                 )
                 self._draw(force=True)
 

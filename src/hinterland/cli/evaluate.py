@@ -4,9 +4,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hinterland.cli.arguments import Parser, whole_number
 from hinterland.cli.setup import add_machine_options
+
+MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
+"""Shares of evaluation games that reach their last step with everybody still in them."""
 
 
 def parser() -> Parser:
@@ -25,6 +29,12 @@ def parser() -> Parser:
         default="learned",
         help="learned, or a hand-written one of the domain: random, heuristic, ... "
         "(default: learned)",
+    )
+    made.add_argument(
+        "--opponent",
+        metavar="POLICY",
+        help="a hand-written policy against which --policy plays, from either side in turn, where "
+        "games have sides (default: against itself)",
     )
     made.add_argument("--greedy", action="store_true", help="likeliest actions, not sampled ones")
     made.add_argument(
@@ -52,12 +62,14 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.cli.setup import get_domain, make_runtime, trained_networks
 
     runtime = make_runtime(options.devices)
-    from hinterland.training import evaluate_networks, evaluate_scripted
+    from hinterland.training import check_players, evaluate_networks, evaluate_scripted
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
-    how = {"episodes": options.episodes, "seed": options.seed}
+    how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
+                           "opponent": options.opponent}  # fmt: skip
     if options.policy == "learned":
         config, domain, networks, step = trained_networks(folder, options.step)
+        check_players(domain, options.policy, options.opponent)
         figures = evaluate_networks(
             runtime,
             domain,
@@ -75,11 +87,33 @@ def run(arguments: Sequence[str]) -> int:
         domain, step = get_domain(config), 0
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
     figures["step"] = step
+    if options.policy == "learned":
+        figures |= milestones(folder.metrics())
     print(
         f"{figures['policy']}{' (greedy)' if figures['greedy'] else ''}: return "
         f"{figures['return_mean']:.3f} ± {figures['return_ci95']:.3f} (95 %) over "
         f"{figures['episodes']} episodes, s.d. {figures['return_std']:.3f}, step {step:,}"
     )
+    for name in sorted(x for x in figures if f"{x}_std" in figures):
+        print(f"  {name:<20}{figures[name]:>12,.3f}  (s.d. {figures[f'{name}_std']:,.3f})")
+    for name in MILESTONES:
+        if name in figures:
+            reached = "never" if figures[name] is None else f"step {figures[name]:,}"
+            print(f"  {name:<20}{reached:>12}")
     if options.json:
         print(json.dumps(figures))
     return 0
+
+
+def milestones(metrics: list[dict[str, Any]]) -> dict[str, int | None]:
+    """The first step at which so many evaluation games reached their end; None: at none.
+
+    Empty where evaluation has no such figure.
+    """
+    shares = [(x["step"], x["eval/sampled/finished"]) for x in metrics
+              if "eval/sampled/finished" in x]  # fmt: skip
+    return {
+        name: min((step for step, share in shares if share >= least), default=None)
+        for name, least in MILESTONES.items()
+        if shares
+    }

@@ -11,6 +11,7 @@ COMMANDS = {
     "study": "a grid of runs from a TOML file, resumable, into one report",
     "report": "one self-contained HTML page from runs or studies",
     "watch": "a moving picture of a trained team, as a self-contained page or a GIF",
+    "export": "a trained policy that runs without Hinterland: a submission to Lux AI S2",
     "check": "conformance of your own domain",
     "bench": "the benchmarks that the README quotes",
     "doctor": "devices, versions: what works here",

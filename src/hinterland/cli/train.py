@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from hinterland.cli.arguments import Parser, add_config_options, given_config
 from hinterland.cli.setup import add_machine_options
 
+WITH_PAPER = ("warehouse", "traffic", "lux")
+"""Domains of which there are published hyperparameters."""
+
 if TYPE_CHECKING:
     from hinterland.config import Config
     from hinterland.record import RunFolder
@@ -27,7 +30,7 @@ def parser() -> Parser:
     made.add_argument(
         "domain",
         nargs="?",
-        help="warehouse, traffic, colony, corridor, or MODULE:FACTORY of your own",
+        help="warehouse, traffic, lux, colony, corridor, or MODULE:FACTORY of your own",
     )
     made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
@@ -66,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
         values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
     config = make_config(values)
-    if config.preset == "paper" and config.domain not in ("warehouse", "traffic"):
+    if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.cli.setup import get_domain, make_runtime
 
@@ -204,13 +207,14 @@ def result_table(summary: dict[str, Any]) -> str:
         "random": "random",
         "heuristic": "hand-written heuristic",
     }
-    of = "all entities together" if "alive" in summary["eval"]["learned"] else "mean of agents"
+    of = "all entities together" if "length" in summary["eval"]["learned"] else "mean of agents"
     lines = [f"return per episode after {summary['step']:,} steps per agent ({of})"]
     for name, text in words.items():
         if figures := summary["eval"].get(name):
+            length = f", length {figures['length']:,.0f}" if "length" in figures else ""
             lines.append(
                 f"  {text:<26}{figures['return_mean']:7.2f} ± {figures['return_ci95']:.2f}"
-                f"  (95 %, {figures['episodes']} episodes)"
+                f"  (95 %, {figures['episodes']} episodes{length})"
             )
     lines.append(
         f"{summary['agent_steps_per_s']:,.0f} agent-steps/s in training, "

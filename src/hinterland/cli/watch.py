@@ -27,6 +27,12 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--policy", default="learned", help="or random, heuristic, ...")
     parser.add_argument("--greedy", action="store_true", help="likeliest actions")
+    parser.add_argument(
+        "--opponent", metavar="POLICY", help="a hand-written policy for the other side, if there is"
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="also the game in the simulator's own format"
+    )
     parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="of the episode")
     parser.add_argument("--out", type=Path, metavar="FILE", help=".html or .gif")
     options = parser.parse_args(arguments)
@@ -38,8 +44,15 @@ def run(arguments: Sequence[str]) -> int:
 
     make_runtime(None)
     print("playing one episode (compiling first) ...", file=sys.stderr, flush=True)
-    replay = record_episode(folder, options.policy, options.greedy, options.seed)
-    from hinterland.report import replay_gif, write_replay_page
+    replay, own = record_episode(
+        folder, options.policy, options.greedy, options.seed, options.opponent
+    )
+    from hinterland.report import replay_gif, save_replay, write_replay_page
+
+    if options.replay is not None:
+        if own is None:
+            raise UserError(f"--replay: {folder.config['domain']} has no format of its own")
+        print(save_replay(own, options.replay))
 
     if out.suffix == ".gif":
         replay_gif(replay, out)
@@ -49,8 +62,10 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) -> dict[str, Any]:
-    """One episode as scene and frames (see `core.Domain.frame`)."""
+def record_episode(
+    folder: "RunFolder", policy: str, greedy: bool, seed: int, opponent: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """One episode as scene and frames (see `core.Domain.frame`); and in the simulator's format."""
     import jax
     import numpy as np
 
@@ -65,19 +80,19 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
         scripted_actor,
         scripted_memory,
     )
+    from hinterland.training import check_players
 
     config, domain, networks, step = trained_networks(folder)
     if not hasattr(domain, "frame"):
         raise UserError(f"{config.domain} has no pictures: it lacks the methods scene and frame")
-    if policy != "learned" and policy not in domain.scripted:
-        known = ", ".join(sorted(domain.scripted))
-        raise UserError(f"--policy {policy}: {config.domain} has learned, {known}")
+    check_players(domain, policy, opponent)
     key, horizon = stream(seed, "watch"), domain.spec.horizon
     if is_entity_domain(domain):
+        if is_host(domain.entity_simulator):
+            return _game(config, domain, policy, greedy, step, networks, seed, opponent)
         states, reward = _entity_episode(key, domain, policy, greedy, networks)
-        return _replay(
-            config, domain, policy, greedy, step, list(map(domain.frame, states)), reward
-        )
+        frames = list(map(domain.frame, states))
+        return _replay(config, domain, policy, greedy, step, frames, reward), None
     if is_host(domain.global_simulator):
         actor: Any = domain.scripted.get(policy) or NetworkActor(networks, greedy, key[None])
         episode, _ = play_host(
@@ -88,7 +103,7 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
             with_pictures=True,
         )
         frames = [domain.frame(pictures[0]) for pictures in episode.state]
-        return _replay(config, domain, policy, greedy, step, frames, episode.reward[:, 0])
+        return _replay(config, domain, policy, greedy, step, frames, episode.reward[:, 0]), None
     if policy == "learned":
         actor = network_actor(networks, greedy, config.shared_policy)
         hidden = jax.tree.map(lambda x: x[0], networks) if not config.shared_policy else networks
@@ -101,7 +116,35 @@ def record_episode(folder: "RunFolder", policy: str, greedy: bool, seed: int) ->
     episode = jax.jit(lambda: play(key, domain, actor, memory, 1, with_states=True))()
     states = jax.tree.map(np.asarray, episode.state)
     frames = [domain.frame(jax.tree.map(lambda x, t=t: x[t, 0], states)) for t in range(horizon)]
-    return _replay(config, domain, policy, greedy, step, frames, np.asarray(episode.reward)[:, 0])
+    reward = np.asarray(episode.reward)[:, 0]
+    return _replay(config, domain, policy, greedy, step, frames, reward), None
+
+
+def _game(
+    config: Any,
+    domain: Any,
+    policy: str,
+    greedy: bool,
+    step: int,
+    network: Any,
+    seed: int,
+    opponent: str | None,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A whole game outside of JAX; the ground is another one in each."""
+    from hinterland.core import stream
+    from hinterland.training import watch_game
+
+    player = network if policy == "learned" else domain.scripted[policy]
+    other = None if opponent is None else domain.scripted[opponent]
+    pictures, own = watch_game(domain, player, greedy, stream(seed, "watch"), other)
+    frames = [domain.frame(picture, pictures[0]) for picture in pictures]
+    words = _title(config, domain, policy, greedy, step)
+    title = words if opponent is None else f"{words}; against {opponent}"
+    info = [{"step": t, "return": round(picture["return"], 2), "text": ""}
+            for t, picture in enumerate(pictures)]  # fmt: skip
+    scene = domain.scene(pictures[0])
+    return {"title": title, "seconds_per_frame": 0.1, "scene": scene, "frames": frames,
+            "info": info}, own  # fmt: skip
 
 
 def _entity_episode(
@@ -111,13 +154,9 @@ def _entity_episode(
     import jax
     import numpy as np
 
-    from hinterland.rollout import entity_network_actor, entity_scripted_actor, play_entities
+    from hinterland.rollout import entity_actor, play_entities
 
-    actor = (
-        entity_network_actor(network, greedy)
-        if policy == "learned"
-        else entity_scripted_actor(domain.scripted[policy])
-    )
+    actor = entity_actor(network, greedy, domain.scripted.get(policy))
     where = (domain.entity_simulator, domain.spec.horizon, actor)
     played = jax.jit(lambda: play_entities(key, *where, 1, with_states=True))()
     episode = jax.tree.map(lambda x: np.asarray(x)[:, 0], played)
@@ -136,19 +175,22 @@ def _replay(
     info = [
         {"step": t, "return": round(float(value), 2), "text": ""} for t, value in enumerate(before)
     ]
-    how = "greedy" if greedy else "sampled"
-    title = f"{config.domain}, {domain.agents} agents, " + (
-        f"{policy}, {how} actions, trained {step:,} steps per agent"
-        if policy == "learned"
-        else policy
-    )
     return {
-        "title": title,
+        "title": _title(config, domain, policy, greedy, step),
         "seconds_per_frame": 0.2,
         "scene": domain.scene(),
         "frames": frames,
         "info": info,
     }
+
+
+def _title(config: Any, domain: Any, policy: str, greedy: bool, step: int) -> str:
+    how = "greedy" if greedy else "sampled"
+    return f"{config.domain}, {domain.agents} agents, " + (
+        f"{policy}, {how} actions, trained {step:,} steps per agent"
+        if policy == "learned"
+        else policy
+    )
 
 
 def write_replay(folder: "RunFolder") -> None:
@@ -159,4 +201,5 @@ def write_replay(folder: "RunFolder") -> None:
 
     domain = get_domain(make_config(folder.config))
     if hasattr(domain, "frame") and domain.agents <= LARGEST_REPLAY_AGENTS:
-        save_replay(record_episode(folder, "learned", False, 0), folder.path / "replay.json")
+        replay, _ = record_episode(folder, "learned", False, 0)
+        save_replay(replay, folder.path / "replay.json")

@@ -86,6 +86,10 @@ class HostSession(Protocol):
         """A call that makes everything before it irrelevant."""
         ...
 
+    def forget(self) -> None:
+        """The next call makes everything before it irrelevant."""
+        ...
+
     def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """The result of a method."""
         ...
@@ -111,7 +115,7 @@ class HostSimulator(Protocol):
 
 
 def is_host(simulator: Any) -> bool:
-    """Whether a global simulator is a `HostSimulator`."""
+    """Whether a simulator lives outside of JAX: a `HostSimulator` or `HostEntitySimulator`."""
     return hasattr(simulator, "sessions")
 
 
@@ -210,6 +214,59 @@ class EntityDomain(Protocol):
 
     def frame(self, state: Any) -> list[dict[str, Any]]:
         """As in `Domain`, of one state (NumPy leaves)."""
+        ...
+
+
+class HostEntitySimulator(Protocol):
+    """A system of entities outside of JAX: games of one side or of several against each other.
+
+    The methods of its sessions, whose arrays begin with a side axis; observations, masks and
+    actions are pytrees whose meaning is between the simulator and the network:
+    `reset(seed, controllers, record)` begins a game; `controllers` names for each side who plays
+    it, None being the actions of `step`. It returns "observation", "masks", "seconds" of the CPU by
+    part, and [side, slots] "alive" and "acting": who lives, and who of them has something to
+    choose. `step(actions)` (None, if every side has a controller) adds "terminated" and "reward"
+    [side, slots], by the slots before the step. `metrics()` gives the figures of the
+    game so far, among them "return" (summed over a side's entities, mean over sides), and "wins/K"
+    of side K; `play(seed, controllers)` those of a whole game without any actions from outside;
+    `picture()` what is drawn; `replay()`, if there is a format of its own, the game in it.
+
+    A slot may hold another entity after it was empty for a step at least.
+    """
+
+    restarts: int
+    """How often a lost process was replaced, over all sessions."""
+
+    def sessions(self, count: int) -> Sequence[HostSession]:
+        """So many processes, always the same ones."""
+        ...
+
+
+class HostEntityDomain(Protocol):
+    """A system of entities outside of JAX."""
+
+    name: str
+    agents: int
+    """Number of slots of each side."""
+    sides: int
+    """Of a game; all are played by the one policy that learns."""
+    spec: AgentSpec
+    """Sizes of one entity; `horizon` is where games are truncated in training."""
+    length: int
+    """Steps of a whole game, which evaluation plays; at least the horizon."""
+    entity_simulator: HostEntitySimulator
+    scripted: Mapping[str, str]
+    """Controllers by name."""
+
+    # Where observations are boards, the domain also has `planes`, their number, and
+    # `unpack(observation)`, a pure function to what `nets.EntityGrid` takes.
+
+    def scene(self, start: Any) -> dict[str, Any]:
+        """As in `Domain`, for a game whose first picture is `start`."""
+        ...
+
+    def frame(self, picture: Any, start: Any) -> list[dict[str, Any]]:
+        """As in `Domain`, drawn over the scene of `start`."""
         ...
 
 

@@ -66,8 +66,12 @@ class HostProcess:
 
     def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
         """A call that makes everything before it irrelevant, such as a reset with a seed."""
-        self._journal.clear()
+        self.forget()
         return self.call(method, *arguments, **named)
+
+    def forget(self) -> None:
+        """The next call makes everything before it irrelevant; `begin`, for use with `ask`."""
+        self._journal.clear()
 
     def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """The result of a method.
@@ -194,6 +198,11 @@ class SessionPool:
     def restarts(self) -> int:
         """How often a lost process was replaced."""
         return sum(session.restarts for session in self._sessions)
+
+    def close(self) -> None:
+        """Ends all processes; those that are asked again begin anew."""
+        for session in self._sessions:
+            session.close()
 
     def _first(
         self, count: int, target: str, *arguments: Any, patience_s: int = PATIENCE_S

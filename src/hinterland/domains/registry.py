@@ -61,5 +61,6 @@ def _make(
 ) -> "Domain":
     for option in options:
         if option not in inspect.signature(factory).parameters:
-            raise UserError(f"--{option} is not an option of domain {name!r}")
+            flag = option.replace("_", "-")
+            raise UserError(f"--{flag} is not an option of domain {name!r}")
     return factory(agents, **options)

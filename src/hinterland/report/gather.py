@@ -176,16 +176,20 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return [n for n in names if len({str(run.config.get(n)) for run in runs}) > 1]
 
 
-def scripted_return(runs: Sequence[Run], policy: str) -> tuple[float, float | None] | None:
+def scripted_return(
+    runs: Sequence[Run], policy: str, figure_of: str = "return"
+) -> tuple[float, float | None] | None:
     """(mean, half width of its 95 % interval) of a hand-written policy in runs of one system.
 
-    Nothing is learned, so the episodes of all seeds count as one sample.
+    Nothing is learned, so the episodes of all seeds count as one sample. Of other figures than the
+    return the interval is not known.
     """
-    by_seed = {str(run.seed): found for run in runs if (found := run.final(policy))}
+    name = "return_mean" if figure_of == "return" else figure_of
+    by_seed = {str(run.seed): found for run in runs if name in (found := run.final(policy) or {})}
     if not by_seed:
         return None
-    level = sum(found["return_mean"] for found in by_seed.values()) / len(by_seed)
-    halves = [found.get("return_ci95") for found in by_seed.values()]
+    level = sum(found[name] for found in by_seed.values()) / len(by_seed)
+    halves = [found.get(f"{figure_of}_ci95") for found in by_seed.values()]
     if not all(map(_is_number, halves)):
         return level, None
     return level, math.sqrt(sum(h**2 for h in halves if h)) / len(halves)

@@ -98,6 +98,12 @@ def _returns_of(runs: Sequence[Run], folder: Path, suffix: str) -> list[str]:
         dashes = " Dashed in colour: the paper's curves." if svg and "paper," in svg else ""
         caption = f"{said} {protocol} {band}{dashes}"
         parts.append(_figure(svg, caption, "returns: no run was evaluated yet"))
+    svg = plots.learning_curve(runs, "step", folder, f"lengths{suffix}", "length")
+    if svg is not None:
+        parts.append(_figure(svg, f"Length of evaluation episodes while learning. {band}"))
+    if populations := tables.populations(runs):
+        title = "Entities at the end of training, sampled actions, mean over seeds."
+        parts.append(_table("populations" + suffix, populations, folder, title))
     return parts
 
 

@@ -42,31 +42,37 @@ def _seeds(group: Sequence[Run]) -> str:
 
 
 def learning_curve(
-    runs: Sequence[Run], against: str = "step", folder: Path | None = None, name: str = "learning"
+    runs: Sequence[Run],
+    against: str = "step",
+    folder: Path | None = None,
+    name: str = "learning",
+    figure_of: str = "return",
 ) -> str | None:
-    """Sampled return on the global simulator, of runs of one system.
+    """A figure of evaluation with sampled actions, of runs of one system.
 
     Args:
         runs: of one domain with one number of agents.
         against: "step" or "wall_s".
         folder: where PNG, SVG and CSV go.
         name: of these files.
+        figure_of: evaluation, such as "length".
     """
+    metric = f"eval/sampled/{figure_of}"
     figure, axes = new_axes(4.3)
     table: Table = []
     drawn: dict[str, int] = {}
-    longest = max((x for r in runs for x in r.series(RETURN, against)[0]), default=0.0)
+    longest = max((x for r in runs for x in r.series(metric, against)[0]), default=0.0)
     scale, unit = (1.0, "") if against == "step" else time_unit(longest)
     for index, (variant, group) in enumerate(by_variant(runs).items()):
-        chosen = [r for r in aggregated(group) if r.series(RETURN)[1]]
+        chosen = [r for r in aggregated(group) if r.series(metric)[1]]
         for run in group:
-            x, y = run.series(RETURN, against)
+            x, y = run.series(metric, against)
             if len(group) > 1:
                 axes.plot(np.array(x) / scale, y, color=colour(index), lw=0.7, alpha=0.5)
         if not chosen:
             continue
         drawn.setdefault(chosen[0].simulation, index)
-        x, centre, low, high = _band(chosen, against)
+        x, centre, low, high = _band(chosen, metric, against)
         look = {"color": colour(index), "ls": stroke(index), "lw": 2}
         marker = "o" if len(x) == 1 else None
         axes.plot(x / scale, centre, **look, marker=marker, label=f"{variant} ({_seeds(group)})")
@@ -75,18 +81,19 @@ def learning_curve(
             values = [None if np.isnan(v) else float(v) for v in row]
             place = int(row[0]) if against == "step" else values[0]
             table.append(
-                {"variant": variant, "n": len(chosen), against: place, "return": values[1],
+                {"variant": variant, "n": len(chosen), against: place, figure_of: values[1],
                  "ci95": (values[2], values[3])}
             )  # fmt: skip
     if not table:
         return None
     if against == "step":
         steps_axis(axes)
-        _add_paper(axes, runs, drawn, longest, table)
+        if metric == RETURN:
+            _add_paper(axes, runs, drawn, longest, table)
     else:
         axes.set_xlabel(f"wall time ({unit})")
-    _add_scripted(axes, runs)
-    axes.set_ylabel("return per episode")
+    _add_scripted(axes, runs, figure_of)
+    axes.set_ylabel(f"{figure_of} per episode" if metric == RETURN else f"{figure_of} of episodes")
     # By the lines, not the bands: those of two seeds (12.7 standard errors) would flatten the rest.
     heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
     bottom, top = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
@@ -94,22 +101,23 @@ def learning_curve(
     axes.set_ylim(bottom - (room if bottom < 0 else 0), top + room)
     axes.set_xlim(0, longest / scale or None)
     legend(figure, axes)
-    ends = {row["variant"]: row["return"] for row in table if "paper" not in row["variant"]}
+    ends = {row["variant"]: row[figure_of] for row in table if "paper" not in row["variant"]}
     last = ", ".join(f"{variant} ends at {value:.2f}" for variant, value in ends.items())
     over = "steps per agent" if against == "step" else "wall time"
-    return finish(figure, name, f"Return per episode over {over}: {last}", table, folder)
+    said = f"{figure_of.capitalize()} per episode over {over}: {last}"
+    return finish(figure, name, said, table, folder)
 
 
-def _band(runs: Sequence[Run], against: str) -> tuple[np.ndarray, ...]:
+def _band(runs: Sequence[Run], metric: str, against: str) -> tuple[np.ndarray, ...]:
     """(x, mean, low, high): over seeds within their common reach, or of one seed over episodes."""
-    series = [run.series(RETURN, against) for run in runs]
+    series = [run.series(metric, against) for run in runs]
     end = min(x[-1] for x, _ in series)
     grid = np.array([x for x in series[0][0] if x <= end] or series[0][0][:1])
     values = np.stack([np.interp(grid, x, y) for x, y in series])
     if len(runs) > 1:
         low, high = np.array([t_interval(values[:, i]) for i in range(len(grid))]).T
         return grid, values.mean(0), low, high
-    x, half = runs[0].series("eval/sampled/return_ci95", against)
+    x, half = runs[0].series(f"{metric}_ci95", against)
     half = np.interp(grid, x, half) if half else np.full(len(grid), np.nan)
     return grid, values[0], values[0] - half, values[0] + half
 
@@ -135,9 +143,9 @@ def _add_paper(
         ]
 
 
-def _add_scripted(axes: Any, runs: Sequence[Run]) -> None:
+def _add_scripted(axes: Any, runs: Sequence[Run], figure_of: str) -> None:
     for name, style in (("heuristic", (0, (6, 2))), ("random", (0, (1, 2)))):
-        if found := scripted_return(runs, name):
+        if found := scripted_return(runs, name, figure_of):
             level = found[0]
             axes.axhline(level, color=INK, ls=style, lw=1, label=f"{name} ({level:.2f})")
 

@@ -34,6 +34,8 @@ Row = dict[str, Any]
 
 APART = "95 % interval apart from"
 SCRIPTED = ("random", "heuristic")
+POPULATION = ("length", "alive", "finished", "ice", "ice/factory", "factories/alive")
+"""Figures of entities that evaluation may give."""
 
 
 def final_returns(runs: Sequence[Run]) -> list[Row]:
@@ -59,6 +61,38 @@ def final_returns(runs: Sequence[Run]) -> list[Row]:
                 own.append(row)
         rows += [row | {APART: _apart(row, own)} for row in own]
     return rows
+
+
+def populations(runs: Sequence[Run]) -> list[Row]:
+    """Figures of entities at the end, mean over seeds, and when shares of games were finished.
+
+    Such a share is over the games of all seeds of one evaluation.
+    """
+    rows: list[Row] = []
+    for suffix, members in _systems(runs):
+        for name, group in by_variant(members).items():
+            rows.append(_population(name + suffix, [run.final("learned") for run in group]))
+            rows[-1] |= _finished(group)
+        for name in SCRIPTED:
+            rows.append(_population(name + suffix, [run.final(name) for run in members]))
+    return [row for row in rows if len(row) > 1]
+
+
+def _population(name: str, found: Sequence[dict[str, Any] | None]) -> Row:
+    known = [one for one in found if one]
+    names = [x for x in POPULATION if known and all(x in one for one in known)]
+    return {"policy": name, **{x: mean(np.array([one[x] for one in known])) for x in names}}
+
+
+def _finished(group: Sequence[Run]) -> Row:
+    shares = [dict(zip(*run.series("eval/sampled/finished"), strict=True)) for run in group]
+    steps = sorted(set.intersection(*map(set, shares)))
+    row: Row = {}
+    for least in (0.1, 0.95):
+        reached = (x for x in steps if mean(np.array([one[x] for one in shares])) >= least)
+        if steps:
+            row[f"{least:.0%} finished by step"] = next(reached, None)
+    return row
 
 
 def over_seeds(runs: Sequence[Run]) -> list[Row]:

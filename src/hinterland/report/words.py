@@ -120,8 +120,8 @@ def protocol(runs: Sequence[Run]) -> str:
     )
     final = _episodes([(r.final("learned") or {}).get("episodes") for r in runs])
     counts = f"{learning} episodes per point" + (f", {final} at the end" if final else "")
-    # Only entities, whose number changes, are counted while they live.
-    of_entities = all("alive" in (run.final("learned") or {}) for run in runs)
+    # Only episodes of entities, who may all die, have a length.
+    of_entities = all("length" in (run.final("learned") or {}) for run in runs)
     whose = "all entities together" if of_entities else "mean over agents"
     return (
         f"Evaluation: sampled actions, global simulator, {counts}; undiscounted return of one "

@@ -5,9 +5,8 @@ from hinterland.rollout.entities import (
     EntityCopies,
     EntityEpisodes,
     begin_entities,
-    entity_network_actor,
+    entity_actor,
     entity_rollout,
-    entity_scripted_actor,
     play_entities,
 )
 from hinterland.rollout.episodes import (
@@ -25,6 +24,8 @@ from hinterland.rollout.host import (
     episode_seed,
     play_host,
 )
+from hinterland.rollout.host_entities import HostEntityCollector, HostEntityCopies
+from hinterland.rollout.host_games import play_host_entities
 from hinterland.rollout.host_local import HostLocalCopies
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.scan import LocalCopies, begin, rollout
@@ -37,21 +38,23 @@ __all__ = [
     "GlobalCopies",
     "HostCollector",
     "HostCopies",
+    "HostEntityCollector",
+    "HostEntityCopies",
     "HostLocalCopies",
     "LocalCopies",
     "NetworkActor",
     "begin",
     "begin_entities",
     "begin_joint",
-    "entity_network_actor",
+    "entity_actor",
     "entity_rollout",
-    "entity_scripted_actor",
     "episode_seed",
     "joint_rollout",
     "network_actor",
     "play",
     "play_entities",
     "play_host",
+    "play_host_entities",
     "reset_where",
     "rollout",
     "scripted_actor",

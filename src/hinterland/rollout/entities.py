@@ -155,13 +155,16 @@ def play_entities(
     return jax.lax.scan(step, (state, jnp.ones(copies, bool)), keys)[1]
 
 
-def entity_network_actor(network: Any, greedy: bool | Array) -> EntityActor:
-    """A network whose `act` also takes `greedy`."""
-    return lambda key, observation, mask: network.act(key, observation, mask, greedy)[0]
+def entity_actor(network: Any, greedy: bool | Array, policy: Any = None) -> EntityActor:
+    """The actor of whole episodes.
 
-
-def entity_scripted_actor(policy: Any) -> EntityActor:
-    """One `core.EntityPolicy` for every entity."""
+    Args:
+        network: one whose `act` also takes `greedy`.
+        greedy: the likeliest action instead of a sampled one.
+        policy: a `core.EntityPolicy` that every entity follows instead of the network.
+    """
+    if policy is None:
+        return lambda key, observation, mask: network.act(key, observation, mask, greedy)[0]
 
     def act(key: Array, observation: Array, mask: Array) -> Array:
         keys = jax.random.split(key, mask.shape[:2])

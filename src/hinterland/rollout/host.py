@@ -41,7 +41,7 @@ def episode_seed(key: Key[Array, ""]) -> int:
     return int(jax.random.bits(key, dtype=jnp.uint32) >> 1)
 
 
-def _ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) -> list[Any]:
+def ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) -> list[Any]:
     """One call to every session; they work at the same time."""
     for session, *arguments in zip(sessions, *each, strict=True):
         session.ask(method, *arguments)
@@ -130,9 +130,9 @@ def play_host(
         if with_influence:
             dsets.append(np.stack([one["dset"] for one in seen]))
         if with_pictures:
-            pictures.append(_ask_all(sessions, "picture"))
+            pictures.append(ask_all(sessions, "picture"))
         actions = idle if isinstance(actor, str) else actor(t, observation)
-        seen = _ask_all(sessions, "step", list(actions))
+        seen = ask_all(sessions, "step", list(actions))
         alive[t] = going
         reward[t] = np.where(going[:, None], [one["reward"] for one in seen], 0.0)
         if with_influence:
@@ -186,7 +186,7 @@ class HostCollector:
         for t in range(copies.clock.max()):
             behind = [copy for copy, clock in enumerate(copies.clock) if t < clock]
             sessions = [self._sessions[copy] for copy in behind]
-            moved = _ask_all(sessions, "step", list(copies.actions[behind, t]))
+            moved = ask_all(sessions, "step", list(copies.actions[behind, t]))
             for copy, one in zip(behind, moved, strict=True):
                 seen[copy] = one
         return seen
@@ -231,7 +231,7 @@ class HostCollector:
             action, log_probability, value, before = map(np.asarray, chosen)
             for copy in range(len(sessions)):
                 actions_so_far[copy, clock[copy]] = action[copy]
-            moved = _ask_all(sessions, "step", list(action.astype(np.int8)))
+            moved = ask_all(sessions, "step", list(action.astype(np.int8)))
             clock += 1
             terminated = np.array([one["terminated"] for one in moved])
             lengths = [self._length(c, int(e)) for c, e in enumerate(episode)]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.core import Domain, UserError, is_entity_domain, is_host, stream
-from hinterland.testing.entities import check_entity_domain
+from hinterland.testing.entities import check_entity_domain, check_games
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
@@ -28,6 +28,8 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
     if is_entity_domain(domain):
+        if is_host(domain.entity_simulator):
+            return check_games(domain, seed, episodes)
         return check_entity_domain(domain, seed, episodes)
     passed = []
     for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):

@@ -1,6 +1,7 @@
 """The judge of a domain of entities: shapes, determinism, and that nobody comes back to life."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,3 +86,55 @@ def _follow(domain: EntityDomain, key: jax.Array) -> int:
         if moved.terminated:
             return t + 1
     return domain.spec.horizon
+
+
+def check_games(domain: Any, seed: int, episodes: int) -> list[str]:
+    """The same for entities outside of JAX, in games of their random controller.
+
+    Args:
+        domain: a `HostEntityDomain`, to be judged.
+        seed: of the games.
+        episodes: how many to follow.
+
+    Raises:
+        UserError: the first check that failed.
+    """
+    if "random" not in domain.scripted:
+        raise UserError("scripted: has no policy 'random'; first statistics come from its games")
+    steps = 0
+    for episode in range(seed, seed + episodes):
+        game = _game(domain, episode)
+        for one, again in zip(game, _game(domain, episode), strict=True):
+            same = jax.tree.map(lambda a, b: np.array_equal(a, b, equal_nan=True), one, again)
+            if not all(jax.tree.leaves(same)):
+                raise UserError("entity_simulator.step: the same seed gave another game")
+        steps += len(game) - 1
+    return [
+        "sizes agree with the spec",
+        f"rewards are finite over {steps} steps, and empty slots earn nothing",
+        "the same seed gives the same game",
+    ]
+
+
+def _game(domain: Any, seed: int) -> list[dict]:
+    """What a session told of one game, but for the time it took."""
+    session = domain.entity_simulator.sessions(1)[0]
+    seen = [session.begin("reset", seed, (domain.scripted["random"],) * domain.sides)]
+    shape = (domain.sides, domain.agents)
+    while len(seen) <= domain.spec.horizon and not seen[-1].get("terminated"):
+        before = seen[-1]["alive"]
+        one = session.call("step", None)
+        seen.append(one)
+        where = f"(step {len(seen) - 1}); see hinterland.core.HostEntitySimulator"
+        for name in ("alive", "acting", "reward"):
+            if one[name].shape != shape:
+                raise UserError(f"{name}: shape {one[name].shape}, expected {shape} {where}")
+        if not np.isfinite(one["reward"]).all() or one["reward"][~before].any():
+            raise UserError(f"reward: not finite, or an empty slot earned something {where}")
+        if (one["acting"] & ~one["alive"]).any():
+            raise UserError(f"acting: an empty slot has something to choose {where}")
+    if "return" not in session.call("metrics"):
+        raise UserError("entity_simulator.metrics: has no 'return'")
+    for one in seen:
+        one.pop("seconds")
+    return seen

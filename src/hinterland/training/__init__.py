@@ -2,6 +2,7 @@
 
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment
+from hinterland.training.games import check_players, watch_game
 from hinterland.training.progress import Progress, Silent
 from hinterland.training.run import check_config, train
 
@@ -10,7 +11,9 @@ __all__ = [
     "Progress",
     "Silent",
     "check_config",
+    "check_players",
     "evaluate_networks",
     "evaluate_scripted",
     "train",
+    "watch_game",
 ]

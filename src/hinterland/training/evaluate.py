@@ -14,8 +14,7 @@ from hinterland.rollout import (
     EntityEpisodes,
     Episodes,
     NetworkActor,
-    entity_network_actor,
-    entity_scripted_actor,
+    entity_actor,
     episode_seed,
     network_actor,
     play,
@@ -26,6 +25,7 @@ from hinterland.rollout import (
 )
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment
+from hinterland.training.games import check_players, evaluate_games
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
@@ -182,11 +182,7 @@ def _host_figures(
 @partial(jax.jit, static_argnames=("domain", "name"))
 def _entity_block(key, greedy, network, domain, name):  # type: ignore[no-untyped-def]
     """One block of episodes; of the network, or of the hand-written policy `name`."""
-    actor = (
-        entity_network_actor(network, greedy)
-        if name is None
-        else entity_scripted_actor(domain.scripted[name])
-    )
+    actor = entity_actor(network, greedy, None if name is None else domain.scripted[name])
     episodes = play_entities(key, domain.entity_simulator, domain.spec.horizon, actor, BLOCK)
     return episodes._asdict()
 
@@ -220,15 +216,17 @@ def evaluate_networks(
     """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`.
 
     A host simulator's own figures (travel times, say) stand beside it. Of entities, whose number
-    changes, it is the sum over all of them.
+    changes, it is the sum over all of them; `opponent` names the controller that plays against
+    them, where there are sides.
     """
+    opponent = how.pop("opponent", None)
+    where = (how["seed"], how["purpose"], how["place"])
     if is_entity_domain(domain):
-        place = (how["seed"], how["purpose"], how["place"])
-        return _evaluate_entities(
-            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=place
-        )
+        told: dict[str, Any] = {"episodes": episodes, "greedy": greedy, "place": where}
+        if is_host(domain.entity_simulator):
+            return evaluate_games(runtime, domain, networks, "learned", opponent=opponent, **told)
+        return _evaluate_entities(runtime, domain, networks, None, **told)
     if is_host(domain.global_simulator):
-        where = (how["seed"], how["purpose"], how["place"])
         return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned")
     blocks = network_episodes(runtime, domain, networks, episodes=episodes, greedy=greedy, **how)
     returns = [block.reward.sum(0) for block in blocks]
@@ -236,24 +234,28 @@ def evaluate_networks(
 
 
 def evaluate_scripted(
-    runtime: LocalRuntime, domain: Domain, name: str, *, episodes: int, seed: int, place: int = 0
+    runtime: LocalRuntime,
+    domain: Domain,
+    name: str,
+    *,
+    episodes: int,
+    seed: int,
+    place: int = 0,
+    opponent: str | None = None,
 ) -> dict[str, Any]:
     """Return per episode (mean over agents) when every agent follows one hand-written policy.
 
     Raises:
         UserError: the domain has no policy of that name.
     """
-    if name not in domain.scripted:
-        raise UserError(
-            f"--policy {name}: {domain.name} has learned, {', '.join(sorted(domain.scripted))}"
-        )
+    check_players(domain, name, opponent)
+    controller, where = domain.scripted[name], (seed, "evaluate/scripted", place)
     if is_entity_domain(domain):
-        where = (seed, "evaluate/scripted", place)
-        return _evaluate_entities(
-            runtime, domain, None, name, episodes=episodes, greedy=False, place=where
-        )
-    if isinstance(controller := domain.scripted[name], str):
-        where = (seed, "evaluate/scripted", place)
+        told: dict[str, Any] = {"episodes": episodes, "greedy": False, "place": where}
+        if is_host(domain.entity_simulator):
+            return evaluate_games(runtime, domain, controller, name, opponent=opponent, **told)
+        return _evaluate_entities(runtime, domain, None, name, **told)
+    if isinstance(controller, str):
         return _host_figures(runtime, domain, controller, episodes, False, where, name)
     units = [(seed, place, block) for block in blocks_of(domain, episodes)]
     returns = runtime.map(partial(_scripted_returns, domain=domain, name=name), units)
@@ -263,11 +265,15 @@ def evaluate_scripted(
 def evaluate(
     experiment: Experiment, networks: Any, updates: int, shared: bool = False
 ) -> dict[str, float]:
-    """Sampled and greedy returns on the global simulator."""
+    """Sampled and greedy returns on the global simulator.
+
+    Whole games outside of JAX cost as much as a long stretch of training: sampled actions only.
+    """
     config = experiment.config
     values: dict[str, float] = {}
-    with experiment.phase("evaluate", 2):
-        for greedy in (False, True):
+    games = is_host(getattr(experiment.domain, "entity_simulator", None))
+    with experiment.phase("evaluate", 1 if games else 2):
+        for greedy in (False,) if games else (False, True):
             figures = evaluate_networks(
                 experiment.runtime,
                 experiment.domain,
@@ -284,7 +290,8 @@ def evaluate(
             values[f"{name}/return_std"] = figures["return_std"]
             values[f"{name}/return_ci95"] = figures["return_ci95"]
             values[f"{name}/episodes"] = figures["episodes"]
-            values |= {f"{name}/{x}": figures[x] for x in figures.keys() - STANDARD_FIGURES}
+            own = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
+            values |= {f"{name}/{x}": figures[x] for x in own}
             experiment.progress.advance(1)
     experiment.log(updates, "evaluate", values)
     return values

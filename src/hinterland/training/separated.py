@@ -1,5 +1,6 @@
 """Learning in systems of entities: one network for all slots, credit by trajectory separation."""
 
+import time
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import EntityDomain, EntityTrajectory, UserError, stream
+from hinterland.core import (
+    EntityDomain,
+    EntityNetwork,
+    EntityTrajectory,
+    HostEntityDomain,
+    UserError,
+    is_host,
+    stream,
+)
 from hinterland.learn import (
     Learner,
     PPOSettings,
@@ -21,20 +30,30 @@ from hinterland.learn import (
     separated_update,
     single,
 )
-from hinterland.nets import SlotNetwork
-from hinterland.rollout import EntityCopies, begin_entities, entity_rollout
+from hinterland.nets import EntityGrid, SlotNetwork, Unpacked
+from hinterland.rollout import (
+    EntityCopies,
+    HostEntityCollector,
+    HostEntityCopies,
+    begin_entities,
+    entity_rollout,
+)
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
 
 BLOCK = 16
 """Copies of the system in one unit of work; fixed, so that no layout changes a result."""
+MEASURED_BOARDS = 256
+"""Observations from which a network with statistics takes them."""
+SAMPLES, APART = 16, 8
+"""Of each session and side for the first statistics, and steps between two of them."""
 
 
 class SeparatedState(NamedTuple):
     """The learner of all slots' policies, and blocks of copies of the system."""
 
     learners: Learner
-    copies: list[EntityCopies]
+    copies: list[EntityCopies] | list[HostEntityCopies]
 
 
 def check_config(config: Config, domain: EntityDomain) -> None:
@@ -52,7 +71,9 @@ def check_config(config: Config, domain: EntityDomain) -> None:
         )
     if config.shared_policy:
         raise UserError("--shared-policy is for systems of agents; see --slot-networks")
-    rows = config.steps_per_update // config.minibatches
+    if not hasattr(domain, "planes") and (config.channels or config.blocks):
+        raise UserError(f"--channels and --blocks are for boards, which {domain.name} has not")
+    rows = config.steps_per_update * getattr(domain, "sides", 1) // config.minibatches
     if rows % (config.pieces or 1):
         raise UserError(f"--pieces {config.pieces}: must divide a minibatch's {rows} steps")
 
@@ -80,10 +101,15 @@ def grouping_of(config: Config, slots: int) -> tuple[Any, int]:
     return by_entity(slots), slots
 
 
-def network(config: Config, domain: EntityDomain) -> SlotNetwork:
-    """The untrained network."""
+def network(config: Config, domain: EntityDomain | HostEntityDomain) -> EntityNetwork:
+    """The untrained network: convolutions where observations are boards."""
+    key = stream(config.seed, "initial/network")
+    if (planes := getattr(domain, "planes", None)) is not None:
+        blocks = tuple(map(int, (config.blocks or "2,2").split(",")))
+        grid = EntityGrid(key, planes, channels=config.channels or 32, residuals=blocks)
+        return Unpacked(grid, domain.unpack)
     return SlotNetwork(
-        stream(config.seed, "initial/network"),
+        key,
         domain.agents,
         domain.spec.observation,
         domain.spec.actions,
@@ -96,12 +122,8 @@ def network(config: Config, domain: EntityDomain) -> SlotNetwork:
 def start(experiment: Experiment) -> SeparatedState:
     """An untrained network, copies at their beginning, their clocks at ten different phases."""
     config, domain = experiment.config, experiment.domain
-    settings = experiment.ppo_settings()
-
-    def learner() -> Learner:
-        net = network(config, domain)
-        return Learner(net, make_optimiser(settings).init(net), jnp.int32(0))
-
+    if is_host(domain.entity_simulator):
+        return _start_games(experiment)
     phases = (np.arange(config.copies) * 10 // config.copies) * domain.spec.horizon // 10
     begin = jax.jit(partial(begin_entities, simulator=domain.entity_simulator))
     copies = [
@@ -111,7 +133,36 @@ def start(experiment: Experiment) -> SeparatedState:
         )
         for first in range(0, config.copies, BLOCK)
     ]
-    return jax.tree.map(np.asarray, SeparatedState(jax.jit(learner)(), copies))
+    learner = jax.jit(lambda: _learner(experiment))()
+    return jax.tree.map(np.asarray, SeparatedState(learner, copies))
+
+
+def _learner(experiment: Experiment, observation: Any = None) -> Learner:
+    net = network(experiment.config, experiment.domain)
+    if observation is not None and hasattr(net, "with_statistics"):
+        net = net.with_statistics(observation)
+    return Learner(net, make_optimiser(experiment.ppo_settings()).init(net), jnp.int32(0))
+
+
+def _start_games(experiment: Experiment) -> SeparatedState:
+    """The same in processes: statistics of games of random players come first."""
+    collector = _collector(experiment)
+    observation = collector.samples(SAMPLES, APART)
+    learner = jax.jit(lambda seen: _learner(experiment, seen))(_some(observation, MEASURED_BOARDS))
+    copies = collector.begin(learner.network)
+    return jax.tree.map(np.asarray, SeparatedState(learner, [copies]))
+
+
+def _some(observation: Any, count: int) -> Any:
+    """So many rows of them, evenly spread, or all."""
+    every = max(1, jax.tree.leaves(observation)[0].shape[0] // count)
+    return jax.tree.map(lambda x: x[::every][:count], observation)
+
+
+def _collector(experiment: Experiment) -> HostEntityCollector:
+    config, domain = experiment.config, experiment.domain
+    sessions = domain.entity_simulator.sessions(config.copies)
+    return HostEntityCollector(domain, config.seed, sessions)
 
 
 @partial(jax.jit, static_argnames=("domain", "steps"))
@@ -141,6 +192,9 @@ def _update(seed, learner, trajectory, how):  # type: ignore[no-untyped-def]
         separation,
         how.settings,
     )
+    if hasattr(learner.network, "with_statistics"):
+        seen = _some(cells.observation, MEASURED_BOARDS)
+        learner = learner._replace(network=learner.network.with_statistics(seen))
     learner, sums = separated_update(
         update_key, learner, cells, how.settings, separation, config.pieces or 1
     )
@@ -155,35 +209,74 @@ def train(experiment: Experiment, state: SeparatedState, updates: int) -> Separa
             evaluate(experiment, state.learners.network, updates)
         return state
 
-    return experiment.in_stretches(state, updates, meet, partial(_learn, experiment))
+    stretch = partial(learn, experiment, make_collect(experiment))
+    return experiment.in_stretches(state, updates, meet, stretch)
 
 
-def _learn(
-    experiment: Experiment, state: SeparatedState, updates: int, stop: int
+def make_collect(experiment: Experiment) -> Any:
+    """A function of (update, network, copies, begins) giving (copies, trajectory, seconds).
+
+    `begins` marks the first update after others, such as an evaluation, may have used the sessions.
+    """
+    config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
+    steps = config.window * config.windows
+    if is_host(domain.entity_simulator):
+        collector = _collector(experiment)
+
+        def from_sessions(update: int, network: Any, copies: list, begins: bool) -> tuple:
+            if begins:
+                collector.leave()
+            key = stream(config.seed, "train/entities", update)
+            where = (copies[0], steps, runtime.raise_if_interrupted)
+            after, trajectory, seconds = collector.rollout(key, network, *where)
+            return [after], trajectory._asdict(), seconds
+
+        return from_sessions
+    function = partial(_rollout, domain=domain, steps=steps)
+
+    def from_devices(update: int, network: Any, copies: list, begins: bool) -> tuple:
+        del begins
+        units = [(config.seed, update, block, network, part) for block, part in enumerate(copies)]
+        after, blocks = zip(*runtime.map(function, units), strict=True)
+        return list(after), jax.tree.map(lambda *x: np.concatenate(x, axis=1), *blocks), {}
+
+    return from_devices
+
+
+def learn(
+    experiment: Experiment, collect: Any, state: SeparatedState, updates: int, stop: int
 ) -> SeparatedState:
+    """From `updates` to `stop`, on what `make_collect` made brings."""
     config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
     steps = experiment.step_of(stop - updates) * domain.agents
-    collect = partial(_rollout, domain=domain, steps=config.window * config.windows)
     how = _How(config, domain.agents, experiment.ppo_settings())
     learner, copies = state
     sums: dict[str, float] = {}
+    spent: dict[str, float] = {}
     before = experiment.time["train"]
     with experiment.phase("train", steps):
         for update in range(updates, stop):
-            units = [
-                (config.seed, update, block, learner.network, part)
-                for block, part in enumerate(copies)
-            ]
-            copies, blocks = zip(*runtime.map(collect, units), strict=True)
-            trajectory = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *blocks)
+            copies, trajectory, seconds = collect(
+                update, learner.network, copies, update == updates
+            )
+            start = time.perf_counter()
             ((learner, found),) = runtime.map(
                 partial(_update, how=how), [(config.seed, learner, trajectory)]
             )
-            sums = {name: sums.get(name, 0.0) + float(x) for name, x in found.items()}
+            if seconds:
+                seconds["learning"] = time.perf_counter() - start
+            _add(sums, found)
+            _add(spent, seconds)
             experiment.progress.advance(config.steps_per_update * domain.agents)
     seconds = experiment.time["train"] - before
     team_return = sums.pop("return") / (stop - updates) * domain.spec.horizon
-    values = {"global/return": team_return, **measures(sums)}
-    values = {f"train/{name}": x for name, x in values.items()}
-    experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
+    values = {"global/return": team_return, **measures(sums), "steps_per_s": steps / seconds}
+    values["env_steps_per_s"] = values["steps_per_s"] / domain.agents
+    values |= {f"seconds/{part}": x for part, x in spent.items()}
+    experiment.log(stop, "train", {f"train/{name}": x for name, x in values.items()})
     return SeparatedState(learner, list(copies))
+
+
+def _add(sums: dict[str, float], more: Any) -> None:
+    for name, x in more.items():
+        sums[name] = sums.get(name, 0.0) + float(x)

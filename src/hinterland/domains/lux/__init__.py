@@ -7,14 +7,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hinterland.domains.lux.domain import LuxDomain, make
     from hinterland.domains.lux.games import LuxSessions, play, replay, seconds, table
     from hinterland.domains.lux.rules import Payment, Rules
 
-__all__ = ["LuxSessions", "Payment", "Rules", "play", "replay", "seconds", "table"]
+__all__ = [
+    "LuxDomain",
+    "LuxSessions",
+    "Payment",
+    "Rules",
+    "make",
+    "play",
+    "replay",
+    "seconds",
+    "table",
+]
+_HOMES = {"Payment": "rules", "Rules": "rules", "LuxDomain": "domain", "make": "domain"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "rules" if name in ("Payment", "Rules") else "games"
-        return getattr(importlib.import_module(f"hinterland.domains.lux.{home}"), name)
+        home = importlib.import_module(f"hinterland.domains.lux.{_HOMES.get(name, 'games')}")
+        return getattr(home, name)
     raise AttributeError(f"module 'hinterland.domains.lux' has no attribute {name!r}")

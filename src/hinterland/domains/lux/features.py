@@ -88,8 +88,24 @@ def planes(observation: dict[str, Any], xp: Any = np) -> Any:
         observation: "scalars", "flags" and "values" of `observe`.
         xp: the array module, such as `jax.numpy`.
     """
-    flags, values = observation["flags"], observation["values"]
+    board = board_planes(observation, xp)
     scalars = observation["scalars"][..., None, None]
-    tiled = xp.broadcast_to(scalars, scalars.shape[:-2] + flags.shape[-2:])
-    shares = flags.astype(np.float32) / FULL.astype(np.float32)[:, None, None]
-    return xp.concatenate([tiled, shares, values.astype(np.float32)], -3)
+    tiled = xp.broadcast_to(scalars, scalars.shape[:-2] + board.shape[-2:])
+    return xp.concatenate([tiled, board], -3)
+
+
+def board_planes(observation: dict[str, Any], xp: Any = np) -> Any:
+    """[..., 15, y, x]: those of `planes` that are not the same everywhere."""
+    shares = observation["flags"].astype(np.float32) / FULL.astype(np.float32)[:, None, None]
+    return xp.concatenate([shares, observation["values"].astype(np.float32)], -3)
+
+
+def for_network(observation: dict[str, Any], xp: Any = np) -> dict[str, Any]:
+    """What `nets.EntityGrid` and `nets.numpy_grid` take: "board", "scalars", and who is where."""
+    whole = {name: observation[name].astype(np.int32) for name in ("cell", "kind")}
+    return {
+        "board": board_planes(observation, xp),
+        "scalars": observation["scalars"],
+        "active": observation["active"],
+        **whole,
+    }

@@ -38,11 +38,6 @@ class LuxSessions(SessionPool):
         target = "hinterland.domains.lux.session:LuxSession"
         return self._first(count, target, self.rules, patience_s=self.patience_s)
 
-    def close(self) -> None:
-        """Ends all processes."""
-        for session in self._sessions:
-            session.close()
-
 
 def play(
     bot: str, seeds: Sequence[int], rules: Rules, opponent: str | None = None, processes: int = 1

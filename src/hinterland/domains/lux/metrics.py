@@ -11,10 +11,13 @@ class Tally:
 
     Args:
         state: after the placement of factories.
+        length: steps of a whole game.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, length: int = LENGTH) -> None:
+        self._length = length
         self._placed = state.factories
+        self._reward = np.zeros(2)
         self._state = state
         self._ice = np.zeros(2)
         self._alive = np.zeros(2)
@@ -23,6 +26,7 @@ class Tally:
     def add(self, paid: Paid, after: State) -> None:
         """One step."""
         self._ice += paid.ice
+        self._reward += paid.reward.sum(1)
         # A factory counts for the step that ends it, as it does for the length of the episode.
         self._alive += self._state.factories
         units = np.array([len(rows) for rows in after.rows]) - after.factories
@@ -34,13 +38,16 @@ class Tally:
         """Of both players' means, and of each.
 
         "length" in steps; "ice" brought into own factories, and "ice/factory" for each one placed;
-        "factories/alive": the sum over steps over 1000; "lichen" at the end; "finished": whether
-        step 1000 was reached with a factory on both sides; "factories/placed" by each side;
-        "units/most" of a side at once; "unseated": entity-steps without a slot.
+        "factories/alive": the sum over steps, over those of a whole game; "lichen" at the end;
+        "return": all rewards; "finished": whether the last step of a whole game was reached with a
+        factory on both sides; "wins": by the engine's rule, who has factories left, then who has
+        more lichen (a draw is nobody's); "factories/placed" by each side; "units/most" of a side
+        at once; "unseated": entity-steps without a slot.
         """
-        alive, lichen = self._alive / LENGTH, self._state.lichen
-        sides = {"ice": self._ice, "factories/alive": alive, "lichen": lichen}
-        finished = self._state.step >= LENGTH and bool((self._state.factories > 0).all())
+        alive, lichen = self._alive / self._length, self._state.lichen
+        sides = {"ice": self._ice, "factories/alive": alive, "lichen": lichen,
+                 "return": self._reward, "wins": self._wins()}  # fmt: skip
+        finished = self._state.step >= self._length and bool((self._state.factories > 0).all())
         return {
             "length": float(self._state.step),
             "finished": float(finished),
@@ -52,3 +59,9 @@ class Tally:
             **{f"{name}/{side}": float(both[side]) for name, both in sides.items()
                for side in (0, 1)},
         }  # fmt: skip
+
+    def _wins(self) -> np.ndarray:
+        """[player] 1 for who is ahead."""
+        stands = self._state.factories > 0
+        points = np.where(stands.all(), self._state.lichen, stands)
+        return (points > points[::-1]).astype(float)

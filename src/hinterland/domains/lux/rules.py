@@ -43,8 +43,8 @@ class Rules:
     Args:
         map_size: cells on a side; 48 is the paper's.
         factories: (fewest, most) of each side; None: `usual_factories`.
-        length: steps after which an episode is truncated; the paper trains on 256 and evaluates
-            on 1000, where the engine itself ends.
+        length: steps of a whole game, after which it is truncated; at 1000 the engine itself
+            ends.
         slots: entities of each side that can act; None: 64, or 128 from 48 x 48 on.
         water: whether factories may water lichen; the paper's separation tests forbid it.
         validate: have the engine validate every action, and refuse what the mask forbids.

@@ -32,6 +32,7 @@ class LuxSession:
         self._rules = rules
         self._game = Game(rules)
         self._spent: dict[str, float] = defaultdict(float)
+        self._idle = np.zeros((2, rules.seats, 6), np.int8)
 
     def reset(
         self, seed: int, controllers: Controllers = (None, None), record: bool = False
@@ -47,28 +48,32 @@ class LuxSession:
             ValueError: no such bot.
         """
         self._begin(seed, controllers, record)
-        return self._seen()
+        return {**self._seen(), "seconds": self._lap()}
 
-    def step(self, actions: np.ndarray) -> dict[str, Any]:
+    def step(self, actions: np.ndarray | None) -> dict[str, Any]:
         """One step of both players, [player, slot, 6]; a bot's side is not looked at.
 
+        None will do where both are bots.
+
         Returns "observation" (`features.observe`) and "masks" (`actions.masks`) of the state
-        reached, "reward" [player, slot] by the slots before the step, "terminated" (a player has no
-        factory), "truncated" (the length is reached), "ice" [player] that was delivered and
-        "unseated" [player], the entities that have no slot and so do nothing.
+        reached, "alive" and "acting" [player, slot] (somebody sits there; and may do something),
+        "reward" [player, slot] by the slots before the step, "terminated" (a player has no
+        factory), "truncated" (the length is reached), "ice" [player] that was delivered,
+        "unseated" [player], the entities that have no slot and so do nothing, and "seconds" of
+        processor time by part.
 
         Raises:
             ValueError: with `Rules.validate`, an action that its mask forbids; or the game is over.
         """
-        paid = self._advance(actions)
-        return {**self._seen(), "reward": paid.reward, "ice": paid.ice, **self._end()}
+        paid = self._advance(self._idle if actions is None else actions)
+        told = {"reward": paid.reward, "ice": paid.ice, **self._end()}
+        return {**self._seen(), **told, "seconds": self._lap()}
 
     def play(self, seed: int, controllers: Controllers, record: bool = False) -> dict[str, float]:
         """A whole game of two bots; its figures."""
         self._begin(seed, controllers, record)
-        idle = np.zeros((2, self._rules.seats, 6), np.int8)
         while not any(self._end().values()):
-            self._advance(idle)
+            self._advance(self._idle)
         return self.metrics()
 
     def metrics(self) -> dict[str, float]:
@@ -76,10 +81,15 @@ class LuxSession:
         return self._tally.figures()
 
     def picture(self) -> dict[str, Any]:
-        """What `drawing.frame` draws."""
+        """What `drawing.frame` draws, and the return so far."""
         state = self._state
-        return {"step": state.step, "rows": state.rows, "boards": state.boards._asdict(),
-                "lichen": state.lichen}  # fmt: skip
+        return {
+            "return": self.metrics()["return"],
+            "step": state.step,
+            "rows": state.rows,
+            "boards": state.boards._asdict(),
+            "lichen": state.lichen,
+        }
 
     def replay(self) -> dict[str, Any]:
         """The game so far in the engine's own format, compressed; it was begun with `record`.
@@ -109,12 +119,11 @@ class LuxSession:
         self._begin(seed, ("random", "random"), False)
         self._game.add_lights(units, np.random.default_rng(seed))
         self._enter(read(self._game.observation(), self._slots))
-        idle = np.zeros((2, self._rules.seats, 6), np.int8)
         self._spent.clear()
         entities = measured = 0
         while measured < steps and not any(self._end().values()):
             entities += sum(map(len, self._state.rows))
-            self._advance(idle)
+            self._advance(self._idle)
             self._seen()
             measured += 1
         spent = {part: total / measured for part, total in self._spent.items()}
@@ -132,7 +141,7 @@ class LuxSession:
         seen = self._game.start(seed, record)
         self._slots = tuple(Slots(self._rules.seats) for _ in PLAYERS)
         self._enter(read(seen, self._slots))
-        self._tally = Tally(self._state)
+        self._tally = Tally(self._state, self._rules.length)
 
     def _enter(self, state: State) -> None:
         self._state = state
@@ -142,11 +151,20 @@ class LuxSession:
     def _seen(self) -> dict[str, Any]:
         with self._clock("observation"):
             observation = observe(self._state)
+        can = self._masks["unit_type"].any(-1) | self._masks["factory_type"].any(-1)
         return {
             "observation": observation,
             "masks": self._masks,
+            "alive": observation["active"],
+            "acting": can,
             "unseated": self._state.unseated,
         }
+
+    def _lap(self) -> dict[str, float]:
+        """Seconds by part since this was last asked."""
+        spent = dict(self._spent)
+        self._spent.clear()
+        return spent
 
     def _advance(self, actions: np.ndarray) -> Paid:
         if any(self._end().values()):

@@ -1,0 +1,82 @@
+"""The benchmark of Lux AI S2: what a step costs in training, part by part, and in the engine."""
+
+import statistics
+from typing import Any, cast
+
+from hinterland.cli.arguments import given_config
+from hinterland.cli.display import note
+from hinterland.cli.setup import get_domain, make_runtime
+
+STEPS = 150
+"""Of the bare engine's game; idle factories die at 151."""
+PARTS = {
+    "engine": "engine",
+    "state": "reading its state",
+    "masks": "masks",
+    "observation": "observation",
+    "actions": "wording actions",
+    "reward": "reward",
+}
+"""Parts of a session, in processor time."""
+
+
+def lux_speed(options: Any) -> dict[str, Any]:
+    """Rates of some updates after one that compiles, and shares of their time."""
+    from hinterland.config import make_config
+
+    config = make_config({"domain": "lux", **given_config(options)})
+    runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
+    import jax
+
+    from hinterland.domains.lux import seconds
+    from hinterland.training import Experiment, Silent, separated
+
+    class Told(Silent):
+        def overall(self, step: int, values: dict[str, float]) -> None:
+            lines.append(values)
+
+    lines: list[dict[str, float]] = []
+    experiment = Experiment(config, domain, runtime, progress=Told())
+    separated.check_config(config, domain)
+    note("compiling ...")
+    state = separated.start(experiment)
+    collect = separated.make_collect(experiment)
+    for update in range(options.repeat + 1):
+        state = separated.learn(experiment, collect, state, update, update + 1)
+        note(f"update {update}: {lines[-1]['train/env_steps_per_s']:,.0f} environment steps/s")
+    network = state.learners.network
+    note("the bare engine ...")
+    alone = [seconds(domain.rules, 0, seed, STEPS) for seed in range(options.repeat)]
+    rates = [one["train/env_steps_per_s"] for one in lines[1:]]
+    engine = [1 / one["engine"] for one in alone]
+    parts = {name[len("train/seconds/") :]: statistics.median(one[name] for one in lines[1:])
+             for name in lines[-1] if name.startswith("train/seconds/")}  # fmt: skip
+    figures = {
+        "map": domain.rules.map_size,
+        "parameters": sum(x.size for x in jax.tree.leaves(network)),
+        "env_steps_per_s": rates,
+        "engine_steps_per_s": engine,
+        "seconds": parts,
+        "steps_per_update": config.steps_per_update,
+        "peak_mb": experiment.peak_memory_mb(),
+    }
+    _say(figures)
+    return figures
+
+
+def _say(figures: dict[str, Any]) -> None:
+    side, steps, parts = figures["map"], figures["steps_per_update"], figures["seconds"]
+    whole = statistics.median(figures["env_steps_per_s"])
+    engine = statistics.median(figures["engine_steps_per_s"])
+    print(
+        f"{side} x {side}, {figures['parameters']:,} parameters: {whole:,.0f} environment steps/s "
+        f"of the whole loop, {engine:,.0f} of the engine alone on one core; "
+        f"{figures['peak_mb']:,.0f} MB"
+    )
+    print("ms per environment step, by the clock:")
+    for name, text in (("acting", "network, acting"), ("waiting", "waiting for the games"),
+                       ("learning", "learning")):  # fmt: skip
+        print(f"  {text:<26}{1e3 * parts[name] / steps:>8.3f}")
+    print("of a core in the games' processes:")
+    for name, text in PARTS.items():
+        print(f"  {text:<26}{1e3 * parts.get(name, 0.0) / steps:>8.3f}")

@@ -1,0 +1,43 @@
+"""`hinterland export`: a trained policy in a form that runs without Hinterland."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hinterland.cli.arguments import Parser, whole_number
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Writes the submission; returns the exit status."""
+    parser = Parser(
+        prog="hinterland export",
+        description="lux: a submission to the Lux AI S2 competition, main.py with NumPy weights, "
+        "which plays as the policy does with --greedy.",
+    )
+    parser.add_argument("domain", metavar="DOMAIN", help="of the run: lux")
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH", default=Path("submission"),
+        help="folder, or archive (.tar.gz) (default: submission)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--step", type=whole_number, metavar="N", help="checkpoint of this step (default: newest)"
+    )
+    options = parser.parse_args(arguments)
+    from hinterland.core.errors import UserError
+    from hinterland.record import RunFolder, write_files
+
+    folder = RunFolder.read(options.run)
+    if (found := folder.config.get("domain")) != options.domain:
+        raise UserError(f"{options.run} is a run of {found}, not of {options.domain}")
+    from hinterland.cli.setup import make_runtime, trained_networks
+
+    make_runtime(None)
+    _, domain, network, step = trained_networks(folder, options.step)
+    if not hasattr(domain, "submission"):
+        raise UserError(f"export {options.domain}: there is no competition of it to export to; lux")
+    from hinterland.nets import numpy_grid, to_numpy
+
+    grid = Path(numpy_grid.__file__).read_text(encoding="utf-8")
+    write_files(options.out, domain.submission(to_numpy(network.network), grid))
+    print(f"{options.out}: the policy of step {step:,}")
+    return 0
