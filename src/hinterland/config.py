@@ -112,14 +112,56 @@ class Config(BaseModel):
         description="entity domains: the loss is a mean over a minibatch's cells (the default), "
         "over each step's cells and then over steps, or a sum over a fixed number",
     )
-    slot_networks: Literal["shared", "own"] | None = Field(
-        None, description="entity domains: one network for all entities (shared), or one per slot"
+    slot_networks: Literal["shared", "own", "role"] | None = Field(
+        None,
+        description="entity domains: one network for all entities (shared), one per slot (own), "
+        "or, with --schedule, one for each role that the domain knows (role)",
     )
     pieces: int | None = Field(
         None,
         gt=0,
         description="entity domains: parts of a minibatch whose gradients are computed one after "
         "another; bounds memory, changes no result beyond rounding (1)",
+    )
+
+    schedule: Literal["pipeline", "lockstep"] | None = Field(
+        None,
+        description="train one team by actors, workers and a learner, side by side (pipeline) or "
+        "in turn (lockstep); unset: the loops of --simulation",
+    )
+    workers: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule: workers; each holds a snapshot of the policy and acts for its "
+        "actors (1)",
+    )
+    actors: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule: actors of each worker; each has --copies copies; divides "
+        "--windows (1)",
+    )
+    lag: int | None = Field(
+        None,
+        ge=0,
+        description="--schedule: policy versions that a segment may be older than the learner; "
+        "older ones are dropped and counted (1)",
+    )
+    queue: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule pipeline: segments that may wait for the learner before workers "
+        "must (2)",
+    )
+    correction: Literal["vtrace", "clip"] | None = Field(
+        None,
+        description="--schedule: what is done about older policies' actions: V-trace, or PPO's "
+        "clipping around the policy that acted (vtrace)",
+    )
+    critic: Literal["own", "central"] | None = Field(
+        None,
+        description="--schedule: values from each entity's own observations (own), or from the "
+        "whole system's state too, in training only (central: MAPPO)",
     )
 
     local: Literal["native", "sumo"] | None = Field(
@@ -188,6 +230,10 @@ ENTITY_OPTIONS = (
     "slot_networks",
     "pieces",
 )
+PIPELINE_OPTIONS: dict[str, Any] = {
+    # What --schedule means where nothing else is said.
+    "workers": 1, "actors": 1, "lag": 1, "queue": 2, "correction": "vtrace", "critic": "own",
+}  # fmt: skip
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 PAPER: dict[str, Any] = {
@@ -293,6 +339,10 @@ def make_config(values: dict[str, Any]) -> Config:
             preset |= HOST_LOCAL_COPIES
         if "net" in values:
             preset |= OWN_NETWORK
+    if values.get("schedule") is not None:
+        preset |= {"simulation": "global", **PIPELINE_OPTIONS}
+    elif given := [name for name in PIPELINE_OPTIONS if values.get(name) is not None]:
+        raise UserError(f"--{given[0]} is a part of --schedule pipeline or --schedule lockstep")
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         EntityTrajectory,
         GlobalStep,
         InfluenceBatch,
+        Segment,
         Step,
         Trajectory,
     )
@@ -49,6 +50,7 @@ __all__ = [
     "InfluenceBatch",
     "LocalSimulator",
     "ScriptedPolicy",
+    "Segment",
     "Step",
     "Trajectory",
     "UserError",
@@ -80,6 +82,7 @@ _HOMES = {
         "EntityTrajectory",
         "GlobalStep",
         "InfluenceBatch",
+        "Segment",
         "Step",
         "Trajectory",
     ),

@@ -6,6 +6,7 @@ from hinterland.nets.gru import GRU
 from hinterland.nets.linear import Linear
 from hinterland.nets.predictor import PredictorNetwork
 from hinterland.nets.slots import SlotNetwork
+from hinterland.nets.team import TeamNetwork
 
 __all__ = [
     "GRU",
@@ -14,6 +15,7 @@ __all__ = [
     "Linear",
     "PredictorNetwork",
     "SlotNetwork",
+    "TeamNetwork",
     "to_numpy",
     "trainable",
 ]

@@ -1,5 +1,15 @@
 """A rollout turns policies into experience."""
 
+from hinterland.rollout.actors import (
+    HostActor,
+    HostPlace,
+    Outcome,
+    System,
+    View,
+    first_place,
+    network_policy,
+    scripted_policy,
+)
 from hinterland.rollout.autoreset import reset_where, select
 from hinterland.rollout.entities import (
     EntityCopies,
@@ -28,6 +38,9 @@ from hinterland.rollout.host import (
 from hinterland.rollout.host_local import HostLocalCopies
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.scan import LocalCopies, begin, rollout
+from hinterland.rollout.segments import Place, begin_place, host_segment, traced_segment
+from hinterland.rollout.team_episodes import TeamEpisodes, traced_episodes
+from hinterland.rollout.team_episodes import host_episodes as team_host_episodes
 
 __all__ = [
     "SESSIONS",
@@ -35,20 +48,31 @@ __all__ = [
     "EntityEpisodes",
     "Episodes",
     "GlobalCopies",
+    "HostActor",
     "HostCollector",
     "HostCopies",
     "HostLocalCopies",
+    "HostPlace",
     "LocalCopies",
     "NetworkActor",
+    "Outcome",
+    "Place",
+    "System",
+    "TeamEpisodes",
+    "View",
     "begin",
     "begin_entities",
     "begin_joint",
+    "begin_place",
     "entity_network_actor",
     "entity_rollout",
     "entity_scripted_actor",
     "episode_seed",
+    "first_place",
+    "host_segment",
     "joint_rollout",
     "network_actor",
+    "network_policy",
     "play",
     "play_entities",
     "play_host",
@@ -56,5 +80,9 @@ __all__ = [
     "rollout",
     "scripted_actor",
     "scripted_memory",
+    "scripted_policy",
     "select",
+    "team_host_episodes",
+    "traced_episodes",
+    "traced_segment",
 ]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.core import Domain, EntityDomain, UserError, is_entity_domain, is_host, stream
+from hinterland.nets import TeamNetwork
 from hinterland.rollout import (
     SESSIONS,
     EntityEpisodes,
@@ -26,6 +27,7 @@ from hinterland.rollout import (
 )
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment
+from hinterland.training.team_evaluation import evaluate_team
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
@@ -222,6 +224,11 @@ def evaluate_networks(
     A host simulator's own figures (travel times, say) stand beside it. Of entities, whose number
     changes, it is the sum over all of them.
     """
+    if isinstance(networks, TeamNetwork):
+        place = (how["seed"], how["purpose"], how["place"])
+        return evaluate_team(
+            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=place
+        )
     if is_entity_domain(domain):
         place = (how["seed"], how["purpose"], how["place"])
         return _evaluate_entities(
@@ -249,7 +256,9 @@ def evaluate_scripted(
         )
     if is_entity_domain(domain):
         where = (seed, "evaluate/scripted", place)
-        return _evaluate_entities(
+        simulator = domain.entity_simulator
+        by_team = is_host(simulator) or hasattr(simulator, "figures")
+        return (evaluate_team if by_team else _evaluate_entities)(
             runtime, domain, None, name, episodes=episodes, greedy=False, place=where
         )
     if isinstance(controller := domain.scripted[name], str):

@@ -189,7 +189,7 @@ class Experiment:
                 )
         restarts = [
             simulator.restarts
-            for name in ("global_simulator", "local_simulator")
+            for name in ("global_simulator", "local_simulator", "entity_simulator")
             if is_host(simulator := getattr(self.domain, name, None))
         ]
         if restarts:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import EntityDomain, EntityTrajectory, UserError, stream
+from hinterland.core import EntityDomain, EntityTrajectory, UserError, is_host, stream
 from hinterland.learn import (
     Learner,
     PPOSettings,
@@ -43,6 +43,10 @@ def check_config(config: Config, domain: EntityDomain) -> None:
     Raises:
         UserError: in one sentence.
     """
+    if is_host(domain.entity_simulator):
+        raise UserError(f"{domain.name} lives in processes of its own: add --schedule pipeline")
+    if config.slot_networks == "role":
+        raise UserError("--slot-networks role needs --schedule pipeline or --schedule lockstep")
     if config.simulation != "global":
         raise UserError(f"{domain.name} has no local simulators: add --simulation global")
     if config.network != "feed-forward":
