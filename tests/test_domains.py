@@ -93,7 +93,7 @@ def test_an_unknown_domain_lists_the_known_ones() -> None:
         UserError, match="'warehous' is not known; known: colony, corridor, traffic, warehouse"
     ):
         load_domain("warehous", 4)
-    assert known_domains() == ["colony", "corridor", "traffic", "warehouse"]
+    assert known_domains() == ["colony", "corridor", "pettingzoo", "traffic", "warehouse"]
 
 
 def test_a_module_that_is_not_there_is_named() -> None:

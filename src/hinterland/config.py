@@ -177,6 +177,9 @@ class Config(BaseModel):
         None, description="traffic: your own SUMO network (.net.xml); its lights are the agents"
     )
     routes: str | None = Field(None, description="traffic: its route file (.rou.xml)")
+    env: str | None = Field(
+        None, description="pettingzoo: MODULE:FUNCTION that returns the parallel environment"
+    )
     seconds: int | None = Field(
         None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
     )
@@ -186,7 +189,7 @@ class Config(BaseModel):
         """What was set of the options that only one domain has."""
         return {
             name: value
-            for name in ("local", "grid", "inflow", "net", "routes", "seconds")
+            for name in ("local", "grid", "inflow", "net", "routes", "seconds", "env")
             if (value := getattr(self, name)) is not None
         }
 

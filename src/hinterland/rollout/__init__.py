@@ -8,7 +8,9 @@ from hinterland.rollout.actors import (
     View,
     first_place,
     network_policy,
+    rewards_of,
     scripted_policy,
+    view_of,
 )
 from hinterland.rollout.autoreset import reset_where, select
 from hinterland.rollout.entities import (
@@ -77,6 +79,7 @@ __all__ = [
     "play_entities",
     "play_host",
     "reset_where",
+    "rewards_of",
     "rollout",
     "scripted_actor",
     "scripted_memory",
@@ -85,4 +88,5 @@ __all__ = [
     "team_host_episodes",
     "traced_episodes",
     "traced_segment",
+    "view_of",
 ]

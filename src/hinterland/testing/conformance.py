@@ -14,6 +14,7 @@ import numpy as np
 
 from hinterland.core import Domain, UserError, is_entity_domain, is_host, stream
 from hinterland.testing.entities import check_entity_domain
+from hinterland.testing.host_entities import check_host_entities
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
@@ -28,7 +29,8 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
     if is_entity_domain(domain):
-        return check_entity_domain(domain, seed, episodes)
+        on_host = is_host(domain.entity_simulator)
+        return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
     passed = []
     for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
         if not hasattr(domain, name):

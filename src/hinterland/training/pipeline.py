@@ -25,7 +25,6 @@ from hinterland.training.schedules import InTurn, Meters, Pipeline
 from hinterland.training.workers import (
     Worker,
     WorkerState,
-    copies_of,
     first_state,
     sessions_for,
 )
@@ -55,6 +54,9 @@ def check_config(config: Config, domain: Any) -> None:
         if getattr(config, name) is not None:
             option = name.replace("_", "-")
             raise UserError(f"--{option} works without --schedule only: segments have none of it")
+    credit = {name for name in ("credit", "grouping", "team_reward") if getattr(config, name)}
+    if credit and not is_entity_domain(domain):
+        raise UserError(f"--{min(credit)} is for domains of entities, which {domain.name} is not")
     if config.windows % (config.actors or 1):
         raise UserError(
             f"--actors {config.actors}: must divide --windows {config.windows}; an update learns "
@@ -225,6 +227,3 @@ def flow(sums: dict[str, float], seconds: float, workers: int) -> dict[str, floa
                      ("gate_wait", workers), ("queue_wait", workers)):  # fmt: skip
         found[f"pipeline/share/{name}"] = sums.get(f"{name}_s", 0.0) / of / seconds
     return found
-
-
-__all__ = ["PipelineState", "check_config", "copies_of", "network", "start", "train"]

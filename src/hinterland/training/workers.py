@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from hinterland.config import Config
-from hinterland.core import Segment, stream
+from hinterland.core import EntityTrajectory, Segment, stream
 from hinterland.rollout import (
     SESSIONS,
     HostActor,
@@ -104,8 +104,7 @@ class Worker:
                     jax.device_put(place, self._device),
                     self._domain, self._central, config.window,
                 )  # fmt: skip
-                trajectory = _trajectory(parts[0])
-                segment = Segment(trajectory, *parts[1:])
+                segment = Segment(EntityTrajectory(**parts[0]), *parts[1:])
                 jax.block_until_ready(segment)
             else:
                 key = stream(config.seed, "pipeline/segment", self.index, int(number))
@@ -129,9 +128,3 @@ def sessions_for(config: Config, domain: Any) -> list[Any] | None:
         return None
     count = (config.workers or 1) * copies_of(config)
     return list(system.simulator.sessions(SESSIONS + count)[SESSIONS:])
-
-
-def _trajectory(parts: dict[str, Any]) -> Any:
-    from hinterland.core import EntityTrajectory
-
-    return EntityTrajectory(**parts)
