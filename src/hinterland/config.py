@@ -164,6 +164,19 @@ class Config(BaseModel):
         "whole system's state too, in training only (central: MAPPO)",
     )
 
+    opponents: str | None = Field(
+        None,
+        description="--schedule, two-sided systems: who plays the other side, as NAME=WEIGHT,...; "
+        "latest (the team itself), past (its snapshots) and the domain's hand-written policies; "
+        "unset: whom the domain takes",
+    )
+    snapshot_every: int | None = Field(
+        None, gt=0, description="--opponents: updates between two snapshots of the team (20)"
+    )
+    pool: int | None = Field(
+        None, gt=0, description="--opponents: snapshots that are kept; the oldest goes (8)"
+    )
+
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
     )
@@ -237,6 +250,7 @@ PIPELINE_OPTIONS: dict[str, Any] = {
     # What --schedule means where nothing else is said.
     "workers": 1, "actors": 1, "lag": 1, "queue": 2, "correction": "vtrace", "critic": "own",
 }  # fmt: skip
+POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 PAPER: dict[str, Any] = {
@@ -344,8 +358,15 @@ def make_config(values: dict[str, Any]) -> Config:
             preset |= OWN_NETWORK
     if values.get("schedule") is not None:
         preset |= {"simulation": "global", **PIPELINE_OPTIONS}
-    elif given := [name for name in PIPELINE_OPTIONS if values.get(name) is not None]:
-        raise UserError(f"--{given[0]} is a part of --schedule pipeline or --schedule lockstep")
+        if values.get("opponents") is not None:
+            preset |= POOL_OPTIONS
+    else:
+        for option in (*PIPELINE_OPTIONS, "opponents"):
+            if values.get(option) is not None:
+                raise UserError(f"--{option} is a part of --schedule pipeline or lockstep")
+    for option in POOL_OPTIONS:
+        if values.get(option) is not None and values.get("opponents") is None:
+            raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:

@@ -152,6 +152,11 @@ class EntitySimulator(Protocol[G]):
     # A simulator may also have `central(state)` [central]: the whole system's state for a
     # centralised critic; and `figures(state)`: numbers by name out of an episode's last state, such
     # as {"won": 1.0}, whose means stand beside the evaluation's return.
+    #
+    # One whose other side can be played by a policy too has `opposing(state)`: (observations,
+    # masks, who is alive) of that side, as many slots and as long, seen from its own point of view;
+    # `step_both(state, actions, opposing_actions, noise)`, as `step`; and `figures` with "won" and
+    # "lost".
 
 
 class EntityNetwork(Protocol):

@@ -84,7 +84,8 @@ class Segment(NamedTuple):
     `central` is the whole system's state as a centralised critic sees it (of width 0 without one).
     `reset` marks slots whose recurrent state was zeroed before the step: an episode or an entity
     began. `carry` is the recurrent state before the first step, `version` that of the policy at
-    each step, as the number of updates it had seen.
+    each step, as the number of updates it had seen. `results` counts the games that ended against
+    each opponent `member` of a pool: games, won, lost (no row where nobody opposes).
     """
 
     trajectory: EntityTrajectory
@@ -92,6 +93,8 @@ class Segment(NamedTuple):
     reset: Bool[HostOrDevice, "time copy slots"]
     carry: Float[HostOrDevice, "copy slots hidden"]
     version: Int[HostOrDevice, " time"]
+    results: Int[HostOrDevice, "seat 3"]
+    member: Int[HostOrDevice, " seat"]
 
 
 class InfluenceBatch(NamedTuple):

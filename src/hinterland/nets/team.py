@@ -102,10 +102,22 @@ class TeamNetwork(eqx.Module):
         Float[Array, "copy slots"],
     ]:
         """(recurrent states, logits, values) after one step."""
+        carry, logits, value = self._stepped(carry, observation, mask)
+        return carry, logits, value if self.critic is None else self.critic(central, observation)
+
+    def decide(
+        self,
+        carry: Float[Array, "copy slots hidden"],
+        observation: Float[Array, "copy slots observation"],
+        mask: Bool[Array, "copy slots actions"],
+    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+        """(recurrent states, logits): the policy alone, which needs no central state."""
+        return self._stepped(carry, observation, mask)[:2]
+
+    def _stepped(self, carry: Array, observation: Array, mask: Array) -> tuple[Array, Array, Array]:
         slotted = (carry.swapaxes(0, 1), observation.swapaxes(0, 1))
         found = self._by_role(lambda network, *x: network.step(*x), *slotted)
         carry, logits, value = (x.swapaxes(0, 1) for x in found)
-        value = value if self.critic is None else self.critic(central, observation)
         return carry, jnp.where(mask, logits, IMPOSSIBLE), value
 
     def act(

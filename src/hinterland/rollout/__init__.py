@@ -39,6 +39,7 @@ from hinterland.rollout.host import (
 )
 from hinterland.rollout.host_local import HostLocalCopies
 from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
+from hinterland.rollout.opponents import Seats, seats_for
 from hinterland.rollout.scan import LocalCopies, begin, rollout
 from hinterland.rollout.segments import Place, begin_place, host_segment, traced_segment
 from hinterland.rollout.team_episodes import TeamEpisodes, traced_episodes
@@ -59,6 +60,7 @@ __all__ = [
     "NetworkActor",
     "Outcome",
     "Place",
+    "Seats",
     "System",
     "TeamEpisodes",
     "View",
@@ -84,6 +86,7 @@ __all__ = [
     "scripted_actor",
     "scripted_memory",
     "scripted_policy",
+    "seats_for",
     "select",
     "team_host_episodes",
     "traced_episodes",

@@ -95,13 +95,23 @@ class System:
         )
 
     def act(
-        self, key: Key[Array, ""], copies: EntityCopies, actions: Int[Array, "copy slots"]
+        self,
+        key: Key[Array, ""],
+        copies: EntityCopies,
+        actions: Int[Array, "copy slots"],
+        opposing: Int[Array, "copy slots"] | None = None,
     ) -> tuple[EntityCopies, Outcome, Any]:
-        """(where the copies stand, the outcome, the states reached before any reset), traced."""
+        """(where the copies stand, the outcome, the states reached before any reset), traced.
+
+        With `opposing`, the other side's actions are those instead of the simulator's own.
+        """
         simulator = self.simulator
         noise_key, reset_key = jax.random.split(key)
         noise = jax.vmap(simulator.noise)(jax.random.split(noise_key, actions.shape[0]))
-        moved = jax.vmap(simulator.step)(copies.state, actions, noise)
+        if opposing is None:
+            moved = jax.vmap(simulator.step)(copies.state, actions, noise)
+        else:
+            moved = jax.vmap(simulator.step_both)(copies.state, actions, opposing, noise)
         clock = copies.clock + 1
         truncated = (clock >= self.horizon) & ~moved.terminated
         ended = truncated | moved.terminated

@@ -1,5 +1,6 @@
 """How a worker turns what its actors show into segments: the same steps, traced or on hosts."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,14 @@ from jaxtyping import Array, Bool, Float, Key
 from hinterland.core import EntityTrajectory, Segment
 from hinterland.rollout.actors import HostActor, HostPlace, System, View
 from hinterland.rollout.entities import EntityCopies
+from hinterland.rollout.opponents import (
+    Opposing,
+    Seats,
+    first_opposing,
+    opposing_actions,
+    opposing_view,
+    results_of,
+)
 
 
 class Place(NamedTuple):
@@ -20,6 +29,8 @@ class Place(NamedTuple):
     carry: Float[Any, "copy slots hidden"]
     fresh: Bool[Any, "copy slots"]
     """Slots whose recurrent state begins anew at the next step."""
+    opposing: Any = ()
+    """`Opposing`, where the other side is played by policies."""
 
 
 class _Chosen(NamedTuple):
@@ -33,10 +44,13 @@ class _Chosen(NamedTuple):
     """Recurrent states at the start of the step."""
 
 
-def begin_place(network: Any, copies: EntityCopies | HostPlace, count: int) -> Place:
+def begin_place(
+    network: Any, copies: EntityCopies | HostPlace, count: int, opposed: bool = False
+) -> Place:
     """At the start: nobody remembers anything."""
     carry = network.initial(count)
-    return Place(copies, carry, jnp.ones(carry.shape[:2], bool))
+    opposing = first_opposing(network, count) if opposed else ()
+    return Place(copies, carry, jnp.ones(carry.shape[:2], bool), opposing)
 
 
 def _decide(key: Any, network: Any, carry: Any, fresh: Any, view: View) -> tuple[Any, _Chosen]:
@@ -54,7 +68,13 @@ def _value(network: Any, carry: Any, fresh: Any, view: View) -> Any:
 
 
 def traced_segment(
-    key: Key[Array, ""], system: System, network: Any, place: Place, steps: int
+    key: Key[Array, ""],
+    system: System,
+    network: Any,
+    place: Place,
+    steps: int,
+    seats: Seats | None = None,
+    scripts: Sequence[Any] = (),
 ) -> tuple[Place, Segment]:
     """`steps` steps of every copy of a system that JAX traces; finished episodes begin anew.
 
@@ -64,28 +84,43 @@ def traced_segment(
         network: a `nets.TeamNetwork`.
         place: where the copies stand.
         steps: how many.
+        seats: opponents of a two-sided system; None: the simulator plays the other side.
+        scripts: hand-written policies that a seat may name.
 
     Returns:
-        Where they stand after it, and the segment (version 0: the worker knows better).
+        Where they stand after it, and the segment (versions and members 0: the worker knows).
     """
 
     def step(place: Place, key: Array) -> tuple[Place, tuple]:
-        action_key, world_key = jax.random.split(key)
+        action_key, world_key, other_key = jax.random.split(key, 3)
         view = system.look(place.copies.state)
         after, chosen = _decide(action_key, network, place.carry, place.fresh, view)
-        copies, outcome, reached = system.act(world_key, place.copies, chosen.action)
+        theirs = None
+        if seats is not None:
+            other = opposing_view(system, place.copies.state)
+            memory, theirs = opposing_actions(other_key, other, seats, place.opposing, scripts)
+        copies, outcome, reached = system.act(world_key, place.copies, chosen.action, theirs)
         last = jax.lax.cond(
             outcome.truncated.any(),
             lambda: _value(network, after, ~view.alive, system.look(reached)),
             lambda: jnp.zeros_like(chosen.value),
         )
         ended = outcome.terminated | outcome.truncated
+        opposing, games = (), jnp.zeros((len(ended), 0), jnp.int32)
+        if seats is not None:
+            opposing = Opposing(memory, ended[:, None] | ~other.alive)
+            games = results_of(system, reached, ended)
         fresh = ended[:, None] | ~view.alive
-        return Place(copies, after, fresh), (view, chosen, outcome, last)
+        return Place(copies, after, fresh, opposing), ((view, chosen, outcome, last), games)
 
-    after, record = jax.lax.scan(step, place, jax.random.split(key, steps))
+    after, (record, games) = jax.lax.scan(step, place, jax.random.split(key, steps))
     following = _value(network, after.carry, after.fresh, system.look(after.copies.state))
-    return after, as_segment(*record, following, jnp)
+    segment = as_segment(*record, following, jnp)
+    if seats is not None:
+        count = seats.script.shape[0]
+        results = games.sum(0).reshape(count, -1, 3).sum(1)
+        segment = segment._replace(results=results, member=jnp.zeros(count, jnp.int32))
+    return after, segment
 
 
 def host_segment(
@@ -160,4 +195,5 @@ def as_segment(
         ended=ended,
     )
     version = xp.zeros(len(ended), xp.int32)
-    return Segment(trajectory, view.central, chosen.reset, chosen.before[0], version)
+    nobody = (xp.zeros((0, 3), xp.int32), xp.zeros(0, xp.int32))
+    return Segment(trajectory, view.central, chosen.reset, chosen.before[0], version, *nobody)

@@ -21,6 +21,7 @@ from hinterland.nets import TeamNetwork
 from hinterland.rollout import System
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
+from hinterland.training.opponents import Opponents
 from hinterland.training.schedules import InTurn, Meters, Pipeline
 from hinterland.training.workers import (
     Worker,
@@ -31,13 +32,17 @@ from hinterland.training.workers import (
 
 NOT_HERE = ("global_parts", "keep", "normaliser", "pieces")
 """Parts of trajectory separation that segments do not have."""
+ASIDE = ("carry", "version", "results", "member")
+"""Parts of a segment that have no time and copy axes."""
 
 
 class PipelineState(NamedTuple):
-    """The learner of the team, and where each worker stands."""
+    """The learner of the team, where each worker stands, and past opponents."""
 
     learners: Learner
     workers: list[WorkerState]
+    pool: Any
+    """`opponents.Pool`, or nothing."""
 
 
 def check_config(config: Config, domain: Any) -> None:
@@ -63,6 +68,7 @@ def check_config(config: Config, domain: Any) -> None:
             "from windows / actors segments"
         )
     System(domain, config.critic == "central")
+    Opponents(config, domain)
     if config.slot_networks == "role" and not hasattr(domain, "roles"):
         raise UserError(f"--slot-networks role: {domain.name} knows no roles")
 
@@ -113,7 +119,8 @@ def start(experiment: Experiment) -> PipelineState:
     workers = [
         first_state(config, domain, made.network, worker) for worker in range(config.workers or 1)
     ]
-    return jax.tree.map(np.asarray, PipelineState(made, workers))
+    pool = Opponents(config, domain).first_pool(made.network)
+    return jax.tree.map(np.asarray, PipelineState(made, workers, pool))
 
 
 class _How(NamedTuple):
@@ -130,7 +137,7 @@ def _update(seed, learner, segments, how):  # type: ignore[no-untyped-def]
     carry = jnp.concatenate([one.carry for one in segments])
     whole = jax.tree.map(
         lambda *x: jnp.concatenate(x, axis=1),
-        *(one._replace(carry=None, version=None) for one in segments),
+        *(one._replace(**dict.fromkeys(ASIDE)) for one in segments),
     )
     whole = whole._replace(carry=carry)
     learner, terms = team_update(key, learner, whole, how.settings, how.correction, how.credit)
@@ -145,10 +152,11 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
     """
     config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
     own, *others = runtime.devices
-    sessions, meters = sessions_for(config, domain), Meters()
+    sessions, meters, opponents = sessions_for(config, domain), Meters(), Opponents(config, domain)
     workers = []
     for index, one in enumerate(state.workers):
-        worker = Worker(config, domain, index, others[index % len(others)] if others else own)
+        device = others[index % len(others)] if others else own
+        worker = Worker(config, domain, index, device, opponents.scripts)
         worker.prepare(one, sessions)
         workers.append(worker)
     parts = (workers, config.windows // (config.actors or 1), meters, runtime)
@@ -163,8 +171,9 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
         return state
 
     with schedule:
-        schedule.publish(updates, state.learners.network)
-        learn = partial(_learn, experiment, workers, schedule, meters)
+        network = state.learners.network
+        schedule.publish(updates, opponents.snapshot(state.pool, updates, network))
+        learn = partial(_learn, experiment, workers, schedule, meters, opponents)
         return experiment.in_stretches(state, updates, meet, learn)
 
 
@@ -173,6 +182,7 @@ def _learn(
     workers: list[Worker],
     schedule: InTurn | Pipeline,
     meters: Meters,
+    opponents: Opponents,
     state: PipelineState,
     updates: int,
     stop: int,
@@ -181,19 +191,21 @@ def _learn(
     how = _How(experiment.ppo_settings(), config.correction, credit_of(config, domain.agents))
     steps = experiment.step_of(stop - updates)
     device = experiment.runtime.devices[0]
-    learner = jax.device_put(state.learners, device)
+    learner, pool = jax.device_put(state.learners, device), state.pool
     sums: dict[str, float] = {}
     before = experiment.time["train"]
     meters.take()  # what workers did during evaluation is nobody's
     with experiment.phase("train", steps * domain.agents):
         for update in range(updates, stop):
-            segments = jax.device_put(schedule.batch(), device)
+            batch = schedule.batch()
+            segments = jax.device_put(batch, device)
             began = time.perf_counter()
             with jax.default_device(device):
                 learner, found = _update(config.seed, learner, segments, how)
                 jax.block_until_ready(learner)
             meters.add("learner_s", time.perf_counter() - began)
-            schedule.publish(update + 1, learner.network)
+            pool = opponents.learned_from(pool, update + 1, learner.network, batch)
+            schedule.publish(update + 1, opponents.snapshot(pool, update + 1, learner.network))
             sums = {name: sums.get(name, 0.0) + float(x) for name, x in found.items()}
             experiment.progress.advance(config.steps_per_update * domain.agents)
     seconds = experiment.time["train"] - before
@@ -202,10 +214,10 @@ def _learn(
     values["train/global/return"] = values.pop("train/return") * per_episode
     values["train/steps_per_s"] = steps * domain.agents / seconds
     values["pipeline/env_steps_per_s"] = steps / seconds
-    values |= flow(meters.take(), seconds, len(workers))
+    values |= flow(meters.take(), seconds, len(workers)) | opponents.standing(pool)
     experiment.log(stop, "train", values)
     states = [jax.tree.map(np.asarray, worker.state) for worker in workers]
-    return PipelineState(jax.tree.map(np.asarray, learner), states)
+    return PipelineState(jax.tree.map(np.asarray, learner), states, pool)
 
 
 def flow(sums: dict[str, float], seconds: float, workers: int) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from hinterland.core import Segment, UserError
 from hinterland.runtime import LocalRuntime
-from hinterland.training.workers import Worker
+from hinterland.training.workers import Snapshot, Worker
 
 STOP_S = 4.0
 """Seconds that workers get to end by themselves."""
@@ -69,9 +69,9 @@ class InTurn:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def publish(self, version: int, network: Any) -> None:
+    def publish(self, version: int, snapshot: Snapshot) -> None:
         """The newest policy."""
-        self._version, self._network = version, network
+        self._version, self._snapshot = version, snapshot
 
     def batch(self) -> list[Segment]:
         """The segments of the next update."""
@@ -82,7 +82,7 @@ class InTurn:
             worker = self._workers[turn % len(self._workers)]
             began = time.perf_counter()
             found.append(
-                worker.segment(self._version, self._network, self._runtime.raise_if_interrupted)
+                worker.segment(self._version, self._snapshot, self._runtime.raise_if_interrupted)
             )
             self._meters.add("work_s", time.perf_counter() - began)
             self._meters.add("lag/0", 1)
@@ -100,17 +100,17 @@ class _Gate:
         self._per_update, self._lag = per_update, lag
         self._changed = threading.Condition()
         self._begun = 0
-        self._newest: tuple[int, Any] | None = None
+        self._newest: tuple[int, Snapshot] | None = None
 
-    def publish(self, version: int, network: Any) -> None:
+    def publish(self, version: int, snapshot: Snapshot) -> None:
         with self._changed:
             if self._newest is None:
                 self._begun = version * self._per_update  # a resumed run
-            self._newest = version, network
+            self._newest = version, snapshot
             self._changed.notify_all()
 
-    def enter(self) -> tuple[int, Any] | None:
-        """The newest (version, network); None: not now, even after a moment's wait."""
+    def enter(self) -> tuple[int, Snapshot] | None:
+        """The newest (version, snapshot); None: not now, even after a moment's wait."""
         with self._changed:
             if not self._open():
                 self._changed.wait(MOMENT_S)
@@ -184,10 +184,10 @@ class Pipeline:
                 worker.abandon()
                 thread.join(STOP_S / 2)
 
-    def publish(self, version: int, network: Any) -> None:
+    def publish(self, version: int, snapshot: Snapshot) -> None:
         """The newest policy; it must be ready, or who acts by it would wait for the learner."""
         self._version = version
-        self._gate.publish(version, network)
+        self._gate.publish(version, snapshot)
 
     def batch(self) -> list[Segment]:
         """The segments of the next update, in an order that no race decides.

@@ -35,10 +35,23 @@ class WorkerState(NamedTuple):
     """Of its next segment."""
 
 
-@partial(jax.jit, static_argnames=("domain", "central", "steps"))
-def _traced(seed, worker, number, network, place, domain, central, steps):  # type: ignore[no-untyped-def]
+class Snapshot(NamedTuple):
+    """A version of the policy, and against whom it plays."""
+
+    network: Any
+    seats: Any = None
+    """`rollout.Seats` of a two-sided system, or None."""
+    member: Any = None
+    """Members of the pool in the seats, or None."""
+
+
+@partial(jax.jit, static_argnames=("domain", "central", "scripts", "steps"))
+def _traced(seed, worker, number, network, place, seats, domain, central, scripts, steps):  # type: ignore[no-untyped-def]
     key = stream(seed, "pipeline/segment", worker, number)
-    place, segment = traced_segment(key, System(domain, central), network, place, steps)
+    policies = [domain.scripted[name] for name in scripts]
+    place, segment = traced_segment(
+        key, System(domain, central), network, place, steps, seats, policies
+    )
     return place, (segment.trajectory._asdict(), *segment[1:])
 
 
@@ -52,7 +65,8 @@ def first_state(config: Config, domain: Any, network: Any, worker: int) -> Worke
         begin = jax.jit(partial(begin_entities, simulator=system.simulator))
         key = stream(config.seed, "initial/copies", worker)
         copies = begin(key, phases=phases.astype(np.int32))
-    return WorkerState(begin_place(network, copies, count), np.int32(0))
+    opposed = config.opponents is not None
+    return WorkerState(begin_place(network, copies, count, opposed), np.int32(0))
 
 
 def copies_of(config: Config) -> int:
@@ -68,14 +82,23 @@ class Worker:
         domain: the system.
         index: its number.
         device: where its snapshot lies.
+        scripts: names of hand-written policies that may oppose.
     """
 
-    def __init__(self, config: Config, domain: Any, index: int, device: jax.Device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        domain: Any,
+        index: int,
+        device: jax.Device,
+        scripts: tuple[str, ...] = (),
+    ) -> None:
         self.index, self.state = index, WorkerState(None, np.int32(0))  # type: ignore[arg-type]
         self._config, self._domain, self._device = config, domain, device
         self._central = config.critic == "central"
         self._system = System(domain, self._central)
-        self._snapshot: tuple[int, Any] = (-1, None)
+        self._version, self._snapshot = -1, Snapshot(None)
+        self._scripts = scripts
         self._actor: HostActor | None = None
         self._sessions: list[Any] = []
 
@@ -90,19 +113,19 @@ class Worker:
             self._view = self._actor.lead(state.place.copies)
 
     def segment(
-        self, version: int, network: Any, stopping: Callable[[], None] = lambda: None
+        self, version: int, snapshot: Snapshot, stopping: Callable[[], None] = lambda: None
     ) -> Segment:
         """The next `--window` steps of all its copies, by this version of the policy."""
-        if version != self._snapshot[0]:
-            self._snapshot = version, jax.device_put(network, self._device)
+        if version != self._version:
+            self._version, self._snapshot = version, jax.device_put(snapshot, self._device)
         config, (place, number) = self._config, self.state
-        policy = self._snapshot[1]
+        policy, seats, _ = self._snapshot
         with jax.default_device(self._device):
             if self._actor is None:
                 place, parts = _traced(
                     config.seed, self.index, int(number), policy,
-                    jax.device_put(place, self._device),
-                    self._domain, self._central, config.window,
+                    jax.device_put(place, self._device), seats,
+                    self._domain, self._central, self._scripts, config.window,
                 )  # fmt: skip
                 segment = Segment(EntityTrajectory(**parts[0]), *parts[1:])
                 jax.block_until_ready(segment)
@@ -113,6 +136,8 @@ class Worker:
                     stopping,
                 )  # fmt: skip
         self.state = WorkerState(place, np.int32(number + 1))
+        if snapshot.member is not None:
+            segment = segment._replace(member=snapshot.member)
         return segment._replace(version=np.full(config.window, version, np.int32))
 
     def abandon(self) -> None:
