@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
 from hinterland.cli.display import note
@@ -27,6 +28,8 @@ BENCHES = {
     "the machine's matrix-product peak, and where the time goes",
     "growth": "4, 25, 49 and 100 agents (or --agents), each in a process of its own: rate, "
     "compilation, peak memory",
+    "pipeline": "environment steps/s of --schedule pipeline beside lockstep, on hosts with an "
+    "artificial step of --step-ms and on a traced system; lags, waits and drops",
     "traffic-fidelity": "how closely the native intersection follows SUMO, given the same cars and "
     "switches; beside it SUMO against SUMO with another seed",
     "traffic-local": "the native intersection, 128 copies, and one intersection in libsumo: µs of "
@@ -47,8 +50,8 @@ def run(arguments: Sequence[str]) -> int:
             repeat = 3 if name == "traffic-growth" else 5
             one.add_argument("--repeat", type=whole_number, default=repeat, metavar="R",
                              help=f"default: {repeat}")  # fmt: skip
-        if name == "traffic-growth":
-            add_growth_options(one)
+        if name in ("traffic-growth", "pipeline"):
+            {"pipeline": add_pipeline_options}.get(name, add_growth_options)(one)
             continue
         if name.startswith("traffic"):
             one.add_argument("--seconds", type=whole_number, default=3000, metavar="S",
@@ -66,6 +69,7 @@ def run(arguments: Sequence[str]) -> int:
     if getattr(options, "repeat", 1) < 1:
         raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
+               "pipeline": pipeline,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
                "traffic-growth": traffic_growth}  # fmt: skip
     figures = measure[options.name](options)

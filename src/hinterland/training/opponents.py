@@ -105,7 +105,7 @@ def with_snapshot(pool: Pool, version: int, network: Any) -> Pool:
 
 
 def win_rates(results: Float[np.ndarray, "members 3"]) -> Float[np.ndarray, " members"]:
-    """Draws count half; with one win and one loss more than there were, so that it begins at 1/2."""
+    """Draws count half; one win and one loss more than there were, so that it begins at 1/2."""
     games, won, lost = np.moveaxis(results, -1, 0)
     return (won + (games - won - lost) / 2 + 1) / (games + 2)
 
