@@ -356,18 +356,63 @@ def test_plain_agents_are_served_too() -> None:
     assert "alive" not in kept.summary["eval"]["learned"]
 
 
-def test_a_third_party_environment_whose_agents_die() -> None:
+KNIGHTS = "pettingzoo.butterfly.knights_archers_zombies_v11:parallel_env"
+FEW = {"max_cycles": 40, "line_death": True, "num_archers": 2, "num_knights": 1}
+
+
+def test_agents_of_a_third_party_environment_die_one_by_one() -> None:
+    pytest.importorskip("pygame")
+    from hinterland.domains.adapters.parallel_session import ParallelSession
+
+    session = ParallelSession(KNIGHTS, FEW)
+    seen = session.reset(0)
+    assert seen["alive"].all()
+    states = []
+    for _ in range(40):
+        # Only the first goes, always ahead: it dies where it meets the wall.
+        seen = session.step(np.array([0, 5, 5]))
+        states.append(seen)
+        if seen["terminated"] or seen["truncated"]:
+            break
+    alive = np.stack([one["alive"] for one in states])
+    died = int((~alive[:, 0]).argmax())
+    assert 0 < died < 39
+    assert not alive[died:, 0].any()
+    assert alive[-1, 1:].all()
+    assert states[-1]["truncated"]
+    assert not states[-1]["terminated"]
+    assert not states[died]["observation"][0].any()
+    assert not states[died]["mask"][0].any()
+    assert states[died]["observation"][1].any()
+
+
+def test_a_third_party_environment_is_trained_in_unmodified() -> None:
     pytest.importorskip("pygame")
     from hinterland.domains.adapters.parallel import from_parallel
 
-    env = "pettingzoo.butterfly.knights_archers_zombies_v11:parallel_env"
-    domain = from_parallel(env, max_cycles=30, spawn_rate=2, num_archers=2, num_knights=1)
-    assert (domain.agents, domain.roles, domain.spec.horizon) == (3, (0, 0, 1), 30)
+    domain = from_parallel(KNIGHTS, **FEW)
+    assert (domain.agents, domain.roles, domain.spec.horizon) == (3, (0, 0, 1), 40)
     assert len(check_domain(domain, episodes=1)) == 3
-    kept = _run(domain, schedule="pipeline", **{**HOST, "agents": 3, "slot_networks": "role"})
+    kept = _run(domain, schedule="pipeline", **{**HOST, "agents": 3, "slot_networks": "role",
+                "critic": "central"})  # fmt: skip
     assert kept.summary["eval"]["learned"]["alive"] <= 3
     for session in domain.entity_simulator.sessions(10):
         session.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("pettingzoo", "--env pettingzoo: must be MODULE:FUNCTION"),
+        ("pettingzoo.no_such:parallel_env", "ModuleNotFoundError: No module named"),
+        ("pettingzoo.classic.rps_v2:parallel_envy", "has no attribute 'parallel_envy'"),
+    ],
+)
+def test_an_environment_that_cannot_be_made(environment: str, words: str) -> None:
+    from hinterland.domains.adapters.parallel import from_parallel
+
+    with pytest.raises(UserError, match=words):
+        from_parallel(environment)
 
 
 # --- Two sides
@@ -423,10 +468,11 @@ class _DuelDomain(ColonyDomain):
 
 
 DUEL = {**TINY, "agents": 2, "schedule": "pipeline"}
+DUELLISTS = _DuelDomain()
 
 
 def test_nobody_beats_who_always_says_one_and_the_pool_counts_it() -> None:
-    kept = _run(_DuelDomain(), opponents="ones=1", **DUEL)
+    kept = _run(DUELLISTS, opponents="ones=1", **DUEL)
     line = [x for x in kept.lines if "opponents/games" in x][-1]
     assert line["opponents/won/ones"] == 0
     # 8 copies x 8 x 2 steps x 2 updates, an episode has 3 steps; the first phases are shorter
@@ -435,9 +481,9 @@ def test_nobody_beats_who_always_says_one_and_the_pool_counts_it() -> None:
 
 
 def test_self_play_keeps_snapshots_in_the_checkpoint() -> None:
-    kept = _run(_DuelDomain(), opponents="latest=1,past=1", snapshot_every=1, pool=3, **DUEL)
+    kept = _run(DUELLISTS, opponents="latest=1,past=1", snapshot_every=1, pool=3, **DUEL)
     assert kept.checkpoints[-1][0][".pool.version"].tolist() == [1, 2, -1]
-    again = _run(_DuelDomain(), kept.checkpoints[-1], opponents="latest=1,past=1",
+    again = _run(DUELLISTS, kept.checkpoints[-1], opponents="latest=1,past=1",
                  snapshot_every=1, pool=3, **{**DUEL, "steps": 384})  # fmt: skip
     assert again.checkpoints[-1][0][".pool.version"].tolist() == [1, 2, 3]
 
