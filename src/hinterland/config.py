@@ -112,8 +112,10 @@ class Config(BaseModel):
         description="entity domains: the loss is a mean over a minibatch's cells (the default), "
         "over each step's cells and then over steps, or a sum over a fixed number",
     )
-    slot_networks: Literal["shared", "own"] | None = Field(
-        None, description="entity domains: one network for all entities (shared), or one per slot"
+    slot_networks: Literal["shared", "own", "role"] | None = Field(
+        None,
+        description="entity domains: one network for all entities (shared), one per slot (own), "
+        "or, with --schedule, one for each role that the domain knows (role)",
     )
     pieces: int | None = Field(
         None,
@@ -143,6 +145,58 @@ class Config(BaseModel):
         None, gt=0, description="lux: steps after which games are truncated in training (256)"
     )
     water: bool | None = Field(None, description="lux: whether factories may water lichen (no)")
+    schedule: Literal["pipeline", "lockstep"] | None = Field(
+        None,
+        description="train one team by actors, workers and a learner, side by side (pipeline) or "
+        "in turn (lockstep); unset: the loops of --simulation",
+    )
+    workers: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule: workers; each holds a snapshot of the policy and acts for its "
+        "actors (1)",
+    )
+    actors: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule: actors of each worker; each has --copies copies; divides "
+        "--windows (1)",
+    )
+    lag: int | None = Field(
+        None,
+        ge=0,
+        description="--schedule: policy versions that a segment may be older than the learner; "
+        "older ones are dropped and counted (1)",
+    )
+    queue: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule pipeline: segments that may wait for the learner before workers "
+        "must (2)",
+    )
+    correction: Literal["vtrace", "clip"] | None = Field(
+        None,
+        description="--schedule: what is done about older policies' actions: V-trace, or PPO's "
+        "clipping around the policy that acted (vtrace)",
+    )
+    critic: Literal["own", "central"] | None = Field(
+        None,
+        description="--schedule: values from each entity's own observations (own), or from the "
+        "whole system's state too, in training only (central: MAPPO)",
+    )
+
+    opponents: str | None = Field(
+        None,
+        description="--schedule, two-sided systems: who plays the other side, as NAME=WEIGHT,...; "
+        "latest (the team itself), past (its snapshots) and the domain's hand-written policies; "
+        "unset: whom the domain takes",
+    )
+    snapshot_every: int | None = Field(
+        None, gt=0, description="--opponents: updates between two snapshots of the team (20)"
+    )
+    pool: int | None = Field(
+        None, gt=0, description="--opponents: snapshots that are kept; the oldest goes (8)"
+    )
 
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
@@ -157,6 +211,9 @@ class Config(BaseModel):
         None, description="traffic: your own SUMO network (.net.xml); its lights are the agents"
     )
     routes: str | None = Field(None, description="traffic: its route file (.rou.xml)")
+    env: str | None = Field(
+        None, description="pettingzoo: MODULE:FUNCTION that returns the parallel environment"
+    )
     seconds: int | None = Field(
         None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
     )
@@ -199,7 +256,7 @@ class Config(BaseModel):
         return self.copies * self.window * self.windows
 
 
-DOMAIN_OPTIONS = ("local", "grid", "inflow", "net", "routes", "seconds",
+DOMAIN_OPTIONS = ("local", "grid", "inflow", "net", "routes", "seconds", "env",
                   "map", "factories", "length", "train_length", "water")  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",
@@ -213,6 +270,11 @@ ENTITY_OPTIONS = (
     "channels",
     "blocks",
 )
+PIPELINE_OPTIONS: dict[str, Any] = {
+    # What --schedule means where nothing else is said.
+    "workers": 1, "actors": 1, "lag": 1, "queue": 2, "correction": "vtrace", "critic": "own",
+}  # fmt: skip
+POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 PAPER: dict[str, Any] = {
@@ -357,6 +419,17 @@ def make_config(values: dict[str, Any]) -> Config:
             preset |= OWN_NETWORK
     if values.get("domain") == "lux" and isinstance(side := values.get("map"), int):
         preset["agents"] = next((slots for least, slots in LUX_SLOTS if side >= least), 1)
+    if values.get("schedule") is not None:
+        preset |= {"simulation": "global", **PIPELINE_OPTIONS}
+        if values.get("opponents") is not None:
+            preset |= POOL_OPTIONS
+    else:
+        for option in (*PIPELINE_OPTIONS, "opponents"):
+            if values.get(option) is not None:
+                raise UserError(f"--{option} is a part of --schedule pipeline or lockstep")
+    for option in POOL_OPTIONS:
+        if values.get(option) is not None and values.get("opponents") is None:
+            raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")
     if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     try:

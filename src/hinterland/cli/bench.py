@@ -16,6 +16,7 @@ from typing import Any
 
 from hinterland.cli.arguments import Parser, add_config_options, whole_number
 from hinterland.cli.bench_lux import lux_speed
+from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
 from hinterland.cli.display import note
@@ -30,6 +31,8 @@ BENCHES = {
     "the machine's matrix-product peak, and where the time goes",
     "growth": "4, 25, 49 and 100 agents (or --agents), each in a process of its own: rate, "
     "compilation, peak memory",
+    "pipeline": "environment steps/s of --schedule pipeline beside lockstep, on hosts with an "
+    "artificial step of --step-ms and on a traced system; lags, waits and drops",
     "traffic-fidelity": "how closely the native intersection follows SUMO, given the same cars and "
     "switches; beside it SUMO against SUMO with another seed",
     "traffic-local": "the native intersection, 128 copies, and one intersection in libsumo: µs of "
@@ -50,8 +53,8 @@ def run(arguments: Sequence[str]) -> int:
             repeat = 3 if name == "traffic-growth" else 5
             one.add_argument("--repeat", type=whole_number, default=repeat, metavar="R",
                              help=f"default: {repeat}")  # fmt: skip
-        if name == "traffic-growth":
-            add_growth_options(one)
+        if name in ("traffic-growth", "pipeline"):
+            {"pipeline": add_pipeline_options}.get(name, add_growth_options)(one)
             continue
         if name == "lux-speed":
             add_config_options(one)
@@ -73,6 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     if getattr(options, "repeat", 1) < 1:
         raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
+               "pipeline": pipeline,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
                "traffic-growth": traffic_growth, "lux-speed": lux_speed}  # fmt: skip
     figures = measure[options.name](options)

@@ -30,7 +30,7 @@ def parser() -> Parser:
     made.add_argument(
         "domain",
         nargs="?",
-        help="warehouse, traffic, lux, colony, corridor, or MODULE:FACTORY of your own",
+        help="warehouse, traffic, lux, colony, corridor, pettingzoo, or MODULE:FACTORY of your own",
     )
     made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.config import make_config
     from hinterland.record import RunFolder
 
-    values = given_config(options)
+    values: dict[str, Any] = given_config(options)
     if options.domain is None:
         values.pop("domain", None)
     if options.config is not None:
@@ -68,6 +68,10 @@ def run(arguments: Sequence[str]) -> int:
         # Absolute: the run is resumed and evaluated from anywhere.
         values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
         values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
+    if "env" in values and "agents" not in values:
+        from hinterland.domains.adapters.parallel import from_parallel
+
+        values["agents"] = from_parallel(values["env"]).agents
     config = make_config(values)
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)

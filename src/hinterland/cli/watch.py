@@ -70,7 +70,7 @@ def record_episode(
     import numpy as np
 
     from hinterland.cli.setup import trained_networks
-    from hinterland.core import UserError, is_entity_domain, is_host, stream
+    from hinterland.core import UserError, is_entity_domain, is_game, is_host, stream
     from hinterland.rollout import (
         NetworkActor,
         episode_seed,
@@ -87,8 +87,11 @@ def record_episode(
         raise UserError(f"{config.domain} has no pictures: it lacks the methods scene and frame")
     check_players(domain, policy, opponent)
     key, horizon = stream(seed, "watch"), domain.spec.horizon
+    if config.schedule is not None:
+        frames, reward = _team_episode(seed, domain, policy, greedy, networks)
+        return _replay(config, domain, policy, greedy, step, frames, reward), None
     if is_entity_domain(domain):
-        if is_host(domain.entity_simulator):
+        if is_game(domain):
             return _game(config, domain, policy, greedy, step, networks, seed, opponent)
         states, reward = _entity_episode(key, domain, policy, greedy, networks)
         frames = list(map(domain.frame, states))
@@ -163,6 +166,35 @@ def _entity_episode(
     length = int(episode.alive.any(1).sum())
     states = [jax.tree.map(lambda x, t=t: x[t], episode.state) for t in range(length)]
     return states, episode.reward[:length].sum(1, keepdims=True)
+
+
+def _team_episode(
+    seed: int, domain: Any, policy: str, greedy: bool, network: Any
+) -> tuple[list[Any], Any]:
+    """(frames, [time, 1] rewards) of a team trained with --schedule."""
+    import jax
+    import numpy as np
+
+    from hinterland.core import UserError, is_entity_domain, is_host
+    from hinterland.runtime import LocalRuntime
+    from hinterland.training.team_evaluation import team_episodes
+
+    name = None if policy == "learned" else policy
+    if name is not None and not is_entity_domain(domain):
+        raise UserError(f"--policy {name}: of runs with --schedule only learned can be watched")
+    (episode,) = team_episodes(
+        LocalRuntime(), domain, network if name is None else None, name, episodes=1,
+        greedy=greedy, place=(seed, "watch"), with_states=True,
+    )  # fmt: skip
+    length = int(episode.alive[:, 0].any(-1).sum())
+    simulator = getattr(domain, "entity_simulator", None) or domain.global_simulator
+    if is_host(simulator):
+        states = [pictures[0] for pictures in episode.state[:length]]
+    else:
+        states = [jax.tree.map(lambda x, t=t: x[t, 0], episode.state) for t in range(length)]
+    earned = np.asarray(episode.reward)[:length, 0]
+    earned = earned.sum(1) if is_entity_domain(domain) else earned.mean(1)
+    return list(map(domain.frame, states)), earned[:, None]
 
 
 def _replay(

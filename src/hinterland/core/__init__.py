@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LocalSimulator,
         ScriptedPolicy,
         is_entity_domain,
+        is_game,
         is_host,
     )
     from hinterland.core.spec import AgentSpec
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         EntityTrajectory,
         GlobalStep,
         InfluenceBatch,
+        Segment,
         Step,
         Trajectory,
     )
@@ -53,10 +55,12 @@ __all__ = [
     "InfluenceBatch",
     "LocalSimulator",
     "ScriptedPolicy",
+    "Segment",
     "Step",
     "Trajectory",
     "UserError",
     "is_entity_domain",
+    "is_game",
     "is_host",
     "stream",
 ]
@@ -78,6 +82,7 @@ _HOMES = {
         "LocalSimulator",
         "ScriptedPolicy",
         "is_entity_domain",
+        "is_game",
         "is_host",
     ),
     "spec": ("AgentSpec",),
@@ -86,6 +91,7 @@ _HOMES = {
         "EntityTrajectory",
         "GlobalStep",
         "InfluenceBatch",
+        "Segment",
         "Step",
         "Trajectory",
     ),

@@ -153,6 +153,15 @@ class EntitySimulator(Protocol[G]):
         """One environment step of all entities."""
         ...
 
+    # A simulator may also have `central(state)` [central]: the whole system's state for a
+    # centralised critic; and `figures(state)`: numbers by name out of an episode's last state, such
+    # as {"won": 1.0}, whose means stand beside the evaluation's return.
+    #
+    # One whose other side can be played by a policy too has `opposing(state)`: (observations,
+    # masks, who is alive) of that side, as many slots and as long, seen from its own point of view;
+    # `step_both(state, actions, opposing_actions, noise)`, as `step`; and `figures` with "won" and
+    # "lost".
+
 
 class EntityNetwork(Protocol):
     """A policy and value for every slot at once; what `learn` needs of a network.
@@ -205,8 +214,16 @@ class EntityDomain(Protocol):
     """Number of slots."""
     spec: AgentSpec
     """Sizes of one entity; no d-set and no influence (0)."""
-    entity_simulator: EntitySimulator
+    entity_simulator: Any
+    """An `EntitySimulator`, or a `HostSimulator`.
+
+    The latter's sessions are as `HostSession` says, but `reset` and `step` return "observation"
+    [slots, observation], "alive" [slots] and "mask" [slots, actions] of the state reached, and
+    "central" [central] if `HostSimulator.central` gives its length; `step` adds "reward" [slots],
+    "terminated" and, where the simulator ends episodes by itself, "truncated".
+    """
     scripted: Mapping[str, EntityPolicy]
+    # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...
 
     def scene(self) -> dict[str, Any]:
         """As in `Domain`."""
@@ -268,6 +285,11 @@ class HostEntityDomain(Protocol):
     def frame(self, picture: Any, start: Any) -> list[dict[str, Any]]:
         """As in `Domain`, drawn over the scene of `start`."""
         ...
+
+
+def is_game(domain: Any) -> "TypeGuard[HostEntityDomain]":
+    """Whether a domain of entities is played by sides, in processes of its own."""
+    return hasattr(domain, "sides")
 
 
 def is_entity_domain(domain: Any) -> TypeGuard[EntityDomain]:

@@ -78,6 +78,25 @@ class EntityTrajectory(NamedTuple):
     ended: Bool[Array, "time copy"]
 
 
+class Segment(NamedTuple):
+    """What a worker sends to the learner: some steps of all its copies, and how they were chosen.
+
+    `central` is the whole system's state as a centralised critic sees it (of width 0 without one).
+    `reset` marks slots whose recurrent state was zeroed before the step: an episode or an entity
+    began. `carry` is the recurrent state before the first step, `version` that of the policy at
+    each step, as the number of updates it had seen. `results` counts the games that ended against
+    each opponent `member` of a pool: games, won, lost (no row where nobody opposes).
+    """
+
+    trajectory: EntityTrajectory
+    central: Float[HostOrDevice, "time copy central"]
+    reset: Bool[HostOrDevice, "time copy slots"]
+    carry: Float[HostOrDevice, "copy slots hidden"]
+    version: Int[HostOrDevice, " time"]
+    results: Int[HostOrDevice, "seat 3"]
+    member: Int[HostOrDevice, " seat"]
+
+
 class InfluenceBatch(NamedTuple):
     """Whole episodes of (d-set, influence) pairs of one agent, from the global simulator."""
 

@@ -48,6 +48,7 @@ class HostProcess:
         self._pending: tuple[str, tuple, dict] | None = None
         self.restarts = 0
         """How often a lost process was replaced."""
+        self._abandoned = False
         self._launch()
         if wait:
             self.ready()
@@ -109,6 +110,11 @@ class HostProcess:
         self._journal.clear()
         self._finalizer()
 
+    def abandon(self) -> None:
+        """Ends the process for good, from any thread: a call under way in another one fails."""
+        self._abandoned = True
+        self._process.kill()
+
     def __enter__(self) -> "HostProcess":
         return self
 
@@ -161,6 +167,8 @@ class HostProcess:
         """
         last_words = ""
         for _ in range(ATTEMPTS):
+            if self._abandoned:
+                raise UserError(f"{self._target.split(':')[1]}: its process was given up")
             last_words = self._last_words() or last_words
             self._finalizer()
             self.restarts += 1

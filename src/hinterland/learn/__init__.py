@@ -19,11 +19,15 @@ from hinterland.learn.separation import (
 )
 from hinterland.learn.separation_cells import Cells, as_cells, as_groups, cell_weights
 from hinterland.learn.separation_loss import measures, separated_loss, separated_update
+from hinterland.learn.team import Credit, credited, prepared, team_loss, team_update
+from hinterland.learn.vtrace import Corrected, vtrace
 
 __all__ = [
     "KEEP_RULES",
     "PARTS",
     "Cells",
+    "Corrected",
+    "Credit",
     "Groups",
     "Learner",
     "PPOSettings",
@@ -36,6 +40,7 @@ __all__ = [
     "by_nearest",
     "by_remainder",
     "cell_weights",
+    "credited",
     "gae",
     "into_groups",
     "kept_cells",
@@ -43,7 +48,11 @@ __all__ = [
     "measures",
     "mix_rewards",
     "ppo_update",
+    "prepared",
     "separated_loss",
     "separated_update",
     "single",
+    "team_loss",
+    "team_update",
+    "vtrace",
 ]

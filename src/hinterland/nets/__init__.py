@@ -6,6 +6,7 @@ from hinterland.nets.gru import GRU
 from hinterland.nets.linear import Linear
 from hinterland.nets.predictor import PredictorNetwork
 from hinterland.nets.slots import SlotNetwork
+from hinterland.nets.team import TeamNetwork
 from hinterland.nets.unpacked import Unpacked
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Linear",
     "PredictorNetwork",
     "SlotNetwork",
+    "TeamNetwork",
     "Unpacked",
     "to_numpy",
     "trainable",

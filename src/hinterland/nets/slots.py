@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
+from hinterland.nets.team import chosen
 
 
 class SlotNetwork(eqx.Module):
@@ -58,7 +59,7 @@ class SlotNetwork(eqx.Module):
         """(actions, mask, log-probabilities, values); sampled, or the likeliest actions."""
         logits, value = self._heads(observation, mask)
         action = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
-        return action, mask, _chosen(logits, action, mask), value
+        return action, mask, chosen(jax.nn.log_softmax(logits), action, mask), value
 
     def evaluate(
         self,
@@ -72,7 +73,7 @@ class SlotNetwork(eqx.Module):
         logits, value = self._heads(observation, mask)
         log_probabilities = jax.nn.log_softmax(logits)
         terms = jnp.where(mask, jnp.exp(log_probabilities) * log_probabilities, 0.0)
-        return _chosen(logits, action, mask), -terms.sum(-1), value
+        return chosen(log_probabilities, action, mask), -terms.sum(-1), value
 
     def _heads(self, observation: Array, mask: Array) -> tuple[Array, Array]:
         def step(network: ActorCritic, observed: Array) -> tuple[Array, Array]:
@@ -83,9 +84,3 @@ class SlotNetwork(eqx.Module):
         else:
             logits, value = step(self.network, observation)
         return jnp.where(mask, logits, IMPOSSIBLE), value
-
-
-def _chosen(logits: Array, action: Array, mask: Array) -> Array:
-    """Log-probability of the action; 0 where nothing is possible."""
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], -1)[..., 0]
-    return jnp.where(mask.any(-1), chosen, 0.0)

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_entity_domain, is_host, stream
+from hinterland.core import Domain, UserError, is_entity_domain, is_game, is_host, stream
 from hinterland.testing.entities import check_entity_domain, check_games
+from hinterland.testing.host_entities import check_host_entities
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
@@ -28,9 +29,10 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
     if is_entity_domain(domain):
-        if is_host(domain.entity_simulator):
+        if is_game(domain):
             return check_games(domain, seed, episodes)
-        return check_entity_domain(domain, seed, episodes)
+        on_host = is_host(domain.entity_simulator)
+        return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
     passed = []
     for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
         if not hasattr(domain, name):

@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, EntityDomain, UserError, is_entity_domain, is_host, stream
+from hinterland.core import (
+    Domain,
+    EntityDomain,
+    UserError,
+    is_entity_domain,
+    is_game,
+    is_host,
+    stream,
+)
+from hinterland.nets import TeamNetwork
 from hinterland.rollout import (
     SESSIONS,
     EntityEpisodes,
@@ -26,6 +35,7 @@ from hinterland.rollout import (
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment
 from hinterland.training.games import check_players, evaluate_games
+from hinterland.training.team_evaluation import evaluate_team
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
@@ -221,9 +231,13 @@ def evaluate_networks(
     """
     opponent = how.pop("opponent", None)
     where = (how["seed"], how["purpose"], how["place"])
+    if isinstance(networks, TeamNetwork):
+        return evaluate_team(
+            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=where
+        )
     if is_entity_domain(domain):
         told: dict[str, Any] = {"episodes": episodes, "greedy": greedy, "place": where}
-        if is_host(domain.entity_simulator):
+        if is_game(domain):
             return evaluate_games(runtime, domain, networks, "learned", opponent=opponent, **told)
         return _evaluate_entities(runtime, domain, networks, None, **told)
     if is_host(domain.global_simulator):
@@ -252,9 +266,12 @@ def evaluate_scripted(
     controller, where = domain.scripted[name], (seed, "evaluate/scripted", place)
     if is_entity_domain(domain):
         told: dict[str, Any] = {"episodes": episodes, "greedy": False, "place": where}
-        if is_host(domain.entity_simulator):
+        if is_game(domain):
             return evaluate_games(runtime, domain, controller, name, opponent=opponent, **told)
-        return _evaluate_entities(runtime, domain, None, name, **told)
+        by_team = is_host(domain.entity_simulator) or hasattr(domain.entity_simulator, "figures")
+        return (evaluate_team if by_team else _evaluate_entities)(
+            runtime, domain, None, name, **told
+        )
     if isinstance(controller, str):
         return _host_figures(runtime, domain, controller, episodes, False, where, name)
     units = [(seed, place, block) for block in blocks_of(domain, episodes)]
@@ -271,7 +288,7 @@ def evaluate(
     """
     config = experiment.config
     values: dict[str, float] = {}
-    games = is_host(getattr(experiment.domain, "entity_simulator", None))
+    games = is_game(experiment.domain)
     with experiment.phase("evaluate", 1 if games else 2):
         for greedy in (False,) if games else (False, True):
             figures = evaluate_networks(

@@ -8,18 +8,20 @@ import numpy as np
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_entity_domain
-from hinterland.training import initial, separated
+from hinterland.training import initial, pipeline, separated
 from hinterland.training.experiment import from_arrays
 
 
 def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
-    """The actor-critics, stacked on the agent axis; the single one of a shared policy or of slots.
+    """The actor-critics, stacked on the agent axis; the one of a shared policy or a team.
 
     Raises:
         UserError: the checkpoint holds networks of other shapes.
     """
     prefix = ".learners.network"
     own = {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
+    if config.schedule is not None:
+        return from_arrays(own, jax.eval_shape(lambda: pipeline.network(config, domain)))
     if is_entity_domain(domain):
         _check_planes(own, domain)
         return from_arrays(own, jax.eval_shape(lambda: separated.network(config, domain)))

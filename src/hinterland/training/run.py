@@ -8,7 +8,7 @@ import numpy as np
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_entity_domain, is_host
-from hinterland.training import dials, lockstep, separated
+from hinterland.training import dials, lockstep, pipeline, separated
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
 
@@ -19,7 +19,9 @@ def check_config(config: Config, domain: Domain) -> None:
     Raises:
         UserError: it cannot.
     """
-    if is_entity_domain(domain):
+    if config.schedule is not None:
+        pipeline.check_config(config, domain)
+    elif is_entity_domain(domain):
         separated.check_config(config, domain)
     elif config.entity_options:
         name = next(iter(config.entity_options)).replace("_", "-")
@@ -30,6 +32,8 @@ def check_config(config: Config, domain: Domain) -> None:
 
 def loop_of(config: Config, domain: Domain) -> Any:
     """The module that trains: its `start(experiment)` and `train(experiment, state, updates)`."""
+    if config.schedule is not None:
+        return pipeline
     if is_entity_domain(domain):
         return separated
     return lockstep if config.simulation == "global" else dials

@@ -15,6 +15,7 @@ from hinterland.core import (
     EntityTrajectory,
     HostEntityDomain,
     UserError,
+    is_game,
     is_host,
     stream,
 )
@@ -62,6 +63,10 @@ def check_config(config: Config, domain: EntityDomain) -> None:
     Raises:
         UserError: in one sentence.
     """
+    if is_host(domain.entity_simulator) and not is_game(domain):
+        raise UserError(f"{domain.name} lives in processes of its own: add --schedule pipeline")
+    if config.slot_networks == "role":
+        raise UserError("--slot-networks role needs --schedule pipeline or --schedule lockstep")
     if config.simulation != "global":
         raise UserError(f"{domain.name} has no local simulators: add --simulation global")
     if config.network != "feed-forward":
@@ -122,7 +127,7 @@ def network(config: Config, domain: EntityDomain | HostEntityDomain) -> EntityNe
 def start(experiment: Experiment) -> SeparatedState:
     """An untrained network, copies at their beginning, their clocks at ten different phases."""
     config, domain = experiment.config, experiment.domain
-    if is_host(domain.entity_simulator):
+    if is_game(domain):
         return _start_games(experiment)
     phases = (np.arange(config.copies) * 10 // config.copies) * domain.spec.horizon // 10
     begin = jax.jit(partial(begin_entities, simulator=domain.entity_simulator))
@@ -220,7 +225,7 @@ def make_collect(experiment: Experiment) -> Any:
     """
     config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
     steps = config.window * config.windows
-    if is_host(domain.entity_simulator):
+    if is_game(domain):
         collector = _collector(experiment)
 
         def from_sessions(update: int, network: Any, copies: list, begins: bool) -> tuple:

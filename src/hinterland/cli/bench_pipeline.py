@@ -1,0 +1,135 @@
+"""The benchmark of the pipeline: environment steps per second beside lockstep's.
+
+Two systems: one on hosts, each in a process of its own, whose step takes a given time in which
+nobody computes (an engine that keeps its own pace, a network), and one that JAX traces. An update
+learns from the same number of steps in every row.
+"""
+
+import argparse
+import statistics
+from typing import Any
+
+from hinterland.cli.arguments import real_number, whole_number
+from hinterland.cli.display import note
+from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.core.errors import UserError
+
+BAR = 1.7
+"""The host system's best pipeline must be so many times as fast as its best lockstep."""
+ARRANGEMENTS: tuple[dict[str, Any], ...] = (
+    # With one worker's processes, and with twice as many: together in one worker, or in two.
+    {"schedule": "lockstep", "workers": 1, "actors": 1},
+    {"schedule": "lockstep", "workers": 1, "actors": 2},
+    {"schedule": "pipeline", "workers": 1, "actors": 1},
+    {"schedule": "pipeline", "workers": 1, "actors": 2},
+    {"schedule": "pipeline", "workers": 2, "actors": 1},
+)
+SIZES = {"network": "gru", "hidden": 128, "trunk": 64, "copies": 8, "window": 16, "windows": 2,
+         "epochs": 4, "minibatches": 4}  # fmt: skip
+SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/share/learner",
+         "pipeline/share/learner_wait", "pipeline/share/gate_wait",
+         "pipeline/share/queue_wait")  # fmt: skip
+
+
+def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+    """Sizes of the runs."""
+    parser.add_argument("--step-ms", type=real_number, default=2.0, metavar="X",
+                        help="of the host system, milliseconds (default: 2)")  # fmt: skip
+    parser.add_argument("--agents", type=whole_number, default=8, metavar="N", help="default: 8")
+    parser.add_argument("--updates", type=whole_number, default=40, metavar="U",
+                        help="policy updates of each repetition (default: 40)")  # fmt: skip
+    parser.add_argument("--lag", type=whole_number, default=1, metavar="L", help="default: 1")
+    add_machine_options(parser)
+
+
+def pipeline(options: Any) -> dict[str, Any]:
+    """A table of rates, lags and waits for each system, and whether the bar is met."""
+    if options.updates < 1 or options.step_ms < 0:
+        raise UserError("--updates must be at least 1 and --step-ms at least 0")
+    runtime = make_runtime(options.devices)
+    from hinterland.domains import load_domain
+    from hinterland.testing.cues import CueDomain
+
+    hosts = CueDomain(options.agents, step_ms=options.step_ms)
+    found: dict[str, Any] = {"step_ms": options.step_ms, "agents": options.agents}
+    systems = (("host", hosts), ("traced", load_domain("colony", options.agents)))
+    for name, domain in systems:
+        note(f"{name} ({domain.name}): compiling, then {options.repeat} repetitions of each row")
+        rows = [_measured(domain, runtime, how, options) for how in ARRANGEMENTS]
+        print(f"{name}: {domain.name}, {options.agents} slots", _table(rows), sep="\n")
+        best = {
+            schedule: max(row["env_steps_per_s"] for row in rows if row["schedule"] == schedule)
+            for schedule in ("lockstep", "pipeline")
+        }
+        ratio = best["pipeline"] / best["lockstep"]
+        print(f"best pipeline / best lockstep: {ratio:.2f}")
+        found[name] = {"rows": rows, "ratio": ratio}
+    meets = found["host"]["ratio"] >= BAR
+    print(f"verdict: the host system's ratio is {'at least' if meets else 'BELOW'} {BAR}")
+    return {**found, "meets_bar": meets}
+
+
+def _measured(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> dict[str, Any]:
+    """One row: medians over repetitions, after one that compiles."""
+    from hinterland.config import make_config
+    from hinterland.training import Experiment
+    from hinterland.training import pipeline as loop
+
+    values: dict[str, Any] = {
+        "domain": domain.name, "agents": options.agents, "lag": options.lag, **SIZES, **how,
+    }  # fmt: skip
+    if how["schedule"] == "lockstep":
+        values["lag"] = 0
+    per_update = values["copies"] * values["window"] * values["windows"]
+    lines: list[dict[str, float]] = []
+
+    class Lines:
+        """Keeps the figures of each repetition."""
+
+        def log(self, step: int, wall_s: float, phase: str, values: Any) -> None:
+            lines.append(dict(values))
+
+        def save_checkpoint(self, step: int, arrays: Any, meta: Any) -> None:
+            pass
+
+        def write_summary(self, summary: Any) -> None:
+            pass
+
+    class OneStretch(Experiment):
+        """No evaluation: while it lasts, workers would run ahead."""
+
+        def evaluates(self, updates: int) -> bool:
+            return False
+
+    for repetition in range(options.repeat + 1):
+        updates = options.updates if repetition else 2
+        steps = updates * per_update
+        config = make_config({**values, "steps": steps, "evaluate_every": steps})
+        experiment = OneStretch(config, domain, runtime, Lines())
+        loop.train(experiment, loop.start(experiment), 0)
+    rates = [line["pipeline/env_steps_per_s"] for line in lines[1:]]
+    lags: dict[str, list[float]] = {}
+    for line in lines[1:]:
+        for name in line:
+            if name.startswith("pipeline/lag/") or name in SHOWN:
+                lags.setdefault(name, []).append(line[name])
+    figures = {name: sum(x) / options.repeat for name, x in lags.items()}
+    return {**how, "env_steps_per_s": statistics.median(rates), "rates": rates, **figures}
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    heads = ("schedule", "workers", "actors", "env steps/s (lowest … highest)", "lag", "most",
+             "dropped", "learner", "waits: learner", "gate", "queue")  # fmt: skip
+    table = [
+        [row["schedule"], row["workers"], row["actors"],
+         f"{row['env_steps_per_s']:,.0f} ({min(row['rates']):,.0f} … {max(row['rates']):,.0f})",
+         f"{row['pipeline/lag/mean']:.2f}", f"{row['pipeline/lag/max']:.0f}",
+         f"{row['pipeline/dropped']:.0f}", *(f"{row[name]:.0%}" for name in SHOWN[3:])]
+        for row in rows
+    ]  # fmt: skip
+    cells = [list(map(str, line)) for line in (heads, *table)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )

@@ -1,0 +1,67 @@
+"""V-trace: value targets and advantages from actions that an older policy took, for one stream.
+
+After Espeholt et al. 2018 (IMPALA, section 4.1), with the lambda of its remark 2.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+RATIO_LIMIT, TRACE_LIMIT = 1.0, 1.0
+"""Bounds rho-bar and c-bar of the importance ratios; the paper's, and everybody's, choice."""
+
+
+class Corrected(NamedTuple):
+    """What a learner needs of a stream.
+
+    `target` is what the value is fitted to. `advantage` is that of the action itself, without the
+    ratio of its own step: `weight`, the truncated ratio, is what its gradient is multiplied by.
+    """
+
+    target: Float[Array, " time"]
+    advantage: Float[Array, " time"]
+    weight: Float[Array, " time"]
+
+
+def vtrace(
+    reward: Float[Array, " time"],
+    value: Float[Array, " time"],
+    next_value: Float[Array, " time"],
+    done: Bool[Array, " time"],
+    log_ratio: Float[Array, " time"],
+    discount: float,
+    trace: float,
+) -> Corrected:
+    """v_t = V_t + rho_t delta_t + gamma c_t (v_{t+1} - V_{t+1}), with c_t = lambda min(1, ratio).
+
+    The advantage is r_t + gamma (lambda v_{t+1} + (1 - lambda) V_{t+1}) - V_t. Where the policy is
+    the one that acted, it is that of generalised advantage estimation, and v_t the lambda-return.
+
+    Args:
+        reward: r_t.
+        value: V(s_t), of the policy that learns.
+        next_value: V(s_{t+1}) before any reset; 0 where s_{t+1} is terminal (see `gae`).
+        done: the stream ended after step t; later steps do not count.
+        log_ratio: log of pi(a_t) / mu(a_t), the policy that learns over the one that acted; 0 where
+            there was nothing to choose.
+        discount: gamma.
+        trace: lambda.
+    """
+    ratio = jnp.exp(log_ratio)
+    weight, cut = jnp.minimum(ratio, RATIO_LIMIT), trace * jnp.minimum(ratio, TRACE_LIMIT)
+    delta = reward + discount * next_value - value
+
+    def backwards(later: Array, step: tuple[Array, ...]) -> tuple[Array, tuple[Array, Array]]:
+        """`later` is v_{t+1} - V_{t+1}."""
+        delta_t, weight_t, cut_t, done_t = step
+        later = jnp.where(done_t, 0.0, later)
+        correction = weight_t * delta_t + discount * cut_t * later
+        return correction, (correction, delta_t + discount * trace * later)
+
+    steps = (delta, weight, cut, done)
+    _, (correction, advantage) = jax.lax.scan(
+        backwards, jnp.zeros((), delta.dtype), steps, reverse=True
+    )
+    return Corrected(value + correction, advantage, weight)
