@@ -172,7 +172,7 @@ def short(agents):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("train warehous", "'warehous' is not known; known: colony, corridor, lux"),
+        ("train warehous", "'warehous' is not known; known: colony, co"),
         ("train warehouse --agents 5", "--agents 5: the warehouse needs a square number"),
         ("train warehouse --agents 0", "--agents 0: input should be greater than 0"),
         ("train corridor --refresh 0", "--refresh 0: must be at least 1 step"),
