@@ -138,9 +138,8 @@ def summed_up(figures: list[Figures], sides: int, **how: Any) -> dict[str, Any]:
 def evaluate_games(
     runtime: LocalRuntime, domain: HostEntityDomain, player: Any, name: str, **how: Any
 ) -> dict[str, Any]:
-    """`summed_up` figures of `play_games`; arguments as there."""
-    figures = play_games(runtime, domain, player, **how)
+    """`summed_up` figures of `play_games`; the opponent by the name that users know."""
     told = {"policy": name, "greedy": how["greedy"]}
-    if how.get("opponent"):
-        told["opponent"] = how["opponent"]
-    return summed_up(figures, domain.sides, **told)
+    if (opponent := how.pop("opponent", None)) is not None:
+        told["opponent"], how["opponent"] = opponent, domain.scripted[opponent]
+    return summed_up(play_games(runtime, domain, player, **how), domain.sides, **told)
