@@ -1,6 +1,5 @@
 """Evaluation of entities outside of JAX: whole games, of the policy with itself or against bots."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,7 +38,6 @@ def play_games(
     greedy: bool,
     place: tuple[Any, ...],
     opponent: str | None = None,
-    finished: Callable[[int], None] | None = None,
 ) -> list[Figures]:
     """The figures of so many games.
 
@@ -52,12 +50,11 @@ def play_games(
         place: (seed, purpose, place) of the random stream; games are numbered within.
         opponent: a controller for all sides but one, which goes round from game to game. The
             figures are then those of the player's side, with "losses" beside "wins".
-        finished: told of each finished wave.
     """
     count = min(SESSIONS, episodes)
     sessions = domain.entity_simulator.sessions(count)
     figures: list[Figures] = []
-    for wave, first in enumerate(range(0, episodes, count)):
+    for first in range(0, episodes, count):
         games = range(first, first + count)
         keys = jnp.stack([stream(*place, game) for game in games])
         players = [_players(domain, player, opponent, game) for game in games]
@@ -70,8 +67,6 @@ def play_games(
             played = [_of_side(one, game % domain.sides, domain.sides)
                       for one, game in zip(played, games, strict=True)]  # fmt: skip
         figures += played
-        if finished is not None:
-            finished(wave)
     return figures[:episodes]
 
 
