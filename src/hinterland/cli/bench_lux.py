@@ -26,8 +26,6 @@ def lux_speed(options: Any) -> dict[str, Any]:
 
     config = make_config({"domain": "lux", **given_config(options)})
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
-    import jax
-
     from hinterland.domains.lux import seconds
     from hinterland.training import Experiment, Silent, separated
 
@@ -53,7 +51,7 @@ def lux_speed(options: Any) -> dict[str, Any]:
              for name in lines[-1] if name.startswith("train/seconds/")}  # fmt: skip
     figures = {
         "map": domain.rules.map_size,
-        "parameters": sum(x.size for x in jax.tree.leaves(network)),
+        "parameters": _parameters(network.network),
         "env_steps_per_s": rates,
         "engine_steps_per_s": engine,
         "seconds": parts,
@@ -62,6 +60,15 @@ def lux_speed(options: Any) -> dict[str, Any]:
     }
     _say(figures)
     return figures
+
+
+def _parameters(network: Any) -> int:
+    import jax
+
+    from hinterland.nets import trainable
+
+    sizes = jax.tree.map(lambda x, learned: x.size * learned, network, trainable(network))
+    return sum(jax.tree.leaves(sizes))
 
 
 def _say(figures: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Evaluation of entities outside of JAX: whole games, of the policy with itself or against bots."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,7 +38,6 @@ def play_games(
     greedy: bool,
     place: tuple[Any, ...],
     opponent: str | None = None,
-    finished: Callable[[int], None] | None = None,
 ) -> list[Figures]:
     """The figures of so many games.
 
@@ -52,12 +50,11 @@ def play_games(
         place: (seed, purpose, place) of the random stream; games are numbered within.
         opponent: a controller for all sides but one, which goes round from game to game. The
             figures are then those of the player's side, with "losses" beside "wins".
-        finished: told of each finished wave.
     """
     count = min(SESSIONS, episodes)
     sessions = domain.entity_simulator.sessions(count)
     figures: list[Figures] = []
-    for wave, first in enumerate(range(0, episodes, count)):
+    for first in range(0, episodes, count):
         games = range(first, first + count)
         keys = jnp.stack([stream(*place, game) for game in games])
         players = [_players(domain, player, opponent, game) for game in games]
@@ -70,8 +67,6 @@ def play_games(
             played = [_of_side(one, game % domain.sides, domain.sides)
                       for one, game in zip(played, games, strict=True)]  # fmt: skip
         figures += played
-        if finished is not None:
-            finished(wave)
     return figures[:episodes]
 
 
@@ -138,9 +133,8 @@ def summed_up(figures: list[Figures], sides: int, **how: Any) -> dict[str, Any]:
 def evaluate_games(
     runtime: LocalRuntime, domain: HostEntityDomain, player: Any, name: str, **how: Any
 ) -> dict[str, Any]:
-    """`summed_up` figures of `play_games`; arguments as there."""
-    figures = play_games(runtime, domain, player, **how)
+    """`summed_up` figures of `play_games`; the opponent by the name that users know."""
     told = {"policy": name, "greedy": how["greedy"]}
-    if how.get("opponent"):
-        told["opponent"] = how["opponent"]
-    return summed_up(figures, domain.sides, **told)
+    if (opponent := how.pop("opponent", None)) is not None:
+        told["opponent"], how["opponent"] = opponent, domain.scripted[opponent]
+    return summed_up(play_games(runtime, domain, player, **how), domain.sides, **told)

@@ -46,12 +46,12 @@ class Tally:
         """
         alive, lichen = self._alive / self._length, self._state.lichen
         sides = {"ice": self._ice, "factories/alive": alive, "lichen": lichen,
-                 "return": self._reward, "wins": self._wins()}  # fmt: skip
+                 "return": self._reward, "wins": self._wins(),
+                 "ice/factory": self._ice / self._placed}  # fmt: skip
         finished = self._state.step >= self._length and bool((self._state.factories > 0).all())
         return {
             "length": float(self._state.step),
             "finished": float(finished),
-            "ice/factory": float((self._ice / self._placed).mean()),
             "factories/placed": float(self._placed.mean()),
             "units/most": float(self._units),
             "unseated": float(self._unseated),
