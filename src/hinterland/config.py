@@ -139,13 +139,18 @@ class Config(BaseModel):
         None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
     )
 
+    detectors: int | None = Field(
+        None, ge=0, description="combat: how many of a side's units are detectors (0)"
+    )
+    opponent: str | None = Field(
+        None, description="combat: who plays the other side: random, nearest, coordinated (default)"
+    )
+
     @property
     def domain_options(self) -> dict[str, Any]:
         """What was set of the options that only one domain has."""
         return {
-            name: value
-            for name in ("local", "grid", "inflow", "net", "routes", "seconds")
-            if (value := getattr(self, name)) is not None
+            name: value for name in DOMAIN_OPTIONS if (value := getattr(self, name)) is not None
         }
 
     @property
@@ -178,6 +183,16 @@ class Config(BaseModel):
         return self.copies * self.window * self.windows
 
 
+DOMAIN_OPTIONS = (
+    "local",
+    "grid",
+    "inflow",
+    "net",
+    "routes",
+    "seconds",
+    "detectors",
+    "opponent",
+)
 ENTITY_OPTIONS = (
     "credit",
     "team_reward",
@@ -239,9 +254,20 @@ _COLONY: dict[str, Any] = {
     "discount": 0.95,
     "trace": 0.9,
 }
+_COMBAT: dict[str, Any] = {
+    **_COLONY,
+    "agents": 10,
+    "steps": 1_000_000,
+    "hidden": 128,
+    "trunk": 128,
+    "learning_rate": 1e-3,
+    "discount": 0.97,
+    "trace": 0.95,
+}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,
+    ("combat", "fast"): _COMBAT,
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
