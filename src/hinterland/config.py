@@ -4,12 +4,12 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hinterland.core.errors import UserError
+from hinterland.presets import PIPELINE_OPTIONS, POOL_OPTIONS, preset_of
 
 
 class Config(BaseModel):
@@ -218,6 +218,13 @@ class Config(BaseModel):
         None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
     )
 
+    detectors: int | None = Field(
+        None, ge=0, description="combat: how many of a side's units are detectors (0)"
+    )
+    opponent: str | None = Field(
+        None, description="combat: who plays the other side: random, nearest, coordinated (default)"
+    )
+
     @property
     def domain_options(self) -> dict[str, Any]:
         """What was set of the options that only one domain has."""
@@ -256,8 +263,10 @@ class Config(BaseModel):
         return self.copies * self.window * self.windows
 
 
-DOMAIN_OPTIONS = ("local", "grid", "inflow", "net", "routes", "seconds", "env",
-                  "map", "factories", "length", "train_length", "water")  # fmt: skip
+DOMAIN_OPTIONS = (
+    "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
+    "train_length", "water", "detectors", "opponent", "env",
+)  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",
     "team_reward",
@@ -270,125 +279,7 @@ ENTITY_OPTIONS = (
     "channels",
     "blocks",
 )
-PIPELINE_OPTIONS: dict[str, Any] = {
-    # What --schedule means where nothing else is said.
-    "workers": 1, "actors": 1, "lag": 1, "queue": 2, "correction": "vtrace", "critic": "own",
-}  # fmt: skip
-POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
-
-PAPER: dict[str, Any] = {
-    # Tables 4-6 of the paper with the public code's real behaviour where the two differ.
-    "steps": 4_000_000,
-    "refreshes": 1,
-    "evaluations": 40,
-    "evaluate_episodes": 100,
-    "copies": 1,
-    "window": 8,
-    "windows": 16,
-    "entropy_weight": 0.01,
-    "discount": 0.99,
-    "trace": 0.95,
-    "epochs": 3,
-    "minibatches": 4,
-    "learning_rate": 2.5e-4,
-    "clip": 0.1,
-    "anneal_clip": True,
-    "anneal_entropy": False,
-    "clip_value": True,
-    "value_weight": 1.0,
-    "gradient_norm": 0.0,
-    "adam_epsilon": 1e-8,
-    "predictor_epochs": 300,
-    "predictor_batch": 32,
-    "predictor_rate": 1e-4,
-}
-_TRAFFIC: dict[str, Any] = {
-    "network": "feed-forward",
-    "predictor": "feed-forward",
-    "predictor_hidden": 128,
-    "evaluate_episodes": 16,
-    "final_episodes": 64,
-}
-_COLONY: dict[str, Any] = {
-    "agents": 16,
-    "steps": 100_000,
-    "simulation": "global",
-    "network": "feed-forward",
-    "hidden": 64,
-    "trunk": 64,
-    "copies": 32,
-    "window": 32,
-    "epochs": 4,
-    "minibatches": 4,
-    "learning_rate": 2e-3,
-    "entropy_weight": 0.01,
-    "discount": 0.95,
-    "trace": 0.9,
-}
-_LUX: dict[str, Any] = {
-    # The paper's (thesis, appendix; equal to its runs' arguments), but for the slots. Its
-    # minibatches of 512 steps are of one side each, hence 16 of both.
-    "agents": 128,
-    "simulation": "global",
-    "network": "feed-forward",
-    "steps": 102_400,
-    "refreshes": 1,
-    "evaluations": 25,
-    "evaluate_episodes": 36,
-    "final_episodes": 36,
-    "copies": 16,
-    "window": 256,
-    "epochs": 10,
-    "minibatches": 16,
-    "pieces": 32,
-    "learning_rate": 2e-4,
-    "anneal_rate": False,
-    "clip": 0.2,
-    "anneal_clip": False,
-    "clip_value": True,
-    "value_weight": 0.5,
-    "entropy_weight": 1e-3,
-    "anneal_entropy": False,
-    "gradient_norm": 0.5,
-    "adam_epsilon": 1e-5,
-    "discount": 0.99,
-    "trace": 0.95,
-}
-DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
-    # What a domain wants otherwise than the warehouse, for which the defaults were found.
-    ("colony", "fast"): _COLONY,
-    ("lux", "paper"): {**_LUX, "windows": 1},
-    ("lux", "fast"): {
-        **_LUX, "map": 16, "agents": 32, "steps": 40_000, "evaluations": 10, "evaluate_episodes": 8,
-        "final_episodes": 16, "channels": 16, "blocks": "1", "copies": 8, "window": 128,
-        "epochs": 4, "minibatches": 8, "pieces": 16, "learning_rate": 1e-3,
-    },
-    # With fewer minibatches some lights stay at switching without end. With many lights it is the
-    # global simulator that costs, hence few refreshes from few episodes.
-    ("traffic", "fast"): {
-        **_TRAFFIC, "hidden": 32, "trunk": 32, "epochs": 4, "minibatches": 8, "discount": 0.95,
-        "refreshes": 3, "predictor_episodes": 8, "predictor_batch": 2,
-    },
-    ("traffic", "paper"): {
-        **_TRAFFIC, "window": 16, "windows": 8,
-        "predictor_episodes": 32, "predictor_epochs": 100, "predictor_batch": 1,
-    },
-}  # fmt: skip
-LUX_SLOTS = ((48, 128), (24, 64), (0, 32))
-"""(least side of the board, slots of each side), if --agents is not given."""
-HOST_COPIES = {"copies": 8, "windows": 16}
-"""Preset fast on a global simulator outside of JAX: a copy is a process, batches stay as large."""
-
-HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
-"""The same for local simulators outside of JAX: between 10 and 50 in one process cost least."""
-
-OWN_NETWORK = {
-    "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
-    "predictor_batch": 1, "predictor_epochs": 20,
-}  # fmt: skip
-"""What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
-hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
 
 
 _SAID = {
@@ -405,33 +296,14 @@ def make_config(values: dict[str, Any]) -> Config:
     Raises:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
-    name = values.get("preset", "fast")
-    preset: dict[str, Any] = {
-        **(PAPER if name == "paper" else {}),
-        **DOMAIN_PRESETS.get((values.get("domain", ""), name), {}),
-    }
-    if values.get("domain") == "traffic" and name == "fast":
-        if values.get("simulation") == "global":
-            preset |= HOST_COPIES
-        elif values.get("local") == "sumo" or "net" in values:
-            preset |= HOST_LOCAL_COPIES
-        if "net" in values:
-            preset |= OWN_NETWORK
-    if values.get("domain") == "lux" and isinstance(side := values.get("map"), int):
-        preset["agents"] = next((slots for least, slots in LUX_SLOTS if side >= least), 1)
-    if values.get("schedule") is not None:
-        preset |= {"simulation": "global", **PIPELINE_OPTIONS}
-        if values.get("opponents") is not None:
-            preset |= POOL_OPTIONS
-    else:
+    if values.get("schedule") is None:
         for option in (*PIPELINE_OPTIONS, "opponents"):
             if values.get(option) is not None:
                 raise UserError(f"--{option} is a part of --schedule pipeline or lockstep")
     for option in POOL_OPTIONS:
         if values.get(option) is not None and values.get("opponents") is None:
             raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")
-    if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
-        preset["agents"] = int(sizes[1]) * int(sizes[2])
+    preset = preset_of(values)
     try:
         config = Config(**{**preset, **values})
     except ValidationError as error:

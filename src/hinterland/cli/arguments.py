@@ -4,8 +4,9 @@ import argparse
 import re
 from typing import Any, Literal, get_args, get_origin
 
-from hinterland.config import PAPER, Config
+from hinterland.config import Config
 from hinterland.core.errors import UserError
+from hinterland.presets import PAPER
 
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
