@@ -255,7 +255,7 @@ def test_evaluation_tells_the_published_figures(run: Path, domain: LuxDomain) ->
     assert set(own) >= STANDARD_FIGURES
     assert "wins" not in own
     beaten = evaluate_networks(runtime, domain, network, opponent="heuristic", **told)
-    assert (beaten["wins"], beaten["losses"]) == (0, 1)
+    assert beaten["wins"] == 0 < beaten["losses"]  # an untrained side may last as long
     assert beaten["ice"] < 1000
 
 
