@@ -323,7 +323,7 @@ def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -
 def test_a_broken_environment_ends_the_run_with_one_sentence(fault: str, words: str) -> None:
     from fragile_cues import FaultyDomain
 
-    domain = FaultyDomain(4, fault, patience_s=1)
+    domain = FaultyDomain(4, fault, patience_s=2 if fault == "hangs" else 60)
     config = make_config({"domain": "cues", **HOST, "steps": 1000, "schedule": "pipeline"})
     experiment = Experiment(config, domain, LocalRuntime())
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]  # only workers act

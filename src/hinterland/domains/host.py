@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hinterland.core import UserError
+from hinterland.domains.worker import START_S
 
 PATIENCE_S = 60
 """Seconds after which one call counts as hung."""
@@ -56,7 +57,7 @@ class HostProcess:
     def ready(self) -> None:
         """Waits for the simulator's constructor; errors as of our own."""
         try:
-            self._receive()
+            self._receive(max(START_S, self._patience))
         except _Lost:
             self._recover(None)
 
@@ -123,7 +124,7 @@ class HostProcess:
 
     def _start(self) -> None:
         self._launch()
-        self._receive()
+        self._receive(max(START_S, self._patience))
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
@@ -148,10 +149,10 @@ class HostProcess:
         except OSError as error:
             raise _Lost from error
 
-    def _receive(self) -> Any:
+    def _receive(self, patience_s: int | None = None) -> Any:
         # The child ends itself by then; the margin is for one that is stopped from outside.
         try:
-            if not self._connection.poll(self._patience + 5):
+            if not self._connection.poll((patience_s or self._patience) + 5):
                 raise _Lost
             kind, result = self._connection.recv()
         except (EOFError, OSError) as error:

@@ -10,6 +10,9 @@ import socket
 import sys
 from multiprocessing.connection import Connection
 
+START_S = 60
+"""Seconds that an object gets to be made, at least: its module's imports may be slow."""
+
 
 def main(target: str, descriptor: str, patience: str) -> None:
     """Makes one object of class `target` and answers calls of its methods until the socket ends."""
@@ -23,7 +26,7 @@ def main(target: str, descriptor: str, patience: str) -> None:
             method, arguments, named = connection.recv()
         except (EOFError, ConnectionError):  # an unread answer of ours makes it the latter
             return
-        signal.alarm(int(patience))
+        signal.alarm(max(START_S if method == "__init__" else 0, int(patience)))
         try:
             if method == "__init__":
                 simulator = getattr(importlib.import_module(module), name)(*arguments, **named)
