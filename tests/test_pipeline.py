@@ -501,7 +501,7 @@ def test_the_pool_draws_the_hard_ones_and_forgets_the_oldest() -> None:
     pool = opponents.with_results(pool, np.array([0, 1]), results)
     hard = np.array([(1 / 10) ** 2, (3 / 4) ** 2])
     expected = [*(2 * hard / hard.sum()), 1, 1]
-    np.testing.assert_allclose(opponents.weights_of(pool, mix), np.array(expected) / 4)
+    np.testing.assert_allclose(opponents.weights_of(pool, mix), np.array(expected) / 4, rtol=1e-5)
     drawn = opponents.draw(stream(0, "d"), pool, mix, 4000, {"w": np.full(2, 99, np.float32)})
     share = [(drawn.member == who).mean() for who in (0, 1, 2, opponents.LATEST)]
     np.testing.assert_allclose(share, np.array(expected) / 4, atol=0.03)  # 4 s.d. of the widest

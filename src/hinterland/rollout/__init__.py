@@ -7,9 +7,7 @@ from hinterland.rollout.actors import (
     System,
     View,
     first_place,
-    network_policy,
     rewards_of,
-    scripted_policy,
     view_of,
 )
 from hinterland.rollout.autoreset import reset_where, select
@@ -43,7 +41,12 @@ from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.opponents import Seats, seats_for
 from hinterland.rollout.scan import LocalCopies, begin, rollout
 from hinterland.rollout.segments import Place, begin_place, host_segment, traced_segment
-from hinterland.rollout.team_episodes import TeamEpisodes, traced_episodes
+from hinterland.rollout.team_episodes import (
+    TeamEpisodes,
+    network_policy,
+    scripted_policy,
+    traced_episodes,
+)
 from hinterland.rollout.team_episodes import host_episodes as team_host_episodes
 
 __all__ = [

@@ -4,7 +4,7 @@ Whatever the system is (entities or plain agents, traced by JAX or in processes 
 worker sees the same: what an actor shows (`View`) and what came of the actions (`Outcome`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -291,29 +291,3 @@ def _stacked(
             "resume from the last checkpoint"
         )
     return found
-
-
-Policy = Callable[[Key[Array, ""], Any, View], tuple[Array, Any]]
-"""(key, memory, view) -> (actions [copy, slots], memory); for whole episodes."""
-
-
-def network_policy(network: Any, greedy: bool | Array) -> Policy:
-    """A `nets.TeamNetwork`."""
-
-    def act(key: Array, carry: Array, view: View) -> tuple[Array, Array]:
-        carry, action, _, _ = network.act(
-            key, carry, view.observation, view.mask, view.central, greedy
-        )
-        return action, jnp.where(view.alive[..., None], carry, 0.0)
-
-    return act
-
-
-def scripted_policy(policy: Any) -> Policy:
-    """One `core.EntityPolicy` for every entity."""
-
-    def act(key: Array, memory: Any, view: View) -> tuple[Array, Any]:
-        keys = jax.random.split(key, view.mask.shape[:2])
-        return jax.vmap(jax.vmap(policy))(keys, view.observation, view.mask), memory
-
-    return act

@@ -10,8 +10,33 @@ from jaxtyping import Array, Bool, Float, Key
 
 from hinterland.core import HostSession
 from hinterland.core.types import HostOrDevice
-from hinterland.rollout.actors import Policy, System, rewards_of, view_of
+from hinterland.rollout.actors import System, View, rewards_of, view_of
 from hinterland.rollout.autoreset import select
+
+Policy = Callable[[Key[Array, ""], Any, View], tuple[Array, Any]]
+"""(key, memory, view) -> (actions [copy, slots], memory); for whole episodes."""
+
+
+def network_policy(network: Any, greedy: bool | Array) -> Policy:
+    """A `nets.TeamNetwork`."""
+
+    def act(key: Array, carry: Array, view: View) -> tuple[Array, Array]:
+        carry, action, _, _ = network.act(
+            key, carry, view.observation, view.mask, view.central, greedy
+        )
+        return action, jnp.where(view.alive[..., None], carry, 0.0)
+
+    return act
+
+
+def scripted_policy(policy: Any) -> Policy:
+    """One `core.EntityPolicy` for every entity."""
+
+    def act(key: Array, memory: Any, view: View) -> tuple[Array, Any]:
+        keys = jax.random.split(key, view.mask.shape[:2])
+        return jax.vmap(jax.vmap(policy))(keys, view.observation, view.mask), memory
+
+    return act
 
 
 class TeamEpisodes(NamedTuple):
