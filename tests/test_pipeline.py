@@ -37,7 +37,7 @@ COLONY = ColonyDomain(5)  # one object: programs are compiled once for all runs
 TINY = {
     "agents": 5, "steps": 256, "hidden": 8, "trunk": 8, "copies": 8, "window": 8, "windows": 2,
     "epochs": 2, "minibatches": 4, "evaluate_every": 256, "evaluate_episodes": 2,
-    "final_episodes": 2,
+    "final_episodes": 2, "refreshes": 1,
 }  # fmt: skip
 
 
