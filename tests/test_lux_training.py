@@ -4,6 +4,7 @@ Everything is tiny (16 x 16 cells, two sessions, a network of two small convolut
 domain object serves all tests, so that programs are compiled once.
 """
 
+import functools
 import json
 import os
 import signal
@@ -78,7 +79,12 @@ def installed(domain: LuxDomain, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name `lux` leads to the one domain object, for the command line too."""
     point = EntryPoint("lux", "hinterland.domains.lux:make", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    monkeypatch.setattr("hinterland.domains.lux.make", lambda agents, **options: domain)
+
+    @functools.wraps(make)
+    def same(agents: int, **options: Any) -> LuxDomain:
+        return domain
+
+    monkeypatch.setattr("hinterland.domains.lux.make", same)
 
 
 def _train(
