@@ -145,6 +145,9 @@ class Config(BaseModel):
     opponent: str | None = Field(
         None, description="combat: who plays the other side: random, nearest, coordinated (default)"
     )
+    scenario: str | None = Field(
+        None, description="smax: JaxMARL's name of the battle, such as 2s3z (3m)"
+    )
 
     @property
     def domain_options(self) -> dict[str, Any]:
@@ -192,6 +195,7 @@ DOMAIN_OPTIONS = (
     "seconds",
     "detectors",
     "opponent",
+    "scenario",
 )
 ENTITY_OPTIONS = (
     "credit",
@@ -264,10 +268,12 @@ _COMBAT: dict[str, Any] = {
     "discount": 0.97,
     "trace": 0.95,
 }
+_SMAX: dict[str, Any] = {**_COMBAT, "agents": 3, "discount": 0.99}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,
     ("combat", "fast"): _COMBAT,
+    ("smax", "fast"): _SMAX,
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
