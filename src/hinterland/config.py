@@ -224,6 +224,9 @@ class Config(BaseModel):
     opponent: str | None = Field(
         None, description="combat: who plays the other side: random, nearest, coordinated (default)"
     )
+    scenario: str | None = Field(
+        None, description="smax: JaxMARL's name of the battle, such as 2s3z (3m)"
+    )
 
     @property
     def domain_options(self) -> dict[str, Any]:
@@ -265,7 +268,7 @@ class Config(BaseModel):
 
 DOMAIN_OPTIONS = (
     "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
-    "train_length", "water", "detectors", "opponent", "env",
+    "train_length", "water", "detectors", "opponent", "scenario", "env",
 )  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",

@@ -91,6 +91,7 @@ _COMBAT: dict[str, Any] = {
     "discount": 0.97,
     "trace": 0.95,
 }
+_SMAX: dict[str, Any] = {**_COMBAT, "agents": 3, "discount": 0.99}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,
@@ -101,6 +102,7 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
         "epochs": 4, "minibatches": 8, "pieces": 16, "learning_rate": 1e-3,
     },
     ("combat", "fast"): _COMBAT,
+    ("smax", "fast"): _SMAX,
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {

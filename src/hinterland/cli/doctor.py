@@ -16,6 +16,7 @@ EXTRAS = {
     "eclipse-sumo": "sumo",
     "luxai-s2": "lux",
     "pettingzoo": "pettingzoo",
+    "jaxmarl": "jaxmarl",
 }
 
 

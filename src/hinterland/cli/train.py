@@ -30,7 +30,8 @@ def parser() -> Parser:
     made.add_argument(
         "domain",
         nargs="?",
-        help="warehouse, traffic, lux, colony, corridor, pettingzoo, or MODULE:FACTORY of your own",
+        help="warehouse, traffic, lux, combat, smax, colony, corridor, pettingzoo, or "
+        "MODULE:FACTORY of your own",
     )
     made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
