@@ -1,16 +1,21 @@
 """Combat worked by hand: radars, jammers, missiles, results; both sides alike; graded policies."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import runs
+from hinterland.config import make_config
 from hinterland.core import UserError, stream
 from hinterland.domains.combat import BLUE, RED, SCRIPTED, CombatGame, State, make, swapped
 from hinterland.domains.combat import actions as do
 from hinterland.domains.combat.observation import OBSERVATION, read
 from hinterland.domains.combat.rules import BARRAGE, COURSES, FIGHTER_SPEED, STEPS
 from hinterland.domains.combat.state import direction, turned, under_way
+from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 
 # On each side a detector with L radar (0), a fighter that jams X (1) and one that jams L (2).
@@ -276,6 +281,39 @@ def test_swapping_the_sides_swaps_everything_exactly() -> None:
         fallen += int((rewards.lost < 0).sum())
     assert launched > 5, "the episode shows too little"
     assert fallen > 1, "the episode shows too little"
+
+
+def test_blue_can_be_played_from_outside_and_sees_what_red_would() -> None:
+    simulator = DOMAIN.entity_simulator
+    noise = simulator.noise(stream(3, "noise"))
+    seen, mask, alive = simulator.opposing(START)
+    as_red = swapped(START)
+    np.testing.assert_array_equal(seen, simulator.observe(as_red))
+    np.testing.assert_array_equal(mask, simulator.action_mask(as_red))
+    np.testing.assert_array_equal(alive, simulator.alive(as_red))
+    blue = jax.vmap(simulator.opponent)(noise.opponents, seen, mask)
+    inside, outside = (
+        jax.jit(step)(START, WAIT, *more, noise)
+        for step, more in ((simulator.step, ()), (simulator.step_both, (blue,)))
+    )
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), inside, outside)
+    assert all(jax.tree.leaves(same))
+    turned_away = jax.jit(simulator.step_both)(START, WAIT, WAIT + 1 + BACK, noise)
+    assert (turned_away.state.sides.course[BLUE] == BACK).all()
+    assert (turned_away.state.sides.course[RED] == START.sides.course[RED]).all()
+
+
+def test_a_team_trains_against_itself_its_past_and_the_rules(tmp_path: Path) -> None:
+    config = make_config(
+        {"domain": "combat", "agents": 3, "detectors": 1, "schedule": "lockstep", "steps": 128,
+         "opponents": "latest=1,past=1,coordinated=1", "snapshot_every": 1, "pool": 2,
+         "copies": 4, "window": 16, "hidden": 8, "trunk": 8, "epochs": 1, "minibatches": 1,
+         "evaluate_every": 128, "refreshes": 1, "evaluate_episodes": 2, "final_episodes": 2}
+    )  # fmt: skip
+    record = runs.run(tmp_path / "run", config, DOMAIN, LocalRuntime(1))
+    assert record.summary()["eval"]["learned"]["won"] <= 1  # type: ignore[index]
+    last = [line for line in record.metrics() if line["phase"] == "train"][-1]
+    assert any(name.startswith("opponents/") for name in last)
 
 
 def test_nobody_hits_friends_and_nobody_returns() -> None:

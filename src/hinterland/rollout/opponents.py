@@ -63,7 +63,8 @@ def opposing_actions(
     carry = jnp.where(opposing.fresh[..., None], 0.0, opposing.carry)
 
     def shares(x: Any) -> Any:
-        return jax.tree.map(lambda y: y.reshape(count, -1, *y.shape[1:]), x)
+        # Widths may be 0 (no memory, no central state): -1 would not do.
+        return jax.tree.map(lambda y: y.reshape(count, len(y) // count, *y.shape[1:]), x)
 
     parts, carries, keys = shares(view), shares(carry), jax.random.split(key, count)
     found = []

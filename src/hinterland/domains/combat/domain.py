@@ -56,9 +56,24 @@ class CombatSimulator:
 
     def step(self, state: State, actions: Int[Array, " slots"], noise: Noise) -> EntityStep[State]:
         """Blue decides on what it sees, then both sides act."""
-        seen, possible = self.game.observe(state, BLUE), self.game.action_mask(state, BLUE)
+        seen, possible, _ = self.opposing(state)
         blue = jax.vmap(self.opponent)(noise.opponents, seen, possible)
-        after, rewards = self.game.step(state, actions, blue, noise.missiles)
+        return self.step_both(state, actions, blue, noise)
+
+    def opposing(self, state: State) -> tuple[Array, Array, Bool[Array, " slots"]]:
+        """(observations, masks, who is alive) of blue, for a policy that plays it."""
+        seen, possible = self.game.observe(state, BLUE), self.game.action_mask(state, BLUE)
+        return seen, possible, state.sides.alive[BLUE]
+
+    def step_both(
+        self,
+        state: State,
+        actions: Int[Array, " slots"],
+        opposing: Int[Array, " slots"],
+        noise: Noise,
+    ) -> EntityStep[State]:
+        """Both sides act; what red earns."""
+        after, rewards = self.game.step(state, actions, opposing, noise.missiles)
         return EntityStep(after, rewards.total[RED], after.over)
 
     def figures(self, state: State) -> dict[str, Float[Array, ""]]:
