@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hinterland.core import UserError
 from hinterland.nets import EntityGrid, masked_heads, numpy_grid, to_numpy, trainable
-from hinterland.nets.board_embedding import BatchNorm, Conv
+from hinterland.nets.board_embedding import BatchNorm, Conv, _convolve
 
 BATCH, SLOTS, HEIGHT, WIDTH = 3, 8, 4, 5  # not square: mixing up x and y must show
 SIZE = (HEIGHT, WIDTH)
@@ -300,6 +300,24 @@ def slowly_convolved(conv: Conv, x: np.ndarray) -> np.ndarray:
             if 0 <= r < x.shape[0] and 0 <= c < x.shape[1]:
                 y[row, column] += x[r, c] @ weight[i, j]
     return y
+
+
+def test_the_convolution_has_the_gradient_of_its_definition() -> None:
+    shapes = (2, 5, 4, 3), (3, 3, 3, 6), (2, 5, 4, 6)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, weight, slope = (jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True))
+
+    def by_definition(x: jax.Array, weight: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        around = [padded[:, i : i + 5, j : j + 4] @ weight[i, j] for i, j in np.ndindex(3, 3)]
+        return sum(around)
+
+    for ours, theirs in zip(
+        jax.vjp(_convolve, x, weight)[1](slope),
+        jax.vjp(by_definition, x, weight)[1](slope),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def slowly_layered(conv: Conv, x: np.ndarray) -> np.ndarray:
