@@ -1,11 +1,11 @@
-"""`testing.cues` with faults on demand, for `test_pipeline.py`; the children import this file."""
+"""A session of `testing.cues` with faults on demand; children of `test_pipeline.py` import it."""
 
 import time
 from typing import Any
 
 import numpy as np
 
-from hinterland.testing.cues import CueDomain, CueSession, CueSessions
+from hinterland.testing.cue_session import CueSession
 
 
 class Faulty(CueSession):
@@ -30,13 +30,3 @@ class Faulty(CueSession):
         if self._fault == "hangs":
             time.sleep(1000)
         return seen
-
-
-class FaultySessions(CueSessions):
-    target = "fragile_cues:Faulty"
-
-
-class FaultyDomain(CueDomain):
-    def __init__(self, agents: int, fault: str, patience_s: int = 60) -> None:
-        super().__init__(agents)
-        self.entity_simulator = FaultySessions(agents, fault, patience_s=patience_s)

@@ -28,7 +28,7 @@ from hinterland.record import RunFolder
 from hinterland.rollout import System, begin_entities, begin_place, traced_segment
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
-from hinterland.testing.cues import CueDomain
+from hinterland.testing.cues import CueDomain, CueSessions
 from hinterland.training import Experiment, check_config, opponents, pipeline, train
 from hinterland.training.schedules import Meters, Pipeline
 from hinterland.training.workers import Snapshot, Worker, first_state
@@ -310,6 +310,16 @@ def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -
     assert {name for name in piped.learners() if "critic" in name}
 
 
+class FaultySessions(CueSessions):
+    target = "fragile_cues:Faulty"
+
+
+class FaultyDomain(CueDomain):
+    def __init__(self, agents: int, fault: str, patience_s: int = 60) -> None:
+        super().__init__(agents)
+        self.entity_simulator = FaultySessions(agents, fault, patience_s=patience_s)
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -321,8 +331,6 @@ def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -
     ],
 )
 def test_a_broken_environment_ends_the_run_with_one_sentence(fault: str, words: str) -> None:
-    from fragile_cues import FaultyDomain
-
     domain = FaultyDomain(4, fault, patience_s=2 if fault == "hangs" else 60)
     config = make_config({"domain": "cues", **HOST, "steps": 1000, "schedule": "pipeline"})
     experiment = Experiment(config, domain, LocalRuntime())
