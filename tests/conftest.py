@@ -1,15 +1,30 @@
-"""Settings of every test: two CPU devices, and the same examples each time."""
+"""Settings of every test: two CPU devices, programs compiled once, the same examples each time."""
 
 import os
+import shutil
+import tempfile
 
+import pytest
 from hypothesis import settings
 
+PROGRAMS = pytest.StashKey[str]()
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     # Through the environment: JAX reads it when a test first imports it, so collection stays light,
     # and the commands that tests start in a subprocess see the same devices.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+    # Compilation is most of what tests cost. Each of xdist's workers keeps its programs apart: JAX
+    # does not write them in one piece, and another worker might read half of one.
+    config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="hinterland-programs-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[PROGRAMS]
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    os.environ["HINTERLAND_CACHE"] = config.stash[PROGRAMS]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[PROGRAMS], ignore_errors=True)
 
 
 # Derandomised: a failure belongs to the change at hand, never to the day. No deadline: the first

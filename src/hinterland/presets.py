@@ -99,7 +99,7 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("lux", "fast"): {
         **_LUX, "map": 16, "agents": 32, "steps": 40_000, "evaluations": 10, "evaluate_episodes": 8,
         "final_episodes": 16, "channels": 16, "blocks": "1", "copies": 8, "window": 128,
-        "epochs": 4, "minibatches": 8, "pieces": 16, "learning_rate": 1e-3,
+        "epochs": 3, "minibatches": 8, "pieces": 16, "learning_rate": 3e-3,
     },
     ("combat", "fast"): _COMBAT,
     ("smax", "fast"): _SMAX,
