@@ -29,6 +29,7 @@ from hinterland.rollout import System, begin_entities, begin_place, traced_segme
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.cues import CueDomain, CueSessions
+from hinterland.testing.hosted import HostedDomain
 from hinterland.training import Experiment, check_config, opponents, pipeline, train
 from hinterland.training.schedules import Meters, Pipeline
 from hinterland.training.workers import Snapshot, Worker, first_state
@@ -308,6 +309,24 @@ def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -
     assert 0 < piped.lines[-1]["eval/sampled/right"] < 1
     assert lockstep.summary["eval"]["heuristic"]["right"] == 1
     assert {name for name in piped.learners() if "critic" in name}
+
+
+def test_a_hosted_system_is_the_traced_one() -> None:
+    hosted, simulator = HostedDomain("colony", 4), load_domain("colony", 4).entity_simulator
+    (session,) = hosted.entity_simulator.sessions(1)
+    seen, state = session.call("reset", 3), simulator.reset(stream(3, "host"))
+    for clock in range(5):
+        np.testing.assert_array_equal(seen["alive"], simulator.alive(state))
+        np.testing.assert_array_equal(seen["mask"], simulator.action_mask(state))
+        np.testing.assert_allclose(seen["observation"], simulator.observe(state), atol=1e-6)
+        actions = seen["mask"].argmax(1)
+        seen = session.call("step", actions)
+        state, reward, terminated = simulator.step(
+            state, actions, simulator.noise(stream(3, "host/step", clock))
+        )
+        np.testing.assert_allclose(seen["reward"], reward, atol=1e-6)
+        assert seen["terminated"] == terminated
+    session.close()
 
 
 class FaultySessions(CueSessions):

@@ -1,7 +1,7 @@
 """The benchmark of the pipeline: environment steps per second beside lockstep's.
 
-Two systems: one on hosts, each in a process of its own, whose step takes a given time in which
-nobody computes (an engine that keeps its own pace, a network), and one that JAX traces. An update
+Combat twice: on hosts, each copy in a process of its own, where a step takes a given time more in
+which nobody computes (an engine that keeps its own pace, a network); and traced by JAX. An update
 learns from the same number of steps in every row.
 """
 
@@ -34,8 +34,9 @@ SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
     parser.add_argument("--step-ms", type=real_number, default=2.0, metavar="X",
-                        help="of the host system, milliseconds (default: 2)")  # fmt: skip
-    parser.add_argument("--agents", type=whole_number, default=8, metavar="N", help="default: 8")
+                        help="waited in a step on hosts, milliseconds (default: 2)")  # fmt: skip
+    parser.add_argument("--agents", type=whole_number, default=10, metavar="N",
+                        help="units of each side (default: 10)")  # fmt: skip
     parser.add_argument("--updates", type=whole_number, default=40, metavar="U",
                         help="policy updates of each repetition (default: 40)")  # fmt: skip
     parser.add_argument("--lag", type=whole_number, default=1, metavar="L", help="default: 1")
@@ -48,11 +49,11 @@ def pipeline(options: Any) -> dict[str, Any]:
         raise UserError("--updates must be at least 1 and --step-ms at least 0")
     runtime = make_runtime(options.devices)
     from hinterland.domains import load_domain
-    from hinterland.testing.cues import CueDomain
+    from hinterland.testing.hosted import HostedDomain
 
-    hosts = CueDomain(options.agents, step_ms=options.step_ms)
+    hosts = HostedDomain("combat", options.agents, options.step_ms)
     found: dict[str, Any] = {"step_ms": options.step_ms, "agents": options.agents}
-    systems = (("host", hosts), ("traced", load_domain("colony", options.agents)))
+    systems = (("host", hosts), ("traced", load_domain("combat", options.agents)))
     for name, domain in systems:
         note(f"{name} ({domain.name}): compiling, then {options.repeat} repetitions of each row")
         rows = [_measured(domain, runtime, how, options) for how in ARRANGEMENTS]
