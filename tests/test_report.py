@@ -29,6 +29,7 @@ from hinterland.report.tables import (
     influence,
     memory,
     over_seeds,
+    populations,
     runtimes,
     text,
 )
@@ -237,6 +238,24 @@ def test_times_memory_and_influence_stand_beside_the_paper(study: Path) -> None:
     (row,) = influence(gather([study]))
     assert (row["untrained"], row["after the first"]) == pytest.approx((1.4, 0.4))
     assert row["after the last"] == pytest.approx(0.3)
+
+
+def test_how_soon_entities_live_as_long_as_the_other_variants_ever_did(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    lengths = {"dials": (157, 160, 200), "global": (150, 156, 152)}
+    for variant, found in lengths.items():
+        for seed in range(3):
+            lines = [
+                {"step": 100 * i, "wall_s": 1.0, "phase": "evaluate",
+                 "eval/sampled/length": length + seed - 1, "eval/sampled/finished": i / 2}
+                for i, length in enumerate(found)
+            ]  # fmt: skip
+            place = study / "runs" / variant / f"seed-{seed}" / "metrics.jsonl"
+            place.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    on_global, dials = populations(gather([study]))
+    assert (on_global["policy"], on_global["mean length 156 by step"]) == ("global", 100)
+    assert dials["mean length 156 by step"] == 0
+    assert (dials["10% finished by step"], dials["95% finished by step"]) == (100, 200)
 
 
 def test_the_papers_curve_ends_where_ours_does(tmp_path: Path) -> None:

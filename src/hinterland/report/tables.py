@@ -26,6 +26,7 @@ __all__ = [
     "influence",
     "memory",
     "over_seeds",
+    "populations",
     "runtimes",
 ]
 
@@ -64,15 +65,22 @@ def final_returns(runs: Sequence[Run]) -> list[Row]:
 
 
 def populations(runs: Sequence[Run]) -> list[Row]:
-    """Figures of entities at the end, mean over seeds, and when shares of games were finished.
+    """Figures of entities at the end, mean over seeds; how soon shares and lengths were reached.
 
-    Such a share is over the games of all seeds of one evaluation.
+    Such a share is over the games of all seeds of one evaluation; the length is the longest that
+    the shortest-lived variant ever had in one (mean over seeds).
     """
     rows: list[Row] = []
     for suffix, members in _systems(runs):
-        for name, group in by_variant(members).items():
+        groups = by_variant(members)
+        lengths = {name: _means(group, "length") for name, group in groups.items()}
+        least = min((max(x.values()) for x in lengths.values() if x), default=None)
+        for name, group in groups.items():
             rows.append(_population(name + suffix, [run.final("learned") for run in group]))
             rows[-1] |= _finished(group)
+            if least is not None and len(groups) > 1:
+                head = f"mean length {least:.0f} by step"
+                rows[-1][head] = _reached(lengths[name], least)
         for name in SCRIPTED:
             rows.append(_population(name + suffix, [run.final(name) for run in members]))
     return [row for row in rows if len(row) > 1]
@@ -85,14 +93,19 @@ def _population(name: str, found: Sequence[dict[str, Any] | None]) -> Row:
 
 
 def _finished(group: Sequence[Run]) -> Row:
-    shares = [dict(zip(*run.series("eval/sampled/finished"), strict=True)) for run in group]
-    steps = sorted(set.intersection(*map(set, shares)))
-    row: Row = {}
-    for least in (0.1, 0.95):
-        reached = (x for x in steps if mean(np.array([one[x] for one in shares])) >= least)
-        if steps:
-            row[f"{least:.0%} finished by step"] = next(reached, None)
-    return row
+    shares = _means(group, "finished")
+    return {f"{x:.0%} finished by step": _reached(shares, x) for x in (0.1, 0.95) if shares}
+
+
+def _means(group: Sequence[Run], figure: str) -> dict[int, float]:
+    """By step, over seeds, where all of them were evaluated."""
+    found = [dict(zip(*run.series(f"eval/sampled/{figure}"), strict=True)) for run in group]
+    steps = sorted(set.intersection(*map(set, found)))
+    return {step: mean(np.array([one[step] for one in found])) for step in steps}
+
+
+def _reached(values: dict[int, float], least: float) -> int | None:
+    return next((step for step, x in values.items() if x >= least), None)
 
 
 def over_seeds(runs: Sequence[Run]) -> list[Row]:
