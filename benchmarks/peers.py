@@ -156,7 +156,7 @@ def rllib_appo(seconds: float, seed: int) -> dict[str, Any]:
         .reporting(min_time_s_per_iteration=1)
     )
     # More than there are: each process asks for one of its own, on a machine with few.
-    ray.init(num_cpus=WORKERS + 4, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=WORKERS + 4, include_dashboard=False, log_to_driver=False)
     algorithm = config.build_algo()
     begins, lags, result = time.monotonic(), [], {}
     while time.monotonic() < begins + seconds + 10:
@@ -265,7 +265,8 @@ def sample_factory(seconds: float, seed: int) -> dict[str, Any]:
             if "version_diff_avg" in found:
                 lags.append(tuple(float(found[f"version_diff_{x}"]) for x in ("avg", "min", "max")))
 
-        runner.register_policy_msg_handler(TRAIN_STATS, note)
+        # Not by its `register_...`, which keeps one function where several are called.
+        runner.policy_msg_handlers.setdefault(TRAIN_STATS, []).append(note)
         runner.register_observer(Clock())
         status = runner.init()
         begins = time.monotonic()
