@@ -136,19 +136,20 @@ def learn_locally(experiment: Experiment, state: DialsState, updates: int, stop:
     config, agents = experiment.config, experiment.domain.agents
     steps = experiment.step_of(stop - updates) * agents
     before = experiment.time["train"]
+    domain, runtime = experiment.domain, experiment.runtime
+    advance = experiment.progress.advance
+    *inside, finished = runtime.telling(advance, experiment.step_of(stop - updates))
+    sizes = (domain, experiment.ppo_settings(), config.windows, config.window, config.copies)
     with experiment.phase("train", steps):
-        domain, runtime = experiment.domain, experiment.runtime
-        sizes = (domain, experiment.ppo_settings(), config.windows, config.window, config.copies)
-        told = (experiment.progress.advance, runtime.stop_if_asked)
         if is_host(domain.local_simulator):
-            sessions = domain.local_simulator.sessions(len(runtime.devices), config.copies)
-            learn = make_host_local_learning(*sizes, sessions, *told)
+            learn = make_host_local_learning(*sizes, len(runtime.devices), *inside)
         else:
-            learn = make_local_learning(*sizes, *told)
-        learners, copies, measured = experiment.runtime.map_agents(
+            learn = make_local_learning(*sizes, *inside)
+        learners, copies, measured = runtime.map_agents(
             learn,
             (np.arange(agents, dtype=np.int32), *state),
             (config.seed, updates, stop),
+            finished,
         )
     seconds = experiment.time["train"] - before
     values = {f"train/{name}": value.mean() for name, value in measured.items()}

@@ -196,6 +196,7 @@ class Experiment:
             plain["host/restarts"] = float(sum(restarts))
         for clock in (phase, f"{phase}_cpu"):
             plain[f"time/{clock}_s"] = self.time[clock]
+        plain |= self.runtime.figures()
         plain["time/compile_s"] = self._compiled
         plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)
