@@ -27,6 +27,8 @@ from hinterland.config import make_config
 from hinterland.core import UserError
 from hinterland.domains import load_domain
 from hinterland.record import RunFolder
+from hinterland.report import tables
+from hinterland.report.gather import read_run
 from hinterland.runtime import ClusterRuntime, LocalRuntime, wire
 from hinterland.runtime import cluster as module
 from hinterland.training import check_config
@@ -159,10 +161,22 @@ def test_the_same_bits_as_on_one_machine(
 ) -> None:
     there = _run(tmp_path / "run", runtime, TINY)
     runs.assert_same(here.load_checkpoint()[0], there.load_checkpoint()[0])
-    lines = [line for line in there.metrics() if line["phase"] in ("fit", "train")]
+    lines = [x for x in there.metrics() if x["phase"] == "train"]
+    assert [x["step"] for x in lines] == [192, 384]
     assert all(line["cluster/units"] == 4 for line in lines)  # 2 processors, 2 shards for each
     assert all(line["cluster/up_mb"] > 0 and line["cluster/down_mb"] > 0 for line in lines)
     assert {line["cluster/nodes"] for line in lines} == {2.0}
+    assert _influence(there) == _influence(here)
+    rows = {row["phase"]: row for row in tables.cluster([read_run(there.path)])}
+    assert rows["train"]["messages each way"] == 8
+    assert rows["train"]["MB up, of one"] == sum(x["cluster/up_mb"] for x in lines) / 8
+    assert not tables.cluster([read_run(here.path)])
+
+
+def _influence(run: RunFolder) -> list[tuple[int, dict[str, float]]]:
+    """Figures of all predictors, as measured where they were trained."""
+    named = [(x["step"], x, [n for n in x if n.startswith("influence/")]) for x in run.metrics()]
+    return [(step, {name: line[name] for name in names}) for step, line, names in named if names]
 
 
 KILLS = int(os.environ.get("HINTERLAND_KILLS", "3"))
@@ -301,8 +315,8 @@ def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [
         sys.executable, "-m", "hinterland", "train", "corridor", "--runtime", "ray",
-        "--devices", "2", "--network", "feed-forward", "--predictor", "feed-forward", "--hidden", "8",
-        "--trunk", "8", "--steps", "50M", "--copies", "8", "--predictor-episodes", "32",
+        "--devices", "2", "--network", "feed-forward", "--predictor", "feed-forward", "--hidden",
+        "8", "--trunk", "8", "--steps", "50M", "--copies", "8", "--predictor-episodes", "32",
         "--evaluate-episodes", "4", "--refreshes", "1", "--out", str(out),
     ]  # fmt: skip
     child = subprocess.Popen(

@@ -115,15 +115,16 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    heads = ("agents", "workers", "round (s)", *PHASES, "messages each way", "MB up", "MB down",
-             "driver (s)")  # fmt: skip
+    heads = ("agents", "workers", "round (s)", "collect", "fit and train", "messages each way",
+             "MB up", "MB down", "driver (s)")  # fmt: skip
     lines = [heads]
     for row in rows:
         told = row["messages"].values()
         total = {name: sum(x[name] for x in told) for name in FIGURES}
         lines.append(
             (str(row["agents"]), str(row["workers"] or "local"), f"{row['round_s']:.1f}",
-             *(f"{row['seconds'][name]:.1f}" for name in PHASES), f"{total['units']:.0f}",
+             f"{row['seconds']['collect']:.1f}",
+             f"{row['seconds']['fit'] + row['seconds']['train']:.1f}", f"{total['units']:.0f}",
              f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}", f"{total['driver_s']:.1f}")
         )  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]

@@ -43,6 +43,8 @@ class ClusterRuntime(LocalRuntime):
         UserError: Ray is not installed, nobody listens there, or other versions are installed.
     """
 
+    units_travel = True
+
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         self._ray = _connected(address, workers)
         super().__init__(devices=1, block=1)
@@ -55,7 +57,8 @@ class ClusterRuntime(LocalRuntime):
         self.settings = wire.settings()
         """For `wire.prepare`."""
         self._figures, self._lock = Counter[str](), threading.Lock()
-        self._populated = time.monotonic()
+        self._populated = 0.0
+        """When there was a processor, or somebody began to need one."""
 
     def close(self) -> None:
         """Leaves the cluster; one that was started here ends, and so do all its processes."""
@@ -128,6 +131,7 @@ class ClusterRuntime(LocalRuntime):
     ) -> None:
         with self._busy():
             program, common = self.put(function), self._in_common(units)
+        self._populated = time.monotonic()
         waiting, attempts = list(range(len(units)))[::-1], Counter[int]()
         running: dict[Any, int] = {}
         try:
@@ -164,6 +168,7 @@ class ClusterRuntime(LocalRuntime):
 
     def ask(self, resident: Any, target: str, *arguments: Any) -> Any:
         """A call of "module:function" in that process, as a task; see `finished` and `result`."""
+        self._populated = time.monotonic()
         return resident.call.remote(__version__, target, *arguments)
 
     def end(self, resident: Any) -> None:
@@ -223,7 +228,7 @@ class ClusterRuntime(LocalRuntime):
             if not isinstance(cause, exceptions.RayError):
                 raise cause from error
             self._count(lost=1)
-            raise Lost(str(cause).splitlines()[0]) from error
+            raise Lost(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
         if version != __version__:
             raise UserError(
                 f"the node {host} has {f'hinterland {version}' if version else 'no hinterland'}, "

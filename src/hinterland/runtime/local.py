@@ -44,6 +44,9 @@ class LocalRuntime:
             Other block sizes change the last bits of results on some hardware.
     """
 
+    units_travel = False
+    """Whether a unit is a message to another process: few large ones are better then."""
+
     def __init__(self, devices: int | None = None, block: int | None = None) -> None:
         found = jax.devices()
         if devices is not None and not 1 <= devices <= len(found):

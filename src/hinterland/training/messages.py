@@ -19,7 +19,7 @@ class Message(NamedTuple):
 
 
 def message_sizes(experiment: Experiment) -> dict[str, Message]:
-    """By phase: of `fit` and `train`, and what `collect` and `evaluate` need of every agent.
+    """By phase: of `train`, as a round begins, and what the others need of every agent.
 
     Args:
         experiment: with local simulators that JAX traces.
@@ -42,8 +42,7 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
     state = (_bytes(learner) + _bytes(copies)) / 1e6
     return {
         "collect": Message(network, dataset),
-        "fit": Message(own + dataset, own),
-        "train": Message(state + own, state),
+        "train": Message(state + own + dataset, state + own),
         "evaluate": Message(network, 0.0),
     }
 
