@@ -98,32 +98,33 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
         digest.update(array.tobytes())
     # The first round's line of each phase, and the second's: clocks count from the run's beginning.
     rounds = {name: [line for line in lines if line["phase"] == name][:2] for name in PHASES}
-    seconds = {
-        name: second[f"time/{name}_s"] - first[f"time/{name}_s"]
-        for name, (first, second) in rounds.items()
-    }
+    seconds, cpu = (
+        {name: b[f"time/{name}{of}_s"] - a[f"time/{name}{of}_s"] for name, (a, b) in rounds.items()}
+        for of in ("", "_cpu")
+    )
     figures = {
         name: {x: second.get(f"cluster/{x}", 0.0) for x in FIGURES}
         for name, (_, second) in rounds.items()
     }
     return {
         "agents": agents, "workers": workers, "start_s": started, "seconds": seconds,
-        "round_s": sum(seconds.values()), "messages": figures, "policies": digest.hexdigest()[:16],
+        "round_s": sum(seconds.values()), "cpu_s": sum(cpu.values()), "messages": figures,
+        "policies": digest.hexdigest()[:16],
         "mb_per_agent": {name: message._asdict() for name, message in sizes.items()},
         "peak_mb": experiment.peak_memory_mb(),
     }  # fmt: skip
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    heads = ("agents", "workers", "round (s)", "collect", "fit and train", "messages each way",
-             "MB up", "MB down", "driver (s)")  # fmt: skip
+    heads = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train",
+             "messages each way", "MB up", "MB down", "driver (s)")  # fmt: skip
     lines = [heads]
     for row in rows:
         told = row["messages"].values()
         total = {name: sum(x[name] for x in told) for name in FIGURES}
         lines.append(
-            (str(row["agents"]), str(row["workers"] or "local"), f"{row['round_s']:.1f}",
-             f"{row['seconds']['collect']:.1f}",
+            (str(row["agents"]), str(row["workers"] or "local"), f"{row['cpu_s']:.1f}",
+             f"{row['round_s']:.1f}", f"{row['seconds']['collect']:.1f}",
              f"{row['seconds']['fit'] + row['seconds']['train']:.1f}", f"{total['units']:.0f}",
              f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}", f"{total['driver_s']:.1f}")
         )  # fmt: skip
