@@ -16,6 +16,8 @@ from hinterland.core.errors import UserError
 
 PHASES = ("collect", "fit", "train")
 FIGURES = ("up_mb", "down_mb", "units", "lost", "driver_s")
+HEADS = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train",
+         "messages each way", "MB up", "MB down", "driver (s)")  # fmt: skip
 
 
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,7 @@ def cluster(options: Any) -> dict[str, Any]:
     if min(*options.agents, options.updates, options.copies) < 1 or min(options.workers) < 0:
         raise UserError("--agents, --updates and --copies must be at least 1, --workers at least 0")
     rows: list[dict[str, Any]] = []
+    print("  ".join(head.rjust(7) for head in HEADS))
     for agents in options.agents:
         digests = set()
         for workers in options.workers:
@@ -48,9 +51,9 @@ def cluster(options: Any) -> dict[str, Any]:
             row = _measured(agents, workers, options)
             digests.add(row["policies"])
             rows.append(row)
+            print(_line(row), flush=True)
         if len(digests) > 1:
             raise UserError(f"policies of {agents} agents differ between numbers of workers")
-    print(_table(rows))
     print("the policies are the same on every number of workers, bit for bit")
     return {"rows": rows}
 
@@ -115,21 +118,13 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    heads = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train",
-             "messages each way", "MB up", "MB down", "driver (s)")  # fmt: skip
-    lines = [heads]
-    for row in rows:
-        told = row["messages"].values()
-        total = {name: sum(x[name] for x in told) for name in FIGURES}
-        lines.append(
-            (str(row["agents"]), str(row["workers"] or "local"), f"{row['cpu_s']:.1f}",
-             f"{row['round_s']:.1f}", f"{row['seconds']['collect']:.1f}",
-             f"{row['seconds']['fit'] + row['seconds']['train']:.1f}", f"{total['units']:.0f}",
-             f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}", f"{total['driver_s']:.1f}")
-        )  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+def _line(row: dict[str, Any]) -> str:
+    told, seconds = row["messages"].values(), row["seconds"]
+    total = {name: sum(x[name] for x in told) for name in FIGURES}
+    cells = (
+        f"{row['agents']:,}", str(row["workers"] or "local"), f"{row['cpu_s']:.1f}",
+        f"{row['round_s']:.1f}", f"{seconds['collect']:.1f}",
+        f"{seconds['fit'] + seconds['train']:.1f}", f"{total['units']:.0f}",
+        f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}", f"{total['driver_s']:.2f}",
+    )  # fmt: skip
+    return "  ".join(cell.rjust(max(7, len(head))) for cell, head in zip(cells, HEADS, strict=True))
