@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import psutil
 import pytest
@@ -62,7 +63,7 @@ TINY = {
     "final_episodes": 4,
 }
 TEAM = {
-    "domain": "colony",
+    "domain": "corridor",
     "agents": 4,
     "simulation": "global",
     "schedule": "lockstep",
@@ -84,9 +85,11 @@ WAIT_S = 120
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    # Of the processes that take a killed one's place, none compiles anew.
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
     # Its programs inherit them.
     os.environ |= {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     cluster = Cluster(
@@ -95,6 +98,7 @@ def nodes() -> Iterator[Any]:
     cluster.add_node(num_cpus=1)
     yield cluster
     cluster.shutdown()
+    jax.config.update("jax_compilation_cache_dir", None)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +215,7 @@ def test_the_same_bits_when_workers_and_nodes_are_lost(
 
 def test_pipeline_workers_elsewhere(tmp_path: Path, runtime: ClusterRuntime) -> None:
     local = _run(tmp_path / "local", LocalRuntime(devices=1), TEAM)
-    with _killing(_kill_worker, _kill_worker) as killed:
+    with _killing(_kill_worker) as killed:
         there = _run(tmp_path / "there", runtime, TEAM)
     assert killed
     runs.assert_same(local.load_checkpoint()[0], there.load_checkpoint()[0])
@@ -219,7 +223,7 @@ def test_pipeline_workers_elsewhere(tmp_path: Path, runtime: ClusterRuntime) -> 
 
 def test_pipeline_goes_on_when_a_worker_is_killed(tmp_path: Path, runtime: ClusterRuntime) -> None:
     values = {**TEAM, "schedule": "pipeline", "lag": 1, "queue": 2}
-    with _killing(_kill_worker, _kill_worker) as killed:
+    with _killing(_kill_worker) as killed:
         there = _run(tmp_path / "there", runtime, values)
     assert killed
     assert there.summary()["step"] == 256  # ty: ignore
