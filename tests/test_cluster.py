@@ -24,6 +24,7 @@ import psutil
 import pytest
 
 import runs
+from hinterland.cli.setup import make_runtime
 from hinterland.config import make_config
 from hinterland.core import UserError
 from hinterland.domains import load_domain
@@ -184,17 +185,18 @@ def _influence(run: RunFolder) -> list[tuple[int, dict[str, float]]]:
 
 
 KILLS = int(os.environ.get("HINTERLAND_KILLS", "3"))
-"""At random moments: every third is of a whole node, in place of which comes another one."""
+"""At random moments: every third is of a whole node; each run begins with a new one."""
 
 
 def test_the_same_bits_when_workers_and_nodes_are_lost(
     tmp_path: Path, here: RunFolder, runtime: ClusterRuntime, nodes: Any
 ) -> None:
-    moments, doomed = random.Random(0), [nodes.add_node(num_cpus=1)]
+    moments, doomed = random.Random(0), []
 
     def kill_node() -> bool:
+        if not doomed:
+            return False
         nodes.remove_node(doomed.pop(), allow_graceful=False)
-        doomed.append(nodes.add_node(num_cpus=1))
         return True
 
     def kill(number: int) -> bool:
@@ -203,13 +205,15 @@ def test_the_same_bits_when_workers_and_nodes_are_lost(
 
     left, lost, run = [partial(kill, number) for number in range(KILLS)], 0.0, 0
     while left:
+        if not doomed:
+            doomed.append(nodes.add_node(num_cpus=1))
         with _killing(*left) as killed:
             there = _run(tmp_path / str(run), runtime, TINY)
         left, run = left[len(killed) :], run + 1
         runs.assert_same(here.load_checkpoint()[0], there.load_checkpoint()[0])
         assert there.summary()["step"] == here.summary()["step"]  # ty: ignore
         lost += sum(line["cluster/lost"] for line in there.metrics())
-    nodes.remove_node(doomed.pop(), allow_graceful=False)
+    kill_node()
     assert lost >= 1
 
 
@@ -296,6 +300,10 @@ def test_an_address_where_nobody_listens() -> None:
         ClusterRuntime(address)
     with pytest.raises(UserError, match="must be HOST:PORT"):
         ClusterRuntime("somewhere")
+    with pytest.raises(UserError, match="--address is a part of --runtime ray"):
+        make_runtime(None, "local", address)
+    with pytest.raises(UserError, match="the nodes at --address know their own"):
+        make_runtime(2, "ray", address)
 
 
 def test_what_does_not_run_on_a_cluster_is_refused() -> None:
