@@ -212,7 +212,7 @@ def test_the_same_bits_when_workers_and_nodes_are_lost(
         left, run = left[len(killed) :], run + 1
         runs.assert_same(here.load_checkpoint()[0], there.load_checkpoint()[0])
         assert there.summary()["step"] == here.summary()["step"]  # ty: ignore
-        lost += sum(line["cluster/lost"] for line in there.metrics())
+        lost += sum(line.get("cluster/lost", 0.0) for line in there.metrics())
     kill_node()
     assert lost >= 1
 
