@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, add_config_options, whole_number
+from hinterland.cli.bench_cluster import add_cluster_options, cluster
 from hinterland.cli.bench_lux import lux_speed
 from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
@@ -31,6 +32,8 @@ BENCHES = {
     "the machine's matrix-product peak, and where the time goes",
     "growth": "4, 25, 49 and 100 agents (or --agents), each in a process of its own: rate, "
     "compilation, peak memory",
+    "cluster": "a DIALS round in the warehouse on 1, 2 and 4 Ray workers (or --workers): the same "
+    "policies, seconds, bytes; 100 agents (or --agents)",
     "pipeline": "environment steps/s of --schedule pipeline beside lockstep, on hosts with an "
     "artificial step of --step-ms and on a traced system; lags, waits and drops",
     "traffic-fidelity": "how closely the native intersection follows SUMO, given the same cars and "
@@ -49,6 +52,9 @@ def run(arguments: Sequence[str]) -> int:
     for name, text in BENCHES.items():
         one = names.add_parser(name, help=text, description=text)
         one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
+        if name == "cluster":
+            add_cluster_options(one)
+            continue
         if name != "traffic-fidelity":
             repeat = 3 if name == "traffic-growth" else 5
             one.add_argument("--repeat", type=whole_number, default=repeat, metavar="R",
@@ -76,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     if getattr(options, "repeat", 1) < 1:
         raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
-               "pipeline": pipeline,
+               "pipeline": pipeline, "cluster": cluster,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
                "traffic-growth": traffic_growth, "lux-speed": lux_speed}  # fmt: skip
     figures = measure[options.name](options)

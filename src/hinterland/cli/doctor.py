@@ -2,12 +2,19 @@
 
 import importlib.metadata
 import importlib.util
+import operator
 import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hinterland.cli.arguments import Parser
+from hinterland.cli.setup import add_runtime_options
+
+if TYPE_CHECKING:
+    from hinterland.runtime import LocalRuntime
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "safetensors", "matplotlib")
 
@@ -17,14 +24,17 @@ EXTRAS = {
     "luxai-s2": "lux",
     "pettingzoo": "pettingzoo",
     "jaxmarl": "jaxmarl",
+    "ray": "ray",
 }
 
 
 def run(arguments: Sequence[str]) -> int:
     """Prints one line per finding; returns the exit status."""
-    Parser(
+    parser = Parser(
         prog="hinterland doctor", description="Devices, versions, domains: what works here."
-    ).parse_args(arguments)
+    )
+    add_runtime_options(parser)
+    options = parser.parse_args(arguments)
     import psutil
 
     from hinterland import __version__
@@ -42,10 +52,37 @@ def run(arguments: Sequence[str]) -> int:
             print(f"{name:<13}not installed: pip install 'hinterland[{extra}]'")
     print(f"memory       {psutil.virtual_memory().available / 1e9:.1f} GB available")
     print(f"cores        {cores}")
-    runtime = make_runtime(None)
+    with make_runtime(options.devices, options.runtime, options.address) as runtime:
+        _say_devices(runtime)
+        if options.runtime == "ray":
+            _say_messages(runtime)
+    print(f"domains      {', '.join(known_domains())}")
+    return 0
+
+
+def _say_devices(runtime: "LocalRuntime") -> None:
     for line in runtime.describe():
         print(f"device       {line}")
     if runtime.devices[0].platform == "cpu" and importlib.util.find_spec("jax_cuda13_plugin"):
         print("warning      the CUDA plugin is installed, but JAX sees no GPU", file=sys.stderr)
-    print(f"domains      {', '.join(known_domains())}")
-    return 0
+
+
+def _say_messages(runtime: "LocalRuntime") -> None:
+    """How large they are, for an example; and whether a unit comes back from every processor."""
+    from hinterland.config import make_config
+    from hinterland.domains import load_domain
+    from hinterland.training import Experiment, message_sizes
+
+    agents = 100
+    config = make_config({"domain": "warehouse", "agents": agents})
+    experiment = Experiment(config, load_domain("warehouse", agents), runtime)
+    for phase, message in message_sizes(experiment).items():
+        print(
+            f"message      {phase}: {message.up:.2f} MB up and {message.down:.2f} MB down for each "
+            f"agent (warehouse, preset fast)"
+        )
+    shard = runtime.block(agents)
+    print(f"placement    units of one processor each; {agents} agents would be shards of {shard}")
+    began = time.perf_counter()
+    runtime.map(operator.pos, [(number,) for number in range(8)])
+    print(f"workers      8 units came back in {time.perf_counter() - began:.1f} s")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, whole_number
-from hinterland.cli.setup import add_machine_options
+from hinterland.cli.setup import add_runtime_options
 
 MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
 """Shares of evaluation games that reach their last step with everybody still in them."""
@@ -44,7 +44,7 @@ def parser() -> Parser:
         "--seed", type=whole_number, default=0, metavar="K", help="of the episodes (default: 0)"
     )
     made.add_argument("--json", action="store_true", help="last line: the figures as JSON")
-    add_machine_options(made)
+    add_runtime_options(made)
     return made
 
 
@@ -59,9 +59,32 @@ def run(arguments: Sequence[str]) -> int:
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: must be at least 0")
     folder = RunFolder.read(options.run)
-    from hinterland.cli.setup import get_domain, make_runtime, trained_networks
+    from hinterland.cli.setup import make_runtime
 
-    runtime = make_runtime(options.devices)
+    with make_runtime(options.devices, options.runtime, options.address) as runtime:
+        figures = _measured(options, runtime, folder)
+    if options.policy == "learned":
+        figures |= milestones(folder.metrics())
+    print(
+        f"{figures['policy']}{' (greedy)' if figures['greedy'] else ''}: return "
+        f"{figures['return_mean']:.3f} ± {figures['return_ci95']:.3f} (95 %) over "
+        f"{figures['episodes']} episodes, s.d. {figures['return_std']:.3f}, "
+        f"step {figures['step']:,}"
+    )
+    for name in sorted(x for x in figures if f"{x}_std" in figures):
+        print(f"  {name:<20}{figures[name]:>12,.3f}  (s.d. {figures[f'{name}_std']:,.3f})")
+    for name in MILESTONES:
+        if name in figures:
+            reached = "never" if figures[name] is None else f"step {figures[name]:,}"
+            print(f"  {name:<20}{reached:>12}")
+    if options.json:
+        print(json.dumps(figures))
+    return 0
+
+
+def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
+    """What the evaluation gives, and the step of the checkpoint."""
+    from hinterland.cli.setup import get_domain, trained_networks
     from hinterland.training import check_players, evaluate_networks, evaluate_scripted
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
@@ -86,23 +109,7 @@ def run(arguments: Sequence[str]) -> int:
         config = make_config(folder.config)
         domain, step = get_domain(config), 0
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
-    figures["step"] = step
-    if options.policy == "learned":
-        figures |= milestones(folder.metrics())
-    print(
-        f"{figures['policy']}{' (greedy)' if figures['greedy'] else ''}: return "
-        f"{figures['return_mean']:.3f} ± {figures['return_ci95']:.3f} (95 %) over "
-        f"{figures['episodes']} episodes, s.d. {figures['return_std']:.3f}, step {step:,}"
-    )
-    for name in sorted(x for x in figures if f"{x}_std" in figures):
-        print(f"  {name:<20}{figures[name]:>12,.3f}  (s.d. {figures[f'{name}_std']:,.3f})")
-    for name in MILESTONES:
-        if name in figures:
-            reached = "never" if figures[name] is None else f"step {figures[name]:,}"
-            print(f"  {name:<20}{reached:>12}")
-    if options.json:
-        print(json.dumps(figures))
-    return 0
+    return {**figures, "step": step}
 
 
 def milestones(metrics: list[dict[str, Any]]) -> dict[str, int | None]:

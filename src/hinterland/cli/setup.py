@@ -24,10 +24,33 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_runtime(devices: int | None) -> "LocalRuntime":
-    """All cores as JAX devices, or the accelerators that JAX sees."""
+def add_runtime_options(parser: argparse.ArgumentParser) -> None:
+    """This machine, or a cluster."""
+    add_machine_options(parser)
+    parser.add_argument(
+        "--runtime",
+        choices=("local", "ray"),
+        default="local",
+        help="where units of work run: this machine's devices, or a Ray cluster (local)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="--runtime ray: the cluster to join; unset: one of --devices processors is started "
+        "here, and ended with the command",
+    )
+
+
+def make_runtime(
+    devices: int | None, kind: str = "local", address: str | None = None
+) -> "LocalRuntime":
+    """All cores as JAX devices, or the accelerators that JAX sees; or a Ray cluster."""
     from hinterland.core.errors import UserError
 
+    if address is not None and kind != "ray":
+        raise UserError("--address is a part of --runtime ray")
+    if address is not None and devices is not None:
+        raise UserError("--devices is of this machine; the nodes at --address know their own")
     cores = len(os.sched_getaffinity(0))
     if devices is not None and devices < 1:
         raise UserError(f"--devices {devices}: must be at least 1")
@@ -35,6 +58,13 @@ def make_runtime(devices: int | None) -> "LocalRuntime":
 
     from hinterland.runtime import LocalRuntime, use_cores
 
+    if kind == "ray":
+        from hinterland.runtime.cluster import ClusterRuntime
+
+        jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
+        use_cores(1)
+        _keep_compiled_programs(jax)
+        return ClusterRuntime(address, devices)
     use_cores(max(cores, devices or 1))
     _keep_compiled_programs(jax)
     return LocalRuntime(devices)

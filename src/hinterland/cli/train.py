@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.cli.arguments import Parser, add_config_options, given_config
-from hinterland.cli.setup import add_machine_options
+from hinterland.cli.setup import add_runtime_options
 
 WITH_PAPER = ("warehouse", "traffic", "lux")
 """Domains of which there are published hyperparameters."""
@@ -41,7 +41,7 @@ def parser() -> Parser:
     made.add_argument("--json", action="store_true", help="last line: the summary as JSON")
     made.add_argument("--quiet", action="store_true", help="no progress")
     made.add_argument("--no-report", action="store_true", help="write no report at the end")
-    add_machine_options(made)
+    add_runtime_options(made)
     add_config_options(made)
     return made
 
@@ -78,15 +78,15 @@ def run(arguments: Sequence[str]) -> int:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.cli.setup import get_domain, make_runtime
 
-    runtime = make_runtime(options.devices)
-    domain = get_domain(config)
-    from hinterland.training import check_config
+    with make_runtime(options.devices, options.runtime, options.address) as runtime:
+        domain = get_domain(config)
+        from hinterland.training import check_config
 
-    check_config(config, domain)
-    out = options.out or _free_folder(config.domain)
-    manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
-    folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
-    return _train(options, config, domain, runtime, folder, None)
+        check_config(config, domain, options.runtime)
+        out = options.out or _free_folder(config.domain)
+        manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
+        folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
+        return _train(options, config, domain, runtime, folder, None)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -128,11 +128,14 @@ def _resume(options: argparse.Namespace) -> int:
         return 0
     from hinterland.cli.setup import get_domain, make_runtime
 
-    runtime = make_runtime(options.devices)
-    domain = get_domain(config)
-    checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
-    folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
-    return _train(options, config, domain, runtime, folder, checkpoint)
+    with make_runtime(options.devices, options.runtime, options.address) as runtime:
+        domain = get_domain(config)
+        from hinterland.training import check_config
+
+        check_config(config, domain, options.runtime)
+        checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
+        folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
+        return _train(options, config, domain, runtime, folder, checkpoint)
 
 
 def _train(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 GROUP = "hinterland.domains"
 
+Source = tuple[str, int, tuple[tuple[str, Any], ...]]
+_SOURCES: dict[int, tuple[Any, Source]] = {}
+"""By the identity of a domain; the domain is kept, or another could take its place in memory."""
+
 
 def known_domains() -> list[str]:
     """Names of all installed domains, sorted."""
@@ -34,8 +38,9 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
         UserError: no such domain, module or factory, or the domain refuses this many agents.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
+    options = options or {}
     if name in points:
-        return _make(name, points[name].load(), agents, options or {})
+        return _make(name, points[name].load(), agents, options)
     module_name, separator, attribute = name.partition(":")
     if not separator:
         raise UserError(
@@ -53,7 +58,7 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise UserError(f"domain {name!r}: module {module_name!r} has no function {attribute!r}")
-    return _make(name, factory, agents, options or {})
+    return _make(name, factory, agents, options)
 
 
 def _make(
@@ -63,4 +68,12 @@ def _make(
         if option not in inspect.signature(factory).parameters:
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
-    return factory(agents, **options)
+    domain = factory(agents, **options)
+    _SOURCES[id(domain)] = (domain, (name, agents, tuple(options.items())))
+    return domain
+
+
+def source_of(thing: Any) -> Source | None:
+    """(name, agents, options) of a domain that `load_domain` made; None for anything else."""
+    found = _SOURCES.get(id(thing))
+    return found[1] if found is not None else None

@@ -165,6 +165,9 @@ def _costs(runs: Sequence[Run], folder: Path) -> list[str]:
         parts.append(_table("memory", peaks, folder, "Memory, highest of all seeds."))
         if any("paper (MB)" in row for row in peaks):
             parts.append(_note(_PAPER_MEMORY))
+    if messages := tables.cluster(runs):
+        title = "What travelled between the processes of the cluster (--runtime ray)."
+        parts.append(_table("cluster", messages, folder, title))
     return parts
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "as_csv",
     "as_html",
     "as_markdown",
+    "cluster",
     "final_returns",
     "influence",
     "memory",
@@ -212,6 +213,29 @@ def memory(runs: Sequence[Run]) -> list[Row]:
             low, high = published
             row["paper (MB)"] = low if low == high else published
         rows.append(row)
+    return rows
+
+
+def cluster(runs: Sequence[Run]) -> list[Row]:
+    """Messages of runs with `--runtime ray`, by phase, all seeds together."""
+    rows: list[Row] = []
+    for variant, group in by_variant(runs).items():
+        lines = [x for run in group for x in run.metrics if x.get("cluster/units")]
+        for phase in dict.fromkeys(line["phase"] for line in lines):
+            told = [line for line in lines if line["phase"] == phase]
+            units = sum(line["cluster/units"] for line in told)
+            rows.append(
+                {
+                    "variant": variant,
+                    "phase": phase,
+                    "nodes": min(line["cluster/nodes"] for line in told),
+                    "processors": min(line["cluster/processors"] for line in told),
+                    "messages each way": units,
+                    "MB up, of one": sum(line["cluster/up_mb"] for line in told) / units,
+                    "MB down, of one": sum(line["cluster/down_mb"] for line in told) / units,
+                    "lost": sum(line["cluster/lost"] for line in told),
+                }
+            )
     return rows
 
 

@@ -44,6 +44,9 @@ class LocalRuntime:
             Other block sizes change the last bits of results on some hardware.
     """
 
+    units_travel = False
+    """Whether a unit is a message to another process: few large ones are better then."""
+
     def __init__(self, devices: int | None = None, block: int | None = None) -> None:
         found = jax.devices()
         if devices is not None and not 1 <= devices <= len(found):
@@ -52,6 +55,15 @@ class LocalRuntime:
         self._block = block
         self._stopped = threading.Event()
         self._interrupted = threading.Event()
+
+    def __enter__(self) -> "LocalRuntime":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives back what it holds; nothing here."""
 
     def interrupt(self) -> None:
         """Ends the work under way soon, by KeyboardInterrupt in the thread that waits for it.
@@ -77,6 +89,43 @@ class LocalRuntime:
     def describe(self) -> list[str]:
         """One line per device."""
         return [f"{device.platform}:{device.id} {device.device_kind}" for device in self.devices]
+
+    def figures(self) -> dict[str, float]:
+        """What this kind of runtime has to say in a line of metrics; nothing here."""
+        return {}
+
+    def telling(
+        self, advance: Callable[[int], None], each: int
+    ) -> tuple[Callable[[int], None], Callable[[], None], Callable[[int], None] | None]:
+        """How a long unit of `map_agents` tells where it is.
+
+        Args:
+            advance: to be told of steps of agents.
+            each: steps of one agent in the whole unit.
+
+        Returns:
+            (for the unit to call with steps done, for the unit to ask whether to go on, what
+            `map_agents` calls with a finished unit's agents).
+        """
+        del each
+        return advance, self.stop_if_asked, None
+
+    def one_by_one(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        finished: Callable[[int], None] | None = None,
+    ) -> list[Any]:
+        """`function(*unit, stopping=...)` for units that use the simulators' processes.
+
+        There is one set of those on a machine, which keeps its cores busy by itself.
+        """
+        results = []
+        for index, unit in enumerate(units):
+            results.append(function(*unit, stopping=self.raise_if_interrupted))
+            if finished is not None:
+                finished(index)
+        return results
 
     def map(
         self,

@@ -3,6 +3,7 @@
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment
 from hinterland.training.games import check_players, watch_game
+from hinterland.training.messages import message_sizes
 from hinterland.training.progress import Progress, Silent
 from hinterland.training.run import check_config, train
 
@@ -14,6 +15,7 @@ __all__ = [
     "check_players",
     "evaluate_networks",
     "evaluate_scripted",
+    "message_sizes",
     "train",
     "watch_game",
 ]

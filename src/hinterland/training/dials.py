@@ -1,5 +1,6 @@
 """Distributed influence-augmented local simulators (Suau et al. 2022, Algorithm 1)."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,20 +41,30 @@ def start(experiment: Experiment) -> DialsState:
 def train(experiment: Experiment, state: DialsState, updates: int) -> DialsState:
     """Algorithm 1 from `updates` to the end of the run.
 
-    With `untrained` simulation the predictors keep their random initial weights.
+    With `untrained` simulation the predictors keep their random initial weights. Where units
+    travel, a shard trains its predictors and then its policies, with one message each way.
     """
+    waiting: InfluenceBatch | None = None
 
     def meet(state: DialsState, updates: int) -> DialsState:
+        nonlocal waiting
         if experiment.refreshes(updates):
             datasets = collect(experiment, state, updates)
-            state = state._replace(
-                predictors=refresh(experiment, state.predictors, datasets, updates)
-            )
+            if experiment.runtime.units_travel:
+                waiting = datasets
+            else:
+                predictors = refresh(experiment, state.predictors, datasets, updates)
+                state = state._replace(predictors=predictors)
         if experiment.evaluates(updates):
             evaluate(experiment, state.learners.network, updates)
         return state
 
-    state = experiment.in_stretches(state, updates, meet, partial(learn_locally, experiment))
+    def learn(state: DialsState, updates: int, stop: int) -> DialsState:
+        nonlocal waiting
+        datasets, waiting = waiting, None
+        return learn_locally(experiment, state, updates, stop, datasets)
+
+    state = experiment.in_stretches(state, updates, meet, learn)
     if experiment.config.simulation == "dials":
         _measure_drift(experiment, state, experiment.total_updates)
     return state
@@ -91,14 +102,23 @@ def _fit(block, seed, updates, settings):  # type: ignore[no-untyped-def]
 def refresh(experiment: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
     """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
     config, agents = experiment.config, experiment.domain.agents
-    settings = FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
     with experiment.phase("fit", agents):
         predictors, figures = experiment.runtime.map_agents(
-            partial(_fit, settings=settings),
+            partial(_fit, settings=_fit_settings(experiment)),
             (np.arange(agents, dtype=np.int32), predictors, datasets),
             (config.seed, updates),
             experiment.progress.advance,
         )
+    _log_fit(experiment, figures, updates)
+    return predictors
+
+
+def _fit_settings(experiment: Experiment) -> FitSettings:
+    config = experiment.config
+    return FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
+
+
+def _log_fit(experiment: Experiment, figures: dict[str, np.ndarray], updates: int) -> None:
     values = {
         "influence/cross_entropy/before": figures["before"].mean(),
         "influence/cross_entropy/after": figures["cross_entropy"].mean(),
@@ -108,7 +128,6 @@ def refresh(experiment: Experiment, predictors: Any, datasets: InfluenceBatch, u
     for head, value in enumerate(figures["heads"].mean(0)):
         values[f"influence/cross_entropy/after/head/{head}"] = value
     experiment.log(updates, "fit", values)
-    return predictors
 
 
 @jax.jit
@@ -131,26 +150,50 @@ def _measure_drift(experiment: Experiment, state: DialsState, updates: int) -> N
     experiment.log(updates, "fit", values)
 
 
-def learn_locally(experiment: Experiment, state: DialsState, updates: int, stop: int) -> DialsState:
-    """Each agent trains in its own simulator; none waits for another until `stop` updates."""
+def learn_locally(
+    experiment: Experiment,
+    state: DialsState,
+    updates: int,
+    stop: int,
+    datasets: InfluenceBatch | None = None,
+) -> DialsState:
+    """Each agent trains in its own simulator; none waits for another until `stop` updates.
+
+    With `datasets` its predictor is trained on them first.
+    """
     config, agents = experiment.config, experiment.domain.agents
     steps = experiment.step_of(stop - updates) * agents
     before = experiment.time["train"]
+    domain, runtime = experiment.domain, experiment.runtime
+    advance = experiment.progress.advance
+    *inside, finished = runtime.telling(advance, experiment.step_of(stop - updates))
+    sizes = (domain, experiment.ppo_settings(), config.windows, config.window, config.copies)
+    block = (np.arange(agents, dtype=np.int32), *state)
     with experiment.phase("train", steps):
-        domain, runtime = experiment.domain, experiment.runtime
-        sizes = (domain, experiment.ppo_settings(), config.windows, config.window, config.copies)
-        told = (experiment.progress.advance, runtime.stop_if_asked)
         if is_host(domain.local_simulator):
-            sessions = domain.local_simulator.sessions(len(runtime.devices), config.copies)
-            learn = make_host_local_learning(*sizes, sessions, *told)
+            learn = make_host_local_learning(*sizes, len(runtime.devices), *inside)
         else:
-            learn = make_local_learning(*sizes, *told)
-        learners, copies, measured = experiment.runtime.map_agents(
-            learn,
-            (np.arange(agents, dtype=np.int32), *state),
-            (config.seed, updates, stop),
+            learn = make_local_learning(*sizes, *inside)
+        if datasets is not None:
+            learn, block = partial(_fit_and, learn, _fit_settings(experiment)), (*block, datasets)
+        learners, copies, measured, *fitted = runtime.map_agents(
+            learn, block, (config.seed, updates, stop), finished
         )
+    if fitted:
+        predictors, figures = fitted
+        _log_fit(experiment, figures, updates)
+        state = state._replace(predictors=predictors)
     seconds = experiment.time["train"] - before
     values = {f"train/{name}": value.mean() for name, value in measured.items()}
     experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
     return state._replace(learners=learners, copies=copies)
+
+
+def _fit_and(
+    learn: Callable[..., Any], settings: FitSettings, block: Any, seed: Any, start: Any, stop: Any
+) -> tuple[Any, ...]:
+    """What `learn` gives, by newly trained predictors; they and their figures beside it."""
+    agents, learners, predictors, copies, datasets = block
+    predictors, figures = _fit((agents, predictors, datasets), seed, start, settings=settings)
+    learned = learn((agents, learners, predictors, copies), seed, start, stop)
+    return (*learned, predictors, figures)

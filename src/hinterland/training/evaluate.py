@@ -119,7 +119,7 @@ def host_episodes(
     """Waves of episodes of a host simulator, and the means of its own figures, if wanted.
 
     Args:
-        runtime: asked whether to go on.
+        runtime: where the waves run.
         domain: the system.
         policy: networks stacked on the agent axis, or a controller's name.
         episodes: how many are needed.
@@ -128,26 +128,37 @@ def host_episodes(
         finished: told of each finished wave.
         wanted: `with_influence`, `with_figures`, see `rollout.play_host`.
     """
-    sessions = domain.global_simulator.sessions(SESSIONS)
-    waves, figures = [], []
-    for wave in blocks_of(domain, episodes):
-        keys = jax.random.split(stream(*place, wave), SESSIONS)
-        actor = policy if isinstance(policy, str) else NetworkActor(policy, greedy, keys)
-        played, measured = play_host(
-            sessions,
-            domain,
-            actor,
-            [episode_seed(key) for key in keys],
-            **wanted,
-            stopping=runtime.raise_if_interrupted,
-        )
-        waves.append(played)
-        figures += measured
-        if finished is not None:
-            finished(wave)
+    controller, networks = (policy, None) if isinstance(policy, str) else (None, policy)
+    function = partial(_host_wave, domain=domain, controller=controller, greedy=greedy, **wanted)
+    units = [(stream(*place, wave), networks) for wave in blocks_of(domain, episodes)]
+    played = runtime.one_by_one(function, units, finished)
+    figures = [each for _, measured in played for each in measured][:episodes]
     names = figures[0] if figures else {}
-    means = {name: float(np.mean([x[name] for x in figures[:episodes]])) for name in names}
-    return waves, means
+    means = {name: float(np.mean([x[name] for x in figures])) for name in names}
+    return [wave for wave, _ in played], means
+
+
+def _host_wave(
+    key: Any,
+    networks: Any,
+    *,
+    domain: Domain,
+    controller: str | None,
+    greedy: bool,
+    stopping: Callable[[], None],
+    **wanted: bool,
+) -> tuple[Episodes, list[dict[str, float]]]:
+    """One episode in every session, side by side."""
+    keys = jax.random.split(key, SESSIONS)
+    actor = controller if controller is not None else NetworkActor(networks, greedy, keys)
+    return play_host(
+        domain.global_simulator.sessions(SESSIONS),
+        domain,
+        actor,
+        [episode_seed(key) for key in keys],
+        **wanted,
+        stopping=stopping,
+    )
 
 
 @partial(jax.jit, static_argnames=("domain", "name"))

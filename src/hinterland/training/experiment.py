@@ -13,7 +13,7 @@ import psutil
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_host
 from hinterland.learn import PPOSettings
-from hinterland.runtime import LocalRuntime
+from hinterland.runtime import ClusterRuntime, LocalRuntime
 from hinterland.training.progress import Progress, Silent
 
 State = TypeVar("State")
@@ -72,6 +72,7 @@ class Experiment:
         # Seconds of each phase, and CPU seconds, those of the simulators' processes included.
         self.time: dict[str, float] = dict.fromkeys(clocks, 0.0) | dict(spent.get("time", {}))
         self._children_mb = 0.0
+        self._figures: dict[str, dict[str, float]] = {}
         self._compiled = spent.get("compile_s", 0.0)
         jax.monitoring.register_event_duration_secs_listener(self._on_duration)
 
@@ -111,7 +112,7 @@ class Experiment:
 
     def next_stop(self, updates: int) -> int:
         """Where the next stretch of training ends: evaluation, refresh, checkpoint or the end."""
-        per_checkpoint = CHECKPOINT_AGENT_STEPS // (
+        per_checkpoint = self._checkpoint_steps() // (
             self.config.steps_per_update * self.domain.agents
         )
         return min(
@@ -120,6 +121,16 @@ class Experiment:
             updates + max(1, per_checkpoint),
             self.total_updates,
         )
+
+    def _checkpoint_steps(self) -> int:
+        """Of all agents together, in about a minute on two cores; on a cluster, on all of it.
+
+        Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
+        """
+        local = getattr(self.domain, "local_simulator", None)
+        if not isinstance(self.runtime, ClusterRuntime) or self.config.schedule or is_host(local):
+            return CHECKPOINT_AGENT_STEPS
+        return CHECKPOINT_AGENT_STEPS * max(1, self.runtime.processors // 2)
 
     def refreshes(self, updates: int) -> bool:
         """Whether the influence predictors are trained anew here."""
@@ -171,6 +182,7 @@ class Experiment:
         yield
         self.time[name] += time.perf_counter() - start
         self.time[f"{name}_cpu"] += cpu_seconds() - cpu
+        self._figures[name] = self.runtime.figures()
 
     def log(self, updates: int, phase: str, values: Mapping[str, Any]) -> None:
         """One line of metrics, with the phase's duration so far and the memory's peak.
@@ -196,6 +208,7 @@ class Experiment:
             plain["host/restarts"] = float(sum(restarts))
         for clock in (phase, f"{phase}_cpu"):
             plain[f"time/{clock}_s"] = self.time[clock]
+        plain |= self._figures.pop(phase, {})
         plain["time/compile_s"] = self._compiled
         plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)

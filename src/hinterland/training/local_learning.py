@@ -5,7 +5,8 @@ rollout is led from here. What is learned from is the same.
 """
 
 import queue
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -103,17 +104,15 @@ def make_host_local_learning(
     windows: int,
     window: int,
     copies: int,
-    sessions: Sequence[HostSession],
+    side_by_side: int,
     advance: Callable[[int], None],
     stopping: Callable[[], None],
 ) -> Callable[..., Any]:
-    """As `make_local_learning`, in local simulators that live in `sessions`, one agent in each."""
-    free: queue.SimpleQueue[HostSession] = queue.SimpleQueue()
-    for session in sessions:
-        free.put(session)
+    """As `make_local_learning`, in local simulators outside of JAX: so many agents at a time."""
     horizon = domain.spec.horizon
 
     def learn_one(agent: int, learner: Learner, predictor: Any, seed: int, first: int, last: int):  # type: ignore[no-untyped-def]
+        free = _sessions(domain.local_simulator, side_by_side, copies)
         session = free.get()
         try:
             place = episode_seed(stream(seed, "train/local", agent, first))
@@ -145,6 +144,20 @@ def make_host_local_learning(
         return learners, nothing, measured
 
     return learn
+
+
+_FREE: dict[tuple[Any, int, int], queue.SimpleQueue[HostSession]] = {}
+_MAKING = threading.Lock()
+
+
+def _sessions(simulator: Any, count: int, copies: int) -> queue.SimpleQueue[HostSession]:
+    """This process's sessions of a local simulator, as many as nobody uses at the moment."""
+    with _MAKING:
+        if (place := (simulator, count, copies)) not in _FREE:
+            _FREE[place] = queue.SimpleQueue()
+            for session in simulator.sessions(count, copies):
+                _FREE[place].put(session)
+    return _FREE[place]
 
 
 @partial(jax.jit, static_argnames=("settings", "horizon"))

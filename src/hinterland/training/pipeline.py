@@ -19,6 +19,8 @@ from hinterland.core import UserError, is_entity_domain, is_game, stream
 from hinterland.learn import Credit, Learner, PPOSettings, make_optimiser, team_update
 from hinterland.nets import TeamNetwork
 from hinterland.rollout import System
+from hinterland.runtime import ClusterRuntime
+from hinterland.training import remote
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
@@ -155,14 +157,11 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
     from the same policy, optimiser and places, and then workers race as they always do.
     """
     config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
-    own, *others = runtime.devices
-    sessions, meters, opponents = sessions_for(config, domain), Meters(), Opponents(config, domain)
-    workers = []
-    for index, one in enumerate(state.workers):
-        device = others[index % len(others)] if others else own
-        worker = Worker(config, domain, index, device, opponents.scripts)
-        worker.prepare(one, sessions)
-        workers.append(worker)
+    meters, opponents = Meters(), Opponents(config, domain)
+    if isinstance(runtime, ClusterRuntime):
+        workers: Any = remote.workers(runtime, config, domain, state.workers, opponents.scripts)
+    else:
+        workers = _workers(experiment, state.workers, opponents.scripts)
     parts = (workers, config.windows // (config.actors or 1), meters, runtime)
     if config.schedule == "pipeline":
         schedule: Any = Pipeline(*parts, config.lag or 0, config.queue or 1)
@@ -181,9 +180,25 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
         return experiment.in_stretches(state, updates, meet, learn)
 
 
+def _workers(
+    experiment: Experiment, states: list[WorkerState], scripts: tuple[str, ...]
+) -> list[Worker]:
+    """On this machine: on devices other than the learner's, if there are any."""
+    config, domain = experiment.config, experiment.domain
+    own, *others = experiment.runtime.devices
+    sessions = sessions_for(config, domain)
+    workers = []
+    for index, one in enumerate(states):
+        device = others[index % len(others)] if others else own
+        worker = Worker(config, domain, index, device, scripts)
+        worker.prepare(one, sessions[index] if sessions else None)
+        workers.append(worker)
+    return workers
+
+
 def _learn(
     experiment: Experiment,
-    workers: list[Worker],
+    workers: Any,
     schedule: InTurn | Pipeline,
     meters: Meters,
     opponents: Opponents,

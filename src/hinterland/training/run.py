@@ -13,12 +13,19 @@ from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
 
 
-def check_config(config: Config, domain: Domain) -> None:
-    """Whether this domain can be trained in as configured.
+def check_config(config: Config, domain: Domain, runtime: str = "local") -> None:
+    """Whether this domain can be trained in as configured, there.
 
     Raises:
         UserError: it cannot.
     """
+    alone = config.simulation == "global" or is_entity_domain(domain)
+    if runtime == "ray" and config.schedule is None and alone:
+        # Every update would be a message of all that was experienced.
+        raise UserError(
+            "--runtime ray runs agents with local simulators (--simulation dials or untrained) and "
+            "--schedule: leave it out"
+        )
     if config.schedule is not None:
         pipeline.check_config(config, domain)
     elif is_entity_domain(domain):

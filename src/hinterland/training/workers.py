@@ -103,13 +103,12 @@ class Worker:
         self._sessions: list[Any] = []
 
     def prepare(self, state: WorkerState, sessions: list[Any] | None) -> None:
-        """Goes to where a worker stood; of a host simulator, with these sessions."""
+        """Goes to where a worker stood; of a host simulator, with a session for each copy."""
         self.state = state
         if sessions is not None:
-            count = copies_of(self._config)
-            first = self.index * count
-            self._sessions = sessions[first : first + count]
-            self._actor = HostActor(self._system, self._sessions, self._config.seed, first)
+            first = self.index * copies_of(self._config)
+            self._sessions = sessions
+            self._actor = HostActor(self._system, sessions, self._config.seed, first)
             self._view = self._actor.lead(state.place.copies)
 
     def segment(
@@ -146,10 +145,11 @@ class Worker:
             session.abandon()
 
 
-def sessions_for(config: Config, domain: Any) -> list[Any] | None:
-    """One process for each copy of all workers, none of them evaluation's; None: traced."""
-    system = System(domain)
+def sessions_for(config: Config, domain: Any) -> list[list[Any]] | None:
+    """For each worker one process per copy, none of them evaluation's; None: traced."""
+    system, each = System(domain), copies_of(config)
     if not system.is_host:
         return None
-    count = (config.workers or 1) * copies_of(config)
-    return list(system.simulator.sessions(SESSIONS + count)[SESSIONS:])
+    count = (config.workers or 1) * each
+    ours = list(system.simulator.sessions(SESSIONS + count)[SESSIONS:])
+    return [ours[first : first + each] for first in range(0, count, each)]

@@ -1,0 +1,56 @@
+"""How large a cluster's messages are, from the shapes of what travels; nothing is computed."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hinterland.rollout import begin
+from hinterland.training import initial
+from hinterland.training.experiment import Experiment
+
+
+class Message(NamedTuple):
+    """One agent's part of a shard's messages, in MB (10^6 bytes)."""
+
+    up: float
+    down: float
+
+
+def message_sizes(experiment: Experiment) -> dict[str, Message]:
+    """By phase: of `train`, as a round begins, and what the others need of every agent.
+
+    Args:
+        experiment: with local simulators that JAX traces.
+    """
+    config, domain = experiment.config, experiment.domain
+    settings = experiment.ppo_settings()
+
+    def parts(key: Any) -> Any:
+        learner = initial.learner(config, domain, settings, 0)
+        predictor = initial.predictor(config, domain, 0)
+        local, spec = domain.local_simulator, domain.spec
+        copies = begin(key, local, spec, learner.network, predictor, config.copies)
+        return learner, predictor, copies, local.dset(local.reset(key))
+
+    learner, predictor, copies, dset = jax.eval_shape(parts, jax.random.key(0))
+    steps = config.predictor_episodes * domain.spec.horizon
+    # Influence and who is alive are bytes.
+    dataset = steps * (_bytes(dset) + domain.spec.sources + 1) / 1e6
+    own, network = _bytes(predictor) / 1e6, _bytes(learner.network) / 1e6
+    state = (_bytes(learner) + _bytes(copies)) / 1e6
+    return {
+        "collect": Message(network, dataset),
+        "train": Message(state + own + dataset, state + own),
+        "evaluate": Message(network, 0.0),
+    }
+
+
+def _bytes(shapes: Any) -> int:
+    def one(leaf: Any) -> int:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf.size * 8
+        return leaf.size * np.dtype(leaf.dtype).itemsize
+
+    return sum(map(one, jax.tree.leaves(shapes)))
