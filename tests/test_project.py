@@ -82,11 +82,11 @@ def test_the_lock_satisfies_every_direct_requirement() -> None:
     lock = locked((ROOT / "requirements.lock").read_text(encoding="utf-8"))
     wanted = [
         *PROJECT["dependencies"],
-        *(x for extra in ("test", "sumo", "lux", "pettingzoo") for x in EXTRAS[extra]),
+        *(x for extra in ("test", "sumo", "lux", "pettingzoo", "ray") for x in EXTRAS[extra]),
         *PYPROJECT["dependency-groups"]["build"],
         *PYPROJECT["build-system"]["requires"],
     ]
-    assert EXTRAS["test"][0] == "hinterland[sumo,lux,pettingzoo]"
+    assert EXTRAS["test"][0] == "hinterland[sumo,lux,pettingzoo,ray]"
     for requirement in map(Requirement, wanted):
         if requirement.name == "hinterland":
             continue
