@@ -25,7 +25,7 @@ ARRANGEMENTS: tuple[dict[str, Any], ...] = (
     {"schedule": "pipeline", "workers": 2, "actors": 1},
 )
 SIZES = {"network": "gru", "hidden": 128, "trunk": 64, "copies": 8, "window": 16, "windows": 2,
-         "epochs": 4, "minibatches": 4}  # fmt: skip
+         "epochs": 4, "minibatches": 4, "refreshes": 1}  # fmt: skip
 SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/share/learner",
          "pipeline/share/learner_wait", "pipeline/share/gate_wait",
          "pipeline/share/queue_wait")  # fmt: skip
