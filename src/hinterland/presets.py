@@ -95,10 +95,10 @@ _COMBAT: dict[str, Any] = {
 _SMAX: dict[str, Any] = {
     **_COLONY,
     "agents": 3,
-    "steps": 1_000_000,
-    "hidden": 128,
-    "trunk": 128,
+    "steps": 1_200_000,
+    "network": "gru",
     "copies": 64,
+    "entropy_weight": 0.005,
     "discount": 0.99,
     "trace": 0.95,
 }
