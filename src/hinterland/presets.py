@@ -82,7 +82,7 @@ _LUX: dict[str, Any] = {
     "trace": 0.95,
 }
 _COMBAT: dict[str, Any] = {
-    # Paid for their own deeds only, units need three times as many steps to win as often.
+    # Paid for their own deeds only, units win three of four and stay there; with half, nine of ten.
     **_COLONY,
     "agents": 10,
     "steps": 400_000,
