@@ -107,6 +107,20 @@ def test_masks_are_the_environments_and_the_dead_may_do_nothing(
 
 
 @needs_jaxmarl
+def test_the_fallen_who_stay_may_do_nothing_but_are_paid(battle: list[tuple]) -> None:
+    simulator = smax.make(3, fallen="stay").entity_simulator
+    state, actions, key, left = next(
+        step for step in battle if not step[0].alive.all() and step[3].reward.any()
+    )
+    moved = jax.jit(simulator.step)(state, actions, key)
+    np.testing.assert_array_equal(moved.reward, np.full(3, left.reward.max()))
+    jax.tree.map(np.testing.assert_array_equal, moved.state, left.state)
+    assert simulator.alive(state).all()
+    np.testing.assert_array_equal(simulator.action_mask(state).any(1), state.alive)
+    assert not jax.jit(simulator.step)(battle[-1][3].state, actions, key).reward.any()
+
+
+@needs_jaxmarl
 def test_smax_conforms_and_is_drawn(marines: smax.Smax, battle: list[tuple]) -> None:
     assert len(check_domain(marines, episodes=1)) == 4
     state = jax.tree.map(np.asarray, battle[-1][3].state)

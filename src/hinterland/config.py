@@ -227,6 +227,11 @@ class Config(BaseModel):
     scenario: str | None = Field(
         None, description="smax: JaxMARL's name of the battle, such as 2s3z (3m)"
     )
+    fallen: Literal["leave", "stay"] | None = Field(
+        None,
+        description="smax: whether allies that fall leave, unpaid (the default), or stay and share "
+        "the team's reward until the end",
+    )
 
     @property
     def domain_options(self) -> dict[str, Any]:
@@ -268,7 +273,7 @@ class Config(BaseModel):
 
 DOMAIN_OPTIONS = (
     "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
-    "train_length", "water", "detectors", "opponent", "scenario", "env",
+    "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env",
 )  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",

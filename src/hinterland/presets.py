@@ -82,16 +82,26 @@ _LUX: dict[str, Any] = {
     "trace": 0.95,
 }
 _COMBAT: dict[str, Any] = {
+    # Paid for their own deeds only, units win three of four and stay there; with half, nine of ten.
     **_COLONY,
     "agents": 10,
-    "steps": 1_000_000,
+    "steps": 400_000,
     "hidden": 128,
     "trunk": 128,
-    "learning_rate": 1e-3,
+    "credit": 0.5,
     "discount": 0.97,
     "trace": 0.95,
 }
-_SMAX: dict[str, Any] = {**_COMBAT, "agents": 3, "discount": 0.99}
+_SMAX: dict[str, Any] = {
+    **_COLONY,
+    "agents": 3,
+    "steps": 1_200_000,
+    "network": "gru",
+    "copies": 64,
+    "entropy_weight": 0.005,
+    "discount": 0.99,
+    "trace": 0.95,
+}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,

@@ -38,6 +38,7 @@ def import_jaxmarl() -> Any:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             import jaxmarl
+            import jaxmarl.environments
     except ImportError as error:
         raise UserError(
             f"the JaxMARL adapter needs {error.name}: pip install 'hinterland[jaxmarl]'"
@@ -61,16 +62,19 @@ def make_environment(name: str, **options: Any) -> Any:
 class JaxMARLSimulator:
     """An `EntitySimulator` of an environment's agents, in its order; it never resets by itself.
 
-    An agent that has ended leaves its slot. What JaxMARL pays it afterwards (in SMAX the dead share
-    the team's reward) is not paid here: a trajectory ends with its entity. An episode that is over
-    stays as it is.
+    An agent that has ended leaves its slot: its trajectory ends with it, and what JaxMARL pays it
+    afterwards is not paid here. An episode that is over stays as it is.
+
+    Args:
+        environment: a JaxMARL environment.
+        fallen_stay: an agent that has ended keeps its slot, without a choice, and is paid on.
 
     Raises:
         UserError: agents with different actions, or actions that are not discrete.
     """
 
-    def __init__(self, environment: Any) -> None:
-        self.environment = environment
+    def __init__(self, environment: Any, fallen_stay: bool = False) -> None:
+        self.environment, self._fallen_stay = environment, fallen_stay
         self.names = list(environment.agents)
         spaces = [environment.action_space(name) for name in self.names]
         counts = {name: getattr(x, "n", None) for name, x in zip(self.names, spaces, strict=True)}
@@ -94,8 +98,8 @@ class JaxMARLSimulator:
         return state.observation
 
     def alive(self, state: State) -> Bool[Array, " slots"]:
-        """Agents that have not ended."""
-        return state.alive
+        """Agents that have not ended, or all."""
+        return state.alive | self._fallen_stay
 
     def action_mask(self, state: State) -> Bool[Array, "slots actions"]:
         """What the environment calls available; everything, if it does not say."""
@@ -116,7 +120,7 @@ class JaxMARLSimulator:
         seen, inner, reward, done, _ = self.environment.step_env(noise, state.inner, chosen)
         alive = state.alive & ~self._stacked(done)
         after = State(inner, self._filled(seen), alive, jnp.asarray(done["__all__"]))
-        earned = jnp.where(state.alive & ~state.over, self._stacked(reward), 0.0)
+        earned = jnp.where(self.alive(state) & ~state.over, self._stacked(reward), 0.0)
         kept = jax.tree.map(lambda new, old: jnp.where(state.over, old, new), after, state)
         return EntityStep(kept, earned.astype(jnp.float32), kept.over)
 

@@ -64,11 +64,11 @@ class Smax:
 
     name = "smax"
 
-    def __init__(self, scenario: str) -> None:
+    def __init__(self, scenario: str, fallen: str = "leave") -> None:
         from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
 
         self.environment = HeuristicEnemySMAX(scenario=map_name_to_scenario(scenario))
-        self.entity_simulator = SmaxSimulator(self.environment)
+        self.entity_simulator = SmaxSimulator(self.environment, fallen == "stay")
         self.agents = len(self.entity_simulator.names)
         self.scripted = {"random": random, "heuristic": _heuristic(self.environment)}
         self.spec = AgentSpec(
@@ -104,12 +104,13 @@ class Smax:
         return shapes
 
 
-def make(agents: int, scenario: str = "3m") -> Smax:
+def make(agents: int, scenario: str = "3m", fallen: str = "leave") -> Smax:
     """A battle against JaxMARL's heuristic enemy.
 
     Args:
         agents: number of allies, which the scenario decides.
         scenario: JaxMARL's name of it.
+        fallen: whether allies that fall leave, or stay and share the team's reward until the end.
 
     Raises:
         UserError: no such scenario, or it has another number of allies; JaxMARL is missing.
@@ -117,7 +118,7 @@ def make(agents: int, scenario: str = "3m") -> Smax:
     if scenario not in SCENARIOS:
         raise UserError(f"--scenario {scenario}: SMAX has {', '.join(SCENARIOS)}")
     import_jaxmarl()
-    domain = Smax(scenario)
+    domain = Smax(scenario, fallen)
     if agents != domain.agents:
         raise UserError(f"--agents {agents}: scenario {scenario} has {domain.agents} allies")
     return domain
