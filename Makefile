@@ -27,7 +27,7 @@ setup: .venv/.stamp  ## make .venv from requirements.lock, if it is missing or o
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(if $(filter requirements.lock,$?),--clear) .venv
 	@total=$$(grep -c '^[a-z].*==' requirements.lock); n=0; \
-	echo "Installing up to $$total packages from requirements.lock (about 850 MB on disk)"; \
+	echo "Installing up to $$total packages from requirements.lock (about 1.9 GB on disk)"; \
 	PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --progress-bar off \
 	  --no-deps --require-hashes -r requirements.lock \
 	| while read -r word _; do \

@@ -75,7 +75,7 @@ def hinterland(schedule: str, seconds: float, seed: int) -> dict[str, Any]:
     from hinterland.cli.setup import make_runtime
     from hinterland.config import make_config
     from hinterland.domains.adapters.parallel import from_parallel
-    from hinterland.training import Experiment, pipeline
+    from hinterland.training import Experiment, Lines, pipeline
 
     # The preset of `combat`, for episodes of this length.
     # Lockstep's copies act in one batch: its workers would only take turns.
@@ -88,19 +88,7 @@ def hinterland(schedule: str, seconds: float, seed: int) -> dict[str, Any]:
     config = make_config(
         {"domain": "pettingzoo", "agents": AGENTS, "schedule": schedule, "seed": seed, **settings}
     )
-    lines: list[dict[str, float]] = []
-
-    class Lines:
-        """Keeps the figures of each stretch."""
-
-        def log(self, step: int, wall_s: float, phase: str, values: Any) -> None:
-            lines.append(dict(values))
-
-        def save_checkpoint(self, step: int, arrays: Any, meta: Any) -> None:
-            pass
-
-        def write_summary(self, summary: Any) -> None:
-            pass
+    told = Lines()
 
     class Until(Experiment):
         """Stretches of learning, without evaluation, while there is time."""
@@ -116,10 +104,11 @@ def hinterland(schedule: str, seconds: float, seed: int) -> dict[str, Any]:
     runtime, domain = make_runtime(None), from_parallel("peers:make_game", horizon=LENGTH)
     warm = Until(config, domain, runtime)
     pipeline.train(warm, pipeline.start(warm), 0)
-    run = Until(config, domain, runtime, Lines())
+    run = Until(config, domain, runtime, progress=told)
     begins = time.monotonic()
     run.deadline, run.stretch = begins + seconds + 2, 10
     pipeline.train(run, pipeline.start(run), 0)
+    lines = told.lines
     lags = sorted({name for line in lines for name in line if name.startswith("pipeline/lag/")})
     lag = {name[13:]: statistics.fmean(line.get(name, 0.0) for line in lines) for name in lags}
     lag["max"] = max(line["pipeline/lag/max"] for line in lines)

@@ -270,6 +270,11 @@ class Config(BaseModel):
         """Environment steps per agent that one policy update consumes."""
         return self.copies * self.window * self.windows
 
+    @property
+    def total_updates(self) -> int:
+        """Policy updates per agent in the whole run; the last one is not cut short."""
+        return -(-self.steps // self.steps_per_update)
+
 
 DOMAIN_OPTIONS = (
     "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",

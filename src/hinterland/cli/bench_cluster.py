@@ -62,29 +62,10 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     """One row."""
     from hinterland.config import make_config
     from hinterland.domains import load_domain
-    from hinterland.training import Experiment, dials, message_sizes
+    from hinterland.training import Lines, Unevaluated, dials, message_sizes
     from hinterland.training.experiment import to_arrays
 
-    lines: list[dict[str, Any]] = []
-
-    class Lines:
-        """Keeps the figures of each phase."""
-
-        def log(self, step: int, wall_s: float, phase: str, values: Any) -> None:
-            lines.append({"step": step, "phase": phase, **values})
-
-        def save_checkpoint(self, step: int, arrays: Any, meta: Any) -> None:
-            pass
-
-        def write_summary(self, summary: Any) -> None:
-            pass
-
-    class NoEvaluation(Experiment):
-        """It is no part of a round."""
-
-        def evaluates(self, updates: int) -> bool:
-            return False
-
+    told = Lines()
     values = {"domain": "warehouse", "agents": agents, "copies": options.copies,
               "predictor_episodes": options.predictor_episodes,
               "predictor_epochs": options.predictor_epochs}  # fmt: skip
@@ -93,14 +74,15 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     began = time.perf_counter()
     with make_runtime(workers or None, "ray" if workers else "local") as runtime:
         started = time.perf_counter() - began
-        experiment = NoEvaluation(config, load_domain("warehouse", agents), runtime, Lines())
+        # Without evaluation: it is no part of a round.
+        experiment = Unevaluated(config, load_domain("warehouse", agents), runtime, progress=told)
         state = dials.train(experiment, dials.start(experiment), 0)
         sizes = message_sizes(experiment)
     digest = hashlib.sha256()
     for array in to_arrays(state).values():
         digest.update(array.tobytes())
     # The first round's line of each phase, and the second's: clocks count from the run's beginning.
-    rounds = {name: [line for line in lines if line["phase"] == name][:2] for name in PHASES}
+    rounds = {x: [line for line in told.lines if f"time/{x}_s" in line][:2] for x in PHASES}
     seconds, cpu = (
         {name: b[f"time/{name}{of}_s"] - a[f"time/{name}{of}_s"] for name, (a, b) in rounds.items()}
         for of in ("", "_cpu")

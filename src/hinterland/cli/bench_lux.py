@@ -27,28 +27,24 @@ def lux_speed(options: Any) -> dict[str, Any]:
     config = make_config({"domain": "lux", **given_config(options)})
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
     from hinterland.domains.lux import seconds
-    from hinterland.training import Experiment, Silent, separated
+    from hinterland.training import Experiment, Lines, separated
 
-    class Told(Silent):
-        def overall(self, step: int, values: dict[str, float]) -> None:
-            lines.append(values)
-
-    lines: list[dict[str, float]] = []
-    experiment = Experiment(config, domain, runtime, progress=Told())
+    told = Lines()
+    experiment = Experiment(config, domain, runtime, progress=told)
     separated.check_config(config, domain)
     note("compiling ...")
     state = separated.start(experiment)
     collect = separated.make_collect(experiment)
     for update in range(options.repeat + 1):
         state = separated.learn(experiment, collect, state, update, update + 1)
-        note(f"update {update}: {lines[-1]['train/env_steps_per_s']:,.0f} environment steps/s")
+        note(f"update {update}: {told.lines[-1]['train/env_steps_per_s']:,.0f} environment steps/s")
     network = state.learners.network
     note("the bare engine ...")
     alone = [seconds(domain.rules, 0, seed, STEPS) for seed in range(options.repeat)]
-    rates = [one["train/env_steps_per_s"] for one in lines[1:]]
+    rates = [one["train/env_steps_per_s"] for one in told.lines[1:]]
     engine = [1 / one["engine"] for one in alone]
-    parts = {name[len("train/seconds/") :]: statistics.median(one[name] for one in lines[1:])
-             for name in lines[-1] if name.startswith("train/seconds/")}  # fmt: skip
+    parts = {name[len("train/seconds/") :]: statistics.median(one[name] for one in told.lines[1:])
+             for name in told.lines[-1] if name.startswith("train/seconds/")}  # fmt: skip
     figures = {
         "map": domain.rules.map_size,
         "parameters": _parameters(network.network),

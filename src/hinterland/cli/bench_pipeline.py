@@ -73,7 +73,7 @@ def pipeline(options: Any) -> dict[str, Any]:
 def _measured(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> dict[str, Any]:
     """One row: medians over repetitions, after one that compiles."""
     from hinterland.config import make_config
-    from hinterland.training import Experiment
+    from hinterland.training import Lines, Unevaluated
     from hinterland.training import pipeline as loop
 
     values: dict[str, Any] = {
@@ -82,35 +82,17 @@ def _measured(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> d
     if how["schedule"] == "lockstep":
         values["lag"] = 0
     per_update = values["copies"] * values["window"] * values["windows"]
-    lines: list[dict[str, float]] = []
-
-    class Lines:
-        """Keeps the figures of each repetition."""
-
-        def log(self, step: int, wall_s: float, phase: str, values: Any) -> None:
-            lines.append(dict(values))
-
-        def save_checkpoint(self, step: int, arrays: Any, meta: Any) -> None:
-            pass
-
-        def write_summary(self, summary: Any) -> None:
-            pass
-
-    class OneStretch(Experiment):
-        """No evaluation: while it lasts, workers would run ahead."""
-
-        def evaluates(self, updates: int) -> bool:
-            return False
-
+    told = Lines()
     for repetition in range(options.repeat + 1):
         updates = options.updates if repetition else 2
         steps = updates * per_update
         config = make_config({**values, "steps": steps, "evaluate_every": steps})
-        experiment = OneStretch(config, domain, runtime, Lines())
+        # Without evaluation: while it lasts, workers would run ahead.
+        experiment = Unevaluated(config, domain, runtime, progress=told)
         loop.train(experiment, loop.start(experiment), 0)
-    rates = [line["pipeline/env_steps_per_s"] for line in lines[1:]]
+    rates = [line["pipeline/env_steps_per_s"] for line in told.lines[1:]]
     lags: dict[str, list[float]] = {}
-    for line in lines[1:]:
+    for line in told.lines[1:]:
         for name in line:
             if name.startswith("pipeline/lag/") or name in SHOWN:
                 lags.setdefault(name, []).append(line[name])

@@ -63,21 +63,22 @@ def make_runtime(
 
         jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
         use_cores(1)
-        _keep_compiled_programs(jax)
+        _keep_compiled_programs()
         return ClusterRuntime(address, devices)
     use_cores(max(cores, devices or 1))
-    _keep_compiled_programs(jax)
+    _keep_compiled_programs()
     return LocalRuntime(devices)
 
 
-def _keep_compiled_programs(jax: Any) -> None:
+def _keep_compiled_programs() -> None:
     """A later run of the same shape starts in seconds; HINTERLAND_CACHE=off turns it off."""
+    from hinterland.runtime import keep_programs
+
     place = os.environ.get("HINTERLAND_CACHE", "")
     if place == "off":
         return
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    jax.config.update("jax_compilation_cache_dir", place or str(home / "hinterland" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    keep_programs(place or str(home / "hinterland" / "jax"))
 
 
 def get_domain(config: "Config") -> "Domain":

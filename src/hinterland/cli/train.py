@@ -163,8 +163,7 @@ def _train(
             print(f"note: {note}", file=sys.stderr)
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
-    per = config.steps_per_update
-    whole = -(-config.steps // per) * per  # the last update is not cut short
+    whole = config.total_updates * config.steps_per_update
     display = Display(whole * domain.agents, began_at * domain.agents, domain.agents, options.quiet)
 
     # The second Ctrl-C is Python's own, for those who cannot wait for the unit under way.

@@ -31,6 +31,12 @@ def use_cores(count: int | None) -> None:
         raise UserError(f"--devices {count}: JAX is running already ({error})") from error
 
 
+def keep_programs(folder: str | None, seconds: float = 0.5) -> None:
+    """Compiled programs that took so long are kept in that folder, for later processes."""
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
+
+
 class Stopped(Exception):
     """Raised inside units whose results nobody waits for any more."""
 
@@ -89,6 +95,11 @@ class LocalRuntime:
     def describe(self) -> list[str]:
         """One line per device."""
         return [f"{device.platform}:{device.id} {device.device_kind}" for device in self.devices]
+
+    @property
+    def processors(self) -> int:
+        """So many units are worked on at a time."""
+        return len(self.devices)
 
     def figures(self) -> dict[str, float]:
         """What this kind of runtime has to say in a line of metrics; nothing here."""

@@ -23,7 +23,7 @@ from hinterland import __version__
 from hinterland.core import UserError
 from hinterland.domains import load_domain
 from hinterland.domains.registry import source_of
-from hinterland.runtime.local import use_cores
+from hinterland.runtime.local import keep_programs, use_cores
 
 SAME_EVERYWHERE = ("jax", "jaxlib", "numpy", "equinox", "optax")
 """Packages that decide bits of a result."""
@@ -168,8 +168,7 @@ def prepare(message: bytes) -> None:
     jax.config.update("jax_platforms", "cpu")
     use_cores(1)
     if told.compiled is not None:
-        jax.config.update("jax_compilation_cache_dir", told.compiled)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        keep_programs(told.compiled)
 
 
 def work(told: bytes, program: bytes, own: bytes, *common: bytes | None) -> Any:

@@ -1,6 +1,5 @@
 """One session of `testing.cues`; NumPy alone, so that its process need not load JAX."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ class CueSession:
     Args:
         slots: number of slots.
         memory: the cue of the step before is asked for.
-        step_ms: milliseconds that a step takes at least, waiting.
     """
 
-    def __init__(self, slots: int, memory: bool = False, step_ms: float = 0.0) -> None:
-        self._slots, self._memory, self._step_s = slots, memory, step_ms / 1000
+    def __init__(self, slots: int, memory: bool = False) -> None:
+        self._slots, self._memory = slots, memory
 
     def reset(self, seed: int, controller: None = None, figures: bool = False) -> dict[str, Any]:
         """The first state of an episode."""
@@ -32,7 +30,6 @@ class CueSession:
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
         """Pay, die, be born, show."""
-        time.sleep(self._step_s)
         wanted = self._before if self._memory else self._cue
         reward = np.where(self._alive & (np.asarray(actions) == wanted), 1.0, 0.0)
         self._right, self._asked = self._right + reward.sum(), self._asked + self._alive.sum()

@@ -51,10 +51,10 @@ class CueDomain:
                      horizon=HORIZON)  # fmt: skip
     scripted = {"random": _random, "heuristic": _heuristic}  # noqa: RUF012 - never mutated
 
-    def __init__(self, agents: int, memory: bool = False, step_ms: float = 0.0) -> None:
+    def __init__(self, agents: int, memory: bool = False) -> None:
         self.agents = agents
         self.roles = tuple(slot % 2 for slot in range(agents))
-        self.entity_simulator = CueSessions(agents, memory, step_ms)
+        self.entity_simulator = CueSessions(agents, memory)
 
 
 def make(agents: int) -> CueDomain:

@@ -1,16 +1,18 @@
 """The main loops: lockstep on the global simulator, DIALS, and systems of entities."""
 
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import Experiment, Unevaluated
 from hinterland.training.games import check_players, watch_game
 from hinterland.training.messages import message_sizes
-from hinterland.training.progress import Progress, Silent
+from hinterland.training.progress import Lines, Progress, Silent
 from hinterland.training.run import check_config, train
 
 __all__ = [
     "Experiment",
+    "Lines",
     "Progress",
     "Silent",
+    "Unevaluated",
     "check_config",
     "check_players",
     "evaluate_networks",

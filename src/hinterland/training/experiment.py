@@ -13,7 +13,7 @@ import psutil
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_host
 from hinterland.learn import PPOSettings
-from hinterland.runtime import ClusterRuntime, LocalRuntime
+from hinterland.runtime import LocalRuntime
 from hinterland.training.progress import Progress, Silent
 
 State = TypeVar("State")
@@ -93,7 +93,7 @@ class Experiment:
     @property
     def total_updates(self) -> int:
         """Policy updates per agent in the whole run."""
-        return -(-self.config.steps // self.config.steps_per_update)
+        return self.config.total_updates
 
     def step_of(self, updates: int) -> int:
         """Environment steps per agent after so many updates."""
@@ -128,7 +128,7 @@ class Experiment:
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
         local = getattr(self.domain, "local_simulator", None)
-        if not isinstance(self.runtime, ClusterRuntime) or self.config.schedule or is_host(local):
+        if not self.runtime.units_travel or self.config.schedule or is_host(local):
             return CHECKPOINT_AGENT_STEPS
         return CHECKPOINT_AGENT_STEPS * max(1, self.runtime.processors // 2)
 
@@ -247,6 +247,14 @@ class Experiment:
         self._children_mb = max(self._children_mb, sum(map(_own_memory_mb, children)))
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
         return own + self._children_mb
+
+
+class Unevaluated(Experiment):
+    """One that trains only, for benchmarks."""
+
+    def evaluates(self, updates: int) -> bool:
+        """Never."""
+        return False
 
 
 def _own_memory_mb(process: psutil.Process) -> float:

@@ -30,3 +30,14 @@ class Silent:
 
     def overall(self, step: int, values: dict[str, float]) -> None:
         """Nothing."""
+
+
+class Lines(Silent):
+    """Keeps the lines of metrics, for benchmarks."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, float]] = []
+
+    def overall(self, step: int, values: dict[str, float]) -> None:
+        """One more line."""
+        self.lines.append(values)
