@@ -31,10 +31,10 @@ def use_cores(count: int | None) -> None:
         raise UserError(f"--devices {count}: JAX is running already ({error})") from error
 
 
-def keep_programs(folder: str | None, seconds: float = 0.5) -> None:
-    """Compiled programs that took so long are kept in that folder, for later processes."""
+def keep_programs(folder: str) -> None:
+    """Compiled programs that took half a second are kept in that folder, for later processes."""
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", seconds)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class Stopped(Exception):
@@ -90,7 +90,7 @@ class LocalRuntime:
             return min(self._block, agents)
         if self.devices[0].platform == "cpu":
             return 1
-        return -(-agents // len(self.devices))
+        return -(-agents // self.processors)
 
     def describe(self) -> list[str]:
         """One line per device."""
