@@ -4,6 +4,7 @@ It stands for an engine outside of JAX with the same rules, on which `hinterland
 measures what the pipeline gains there.
 """
 
+import os
 import time
 from functools import partial
 from typing import Any, cast
@@ -14,6 +15,9 @@ import numpy as np
 from hinterland.core import EntityDomain, stream
 from hinterland.domains import load_domain
 from hinterland.domains.host import HostProcess, SessionPool
+
+ONE_THREAD = " --xla_cpu_multi_thread_eigen=false"
+"""For XLA: the processes share the cores among them."""
 
 
 class HostedSession:
@@ -29,6 +33,8 @@ class HostedSession:
     def __init__(self, domain: str, agents: int, step_ms: float, programs: str | None) -> None:
         jax.config.update("jax_compilation_cache_dir", programs)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + ONE_THREAD
         self._step_s = step_ms / 1000
         simulator = cast(Any, load_domain(domain, agents)).entity_simulator
         self._begin = jax.jit(lambda seed: _shown(simulator, simulator.reset(stream(seed, "host"))))
