@@ -322,31 +322,74 @@ def test_what_units_have_in_common_travels_once(runtime: ClusterRuntime) -> None
     assert 2 <= runtime.figures()["cluster/up_mb"] < 3
 
 
-def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
+DRIVER = [
+    sys.executable, "-m", "hinterland", "train", "corridor", "--runtime", "ray", "--devices", "2",
+    "--network", "feed-forward", "--predictor", "feed-forward", "--hidden", "8", "--trunk", "8",
+    "--copies", "8", "--predictor-episodes", "32", "--evaluate-episodes", "4",
+]  # fmt: skip
+
+
+@contextmanager
+def _driver(out: Path, *options: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A run in a process of its own, with a Ray of its own; all they start bears a mark."""
     mark = str(uuid.uuid4())
-    out = tmp_path / "run"
-    command = [
-        sys.executable, "-m", "hinterland", "train", "corridor", "--runtime", "ray",
-        "--devices", "2", "--network", "feed-forward", "--predictor", "feed-forward", "--hidden",
-        "8", "--trunk", "8", "--steps", "50M", "--copies", "8", "--predictor-episodes", "32",
-        "--evaluate-episodes", "4", "--refreshes", "1", "--out", str(out),
-    ]  # fmt: skip
     child = subprocess.Popen(
-        command, env={**os.environ, "MARK": mark}, start_new_session=True, stderr=subprocess.PIPE
-    )
+        [*DRIVER, *options, "--out", str(out)],
+        env={**os.environ, "MARK": mark}, start_new_session=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield child, mark
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def _wait_for(child: subprocess.Popen, sign: Callable[[], bool]) -> None:
     until = time.monotonic() + WAIT_S
-    while not _phase(out, "fit") and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.2)
+    while not sign() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
     assert child.poll() is None
-    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: everybody in the group gets it
-    began = time.monotonic()
-    _, said = child.communicate(timeout=WAIT_S)
+    assert sign()
+
+
+def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with _driver(out, "--steps", "50M", "--refreshes", "1") as (child, mark):
+        _wait_for(child, lambda: _phase(out, "fit"))
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: everybody in the group gets it
+        began = time.monotonic()
+        _, said = child.communicate(timeout=WAIT_S)
     assert child.returncode == 130, said.decode()
     assert "continue with" in said.decode()
     assert time.monotonic() - began < 20  # 5 s on a quiet machine
-    while (left := _marked(mark)) and time.monotonic() - began < 20:
+    assert _gone(mark, began + 20)
+
+
+def test_a_killed_driver_leaves_nothing_and_its_run_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ("--agents", "4", "--steps", "4000", "--refresh", "400")
+    with _driver(out, *options) as (child, mark):
+        _wait_for(child, lambda: len(list((out / "checkpoints").glob("step-*"))) > 1)
+        child.kill()
+        began = time.monotonic()
+        child.wait()
+    assert RunFolder.read(out).summary() is None, "the run ended before it could be killed"
+    ray = ("--runtime", "ray", "--devices", "2", "--quiet", "--no-report")
+    resume = [*DRIVER[:4], "--resume", str(out), *ray]
+    done = subprocess.run(resume, capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 0, done.stderr
+    assert _gone(mark, began + WAIT_S)
+    config = make_config(RunFolder.read(out).config)
+    domain = load_domain(config.domain, config.agents, config.domain_options)
+    whole = runs.run(tmp_path / "whole", config, domain, LocalRuntime(devices=1))
+    runs.assert_same(whole.load_checkpoint()[0], RunFolder.read(out).load_checkpoint()[0])
+
+
+def _gone(mark: str, until: float) -> bool:
+    """Whether all processes with that mark end in time."""
+    while (left := _marked(mark)) and time.monotonic() < until:
         time.sleep(0.2)
-    assert left == []
+    return left == []
 
 
 def _phase(run: Path, name: str) -> bool:
