@@ -30,6 +30,16 @@ SHARDS = 2
 """Groups of agents per processor: more would even out the processors' speeds, fewer lose more."""
 CONNECT_S, PATIENCE_S, LOOK_S = 5, 60, 0.2
 WORK = "hinterland.runtime.wire:work"
+SETTINGS = {
+    # Workers are what the machine is here for, and nobody is told that they run.
+    "worker_niceness": "0",
+    "USAGE_STATS_ENABLED": "0",
+    # A node without power or cable is silent, and a task there would be waited for for 7 minutes.
+    "grpc_client_keepalive_time_ms": "10000",
+    "grpc_client_keepalive_timeout_ms": "20000",
+}
+"""Of Ray, for this process and those it starts; what the environment says comes first."""
+ASK = "; has 'ray start' been run on this machine too, and RAY_AUTH_MODE and the token as there?"
 
 
 class ClusterRuntime(LocalRuntime):
@@ -258,9 +268,8 @@ def nothing(*_: Any) -> None:
 
 def _connected(address: str | None, workers: int | None) -> Any:
     """Ray, as a driver of the cluster."""
-    # Workers are what the machine is here for, and nobody is told that they run.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(f"RAY_{name}", value)
     try:
         import ray
         from ray.exceptions import RayError
@@ -282,9 +291,7 @@ def _connected(address: str | None, workers: int | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         said = " ".join(str(error).split())
         where = f"--address {address}" if address else "--runtime ray"
-        raise UserError(
-            f"{where}: {said}" + ("; has 'ray start' been run on this machine too?" * bool(address))
-        ) from error
+        raise UserError(f"{where}: {said}{ASK * bool(address)}") from error
     return ray
 
 
