@@ -217,6 +217,12 @@ def test_the_same_bits_when_workers_and_nodes_are_lost(
     assert lost >= 1
 
 
+def test_shards_share_the_agents_and_stay_small(runtime: ClusterRuntime) -> None:
+    assert runtime.block(4) == 1
+    assert runtime.block(100) == -(-100 // (2 * runtime.processors))
+    assert runtime.block(10_000) == 64
+
+
 def test_pipeline_workers_elsewhere(tmp_path: Path, runtime: ClusterRuntime) -> None:
     local = _run(tmp_path / "local", LocalRuntime(devices=1), TEAM)
     with _killing(_kill_worker) as killed:

@@ -17,7 +17,7 @@ from hinterland.core.errors import UserError
 PHASES = ("collect", "fit", "train")
 FIGURES = ("up_mb", "down_mb", "units", "lost", "driver_s")
 HEADS = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train",
-         "messages each way", "MB up", "MB down", "driver (s)")  # fmt: skip
+         "messages each way", "lost", "MB up", "MB down", "driver (s)")  # fmt: skip
 
 
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
@@ -103,10 +103,13 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     told, seconds = row["messages"].values(), row["seconds"]
     total = {name: sum(x[name] for x in told) for name in FIGURES}
+    # What a lost process had used is not known any more.
+    cpu = "-" if total["lost"] else f"{row['cpu_s']:.1f}"
     cells = (
-        f"{row['agents']:,}", str(row["workers"] or "local"), f"{row['cpu_s']:.1f}",
+        f"{row['agents']:,}", str(row["workers"] or "local"), cpu,
         f"{row['round_s']:.1f}", f"{seconds['collect']:.1f}",
         f"{seconds['fit'] + seconds['train']:.1f}", f"{total['units']:.0f}",
-        f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}", f"{total['driver_s']:.2f}",
+        f"{total['lost']:.0f}", f"{total['up_mb']:,.1f}", f"{total['down_mb']:,.1f}",
+        f"{total['driver_s']:.2f}",
     )  # fmt: skip
     return "  ".join(cell.rjust(max(7, len(head))) for cell, head in zip(cells, HEADS, strict=True))

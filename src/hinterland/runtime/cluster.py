@@ -26,8 +26,12 @@ ATTEMPTS = 10
 """So often may a unit be lost with its process before the run gives up."""
 AHEAD = 2
 """Units under way per processor: the next one's arguments travel while one is worked on."""
-SHARDS = 2
-"""Groups of agents per processor: more would even out the processors' speeds, fewer lose more."""
+SHARDS, LARGEST = 2, 64
+"""Groups of agents per processor at least, and agents of one group at most.
+
+More groups would even out the processors' speeds, fewer lose more, and large ones take memory: each
+is a message, of which several are in the driver, in Ray's store and in workers at the same time.
+"""
 CONNECT_S, PATIENCE_S, LOOK_S = 5, 60, 0.2
 WORK = "hinterland.runtime.wire:work"
 SETTINGS = {
@@ -106,7 +110,7 @@ class ClusterRuntime(LocalRuntime):
 
     def block(self, agents: int) -> int:
         """Agents of one shard; each is computed by itself, so the number changes no bit."""
-        return -(-agents // (SHARDS * max(1, self.processors)))
+        return min(LARGEST, -(-agents // (SHARDS * max(1, self.processors))))
 
     def telling(
         self, advance: Callable[[int], None], each: int
