@@ -54,7 +54,8 @@ def cluster(options: Any) -> dict[str, Any]:
             print(_line(row), flush=True)
         if len(digests) > 1:
             raise UserError(f"policies of {agents} agents differ between numbers of workers")
-    print("the policies are the same on every number of workers, bit for bit")
+    if len(options.workers) > 1:
+        print("the policies are the same on every number of workers, bit for bit")
     return {"rows": rows}
 
 
