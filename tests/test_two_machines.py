@@ -125,8 +125,6 @@ def test_a_run_outlives_a_pulled_cable(machines: tuple[Machine, Machine], tmp_pa
     _, complaint = driver.communicate(timeout=PATIENCE_S)
     assert driver.returncode == 0, complaint
     run = RunFolder.read(out)
-    nodes = [line["cluster/nodes"] for line in run.metrics() if "cluster/nodes" in line]
-    assert (nodes[0], nodes[-1]) == (2.0, 1.0)
     assert sum(line.get("cluster/lost", 0.0) for line in run.metrics()) >= 1
     config = make_config(run.config)
     domain = load_domain(config.domain, config.agents, config.domain_options)
