@@ -17,7 +17,7 @@ from hinterland.cli.setup import add_machine_options, make_runtime
 from hinterland.core.errors import UserError
 
 BAR = 1.7
-"""So many times as fast as lockstep must the pipeline be on hosts, with the very same parts."""
+"""The host system's best pipeline must be so many times as fast as its best lockstep."""
 ARRANGEMENTS: tuple[dict[str, Any], ...] = tuple(
     # Four processes; eight in one worker; eight in two.
     {"schedule": schedule, "workers": workers, "actors": actors}
@@ -59,8 +59,8 @@ def pipeline(options: Any) -> dict[str, Any]:
         rows = _measured(domain, runtime, options)
         print(f"{name}: {domain.name}, {options.agents} slots", _table(rows), sep="\n")
         found[name] = {"rows": rows, **_compared(rows)}
-    meets = max(found["host"]["same"]) >= BAR
-    print(f"verdict: with the same parts on hosts {'at least' if meets else 'LESS than'} {BAR}")
+    meets = found["host"]["ratio"] >= BAR
+    print(f"verdict: the host system's ratio is {'at least' if meets else 'BELOW'} {BAR}")
     return {**found, "meets_bar": meets}
 
 
@@ -91,7 +91,7 @@ def _line(
     }  # fmt: skip
     if how["schedule"] == "lockstep":
         values["lag"] = 0
-    steps = updates * values["copies"] * values["window"] * values["windows"]
+    steps = updates * make_config(values).steps_per_update
     config = make_config({**values, "steps": steps, "evaluate_every": steps})
     told = Lines()
     # Without evaluation: while it lasts, workers would run ahead.
@@ -121,7 +121,14 @@ def _compared(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for row, pair in zip(rows, pairs, strict=False)
     ))  # fmt: skip
     print(f"best pipeline / best lockstep: {_spread(best)}")
-    return {"ratio": float(np.median(best)), "same": np.median(pairs, 1).tolist()}
+    # In lockstep, workers and learner take turns; at best only the longest of them is left.
+    alone = [
+        (row["pipeline/share/learner"], row["workers"]) for row in rows
+        if row["schedule"] == "lockstep"
+    ]  # fmt: skip
+    most = [1 / max(learns, (1 - learns) / workers) for learns, workers in alone]
+    print("at most, if nobody needed the same core: " + ", ".join(f"{x:.2f}" for x in most))
+    return {"ratio": float(np.median(best)), "same": np.median(pairs, 1).tolist(), "most": most}
 
 
 def _spread(ratios: np.ndarray) -> str:

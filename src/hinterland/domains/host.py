@@ -6,6 +6,7 @@ was, so that a lost process costs time and nothing else.
 """
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -137,6 +138,9 @@ class HostProcess:
         )  # fmt: skip
         theirs.close()
         self._connection = Connection(ours.detach())
+        # Made once, where `Connection.poll` makes a selector at every call.
+        self._answered = select.poll()
+        self._answered.register(self._connection, select.POLLIN)
         self._finalizer = weakref.finalize(
             self, _end, self._process, self._connection, self._errors
         )
@@ -152,7 +156,7 @@ class HostProcess:
     def _receive(self, patience_s: int | None = None) -> Any:
         # The child ends itself by then; the margin is for one that is stopped from outside.
         try:
-            if not self._connection.poll((patience_s or self._patience) + 5):
+            if not self._answered.poll(1000 * ((patience_s or self._patience) + 5)):
                 raise _Lost
             kind, result = self._connection.recv()
         except (EOFError, OSError) as error:

@@ -16,7 +16,9 @@ from hinterland.core import EntityDomain, stream
 from hinterland.domains import load_domain
 from hinterland.domains.host import HostProcess, SessionPool
 
-ONE_THREAD = " --xla_cpu_multi_thread_eigen=false"
+ONE_THREAD = (
+    " --xla_cpu_multi_thread_eigen=false --xla_cpu_enable_concurrency_optimized_scheduler=false"
+)
 """For XLA: the processes share the cores among them."""
 
 
@@ -34,6 +36,7 @@ class HostedSession:
         jax.config.update("jax_compilation_cache_dir", programs)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_cpu_enable_async_dispatch", False)
+        os.environ["NPROC"] = "1"  # the size of XLA's pool of threads
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + ONE_THREAD
         self._step_s = step_ms / 1000
         simulator = cast(Any, load_domain(domain, agents)).entity_simulator
