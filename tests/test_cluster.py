@@ -328,11 +328,7 @@ def test_what_units_have_in_common_travels_once(runtime: ClusterRuntime) -> None
     assert 2 <= runtime.figures()["cluster/up_mb"] < 3
 
 
-DRIVER = [
-    sys.executable, "-m", "hinterland", "train", "corridor", "--runtime", "ray", "--devices", "2",
-    "--network", "feed-forward", "--predictor", "feed-forward", "--hidden", "8", "--trunk", "8",
-    "--copies", "8", "--predictor-episodes", "32", "--evaluate-episodes", "4",
-]  # fmt: skip
+HINTERLAND = (sys.executable, "-m", "hinterland", "train", "--runtime", "ray", "--devices", "2")
 
 
 @contextmanager
@@ -340,7 +336,7 @@ def _driver(out: Path, *options: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """A run in a process of its own, with a Ray of its own; all they start bears a mark."""
     mark = str(uuid.uuid4())
     child = subprocess.Popen(
-        [*DRIVER, *options, "--out", str(out)],
+        [*HINTERLAND, *runs.TINY_DIALS, *options, "--out", str(out)],
         env={**os.environ, "MARK": mark}, start_new_session=True, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -350,18 +346,10 @@ def _driver(out: Path, *options: str) -> Iterator[tuple[subprocess.Popen, str]]:
         child.communicate()
 
 
-def _wait_for(child: subprocess.Popen, sign: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
-    while not sign() and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.1)
-    assert child.poll() is None
-    assert sign()
-
-
 def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with _driver(out, "--steps", "50M", "--refreshes", "1") as (child, mark):
-        _wait_for(child, lambda: _phase(out, "fit"))
+        runs.wait_for(child, lambda: runs.has_logged(out, "fit"), WAIT_S)
         os.killpg(child.pid, signal.SIGINT)  # as a terminal does: everybody in the group gets it
         began = time.monotonic()
         _, said = child.communicate(timeout=WAIT_S)
@@ -375,20 +363,17 @@ def test_a_killed_driver_leaves_nothing_and_its_run_resumes(tmp_path: Path) -> N
     out = tmp_path / "run"
     options = ("--agents", "4", "--steps", "4000", "--refresh", "400")
     with _driver(out, *options) as (child, mark):
-        _wait_for(child, lambda: len(list((out / "checkpoints").glob("step-*"))) > 1)
+        checkpoints = out / "checkpoints"
+        runs.wait_for(child, lambda: len(list(checkpoints.glob("step-*"))) > 1, WAIT_S)
         child.kill()
         began = time.monotonic()
         child.wait()
     assert RunFolder.read(out).summary() is None, "the run ended before it could be killed"
-    ray = ("--runtime", "ray", "--devices", "2", "--quiet", "--no-report")
-    resume = [*DRIVER[:4], "--resume", str(out), *ray]
+    resume = [*HINTERLAND, "--resume", str(out), "--quiet", "--no-report"]
     done = subprocess.run(resume, capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
     assert _gone(mark, began + WAIT_S)
-    config = make_config(RunFolder.read(out).config)
-    domain = load_domain(config.domain, config.agents, config.domain_options)
-    whole = runs.run(tmp_path / "whole", config, domain, LocalRuntime(devices=1))
-    runs.assert_same(whole.load_checkpoint()[0], RunFolder.read(out).load_checkpoint()[0])
+    runs.assert_as_here(RunFolder.read(out), tmp_path / "whole")
 
 
 def _gone(mark: str, until: float) -> bool:
@@ -396,11 +381,6 @@ def _gone(mark: str, until: float) -> bool:
     while (left := _marked(mark)) and time.monotonic() < until:
         time.sleep(0.2)
     return left == []
-
-
-def _phase(run: Path, name: str) -> bool:
-    lines = run / "metrics.jsonl"
-    return lines.exists() and f'"{name}"' in lines.read_text()
 
 
 def _marked(mark: str) -> list[str]:

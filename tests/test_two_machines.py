@@ -15,10 +15,7 @@ from pathlib import Path
 import pytest
 
 import runs
-from hinterland.config import make_config
-from hinterland.domains import load_domain
 from hinterland.record import RunFolder
-from hinterland.runtime import LocalRuntime
 
 pytest.importorskip("ray")
 
@@ -111,28 +108,15 @@ def test_a_run_outlives_a_pulled_cable(machines: tuple[Machine, Machine], tmp_pa
     said = a.run(str(PYTHON), "-m", "hinterland", "doctor", *there)
     assert len(re.findall(rf"ray:(?:{A}|{B}) 1 processors", said)) == 2
     driver = a.start(
-        str(PYTHON), "-m", "hinterland", "train", "corridor", "--agents", "4", "--network",
-        "feed-forward", "--predictor", "feed-forward", "--hidden", "8", "--trunk", "8", "--copies",
-        "8", "--steps", "800", "--refresh", "400", "--predictor-episodes", "32",
-        "--evaluate-episodes", "4", "--quiet", "--no-report", "--out", str(out), *there,
+        str(PYTHON), "-m", "hinterland", "train", *runs.TINY_DIALS, "--agents", "4", "--steps",
+        "800", "--refresh", "400", "--quiet", "--no-report", "--out", str(out), *there,
     )  # fmt: skip
-    until = time.monotonic() + PATIENCE_S
-    while not _evaluated(out) and driver.poll() is None and time.monotonic() < until:
-        time.sleep(0.1)
-    assert driver.poll() is None, driver.communicate()[1]
+    # The next thing is to train, for which both machines compile first.
+    runs.wait_for(driver, lambda: runs.has_logged(out, "evaluate"), PATIENCE_S)
     time.sleep(1)
     b.unplug()
     _, complaint = driver.communicate(timeout=PATIENCE_S)
     assert driver.returncode == 0, complaint
     run = RunFolder.read(out)
     assert sum(line.get("cluster/lost", 0.0) for line in run.metrics()) >= 1
-    config = make_config(run.config)
-    domain = load_domain(config.domain, config.agents, config.domain_options)
-    whole = runs.run(tmp_path / "whole", config, domain, LocalRuntime(devices=1))
-    runs.assert_same(whole.load_checkpoint()[0], run.load_checkpoint()[0])
-
-
-def _evaluated(run: Path) -> bool:
-    """The next thing is to train, for which both machines compile first."""
-    lines = run / "metrics.jsonl"
-    return lines.exists() and '"evaluate"' in lines.read_text()
+    runs.assert_as_here(run, tmp_path / "whole")

@@ -34,7 +34,7 @@ is a message, of which several are in the driver, in Ray's store and in workers 
 """
 CONNECT_S, PATIENCE_S, LOOK_S = 5, 60, 0.2
 WORK = "hinterland.runtime.wire:work"
-SETTINGS = {
+RAY_ENVIRONMENT = {
     # Workers are what the machine is here for, and nobody is told that they run.
     "worker_niceness": "0",
     "USAGE_STATS_ENABLED": "0",
@@ -42,7 +42,7 @@ SETTINGS = {
     "grpc_client_keepalive_time_ms": "10000",
     "grpc_client_keepalive_timeout_ms": "20000",
 }
-"""Of Ray, for this process and those it starts; what the environment says comes first."""
+"""With RAY_ before it, for this process and those it starts; what is set already comes first."""
 ASK = "; has 'ray start' been run on this machine too, and RAY_AUTH_MODE and the token as there?"
 
 
@@ -272,7 +272,7 @@ def nothing(*_: Any) -> None:
 
 def _connected(address: str | None, workers: int | None) -> Any:
     """Ray, as a driver of the cluster."""
-    for name, value in SETTINGS.items():
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(f"RAY_{name}", value)
     try:
         import ray
