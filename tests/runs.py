@@ -14,6 +14,12 @@ from hinterland.record import RunFolder
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment, train
 
+TINY_DIALS = (
+    "corridor", "--network", "feed-forward", "--predictor", "feed-forward", "--hidden", "8",
+    "--trunk", "8", "--copies", "8", "--predictor-episodes", "32", "--evaluate-episodes", "4",
+)  # fmt: skip
+"""For `hinterland train`."""
+
 
 def run(folder: Path, config: Config, domain: Any, runtime: LocalRuntime) -> RunFolder:
     """A finished run in a new folder."""
@@ -28,13 +34,6 @@ def assert_same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-TINY_DIALS = (
-    "corridor", "--network", "feed-forward", "--predictor", "feed-forward", "--hidden", "8",
-    "--trunk", "8", "--copies", "8", "--predictor-episodes", "32", "--evaluate-episodes", "4",
-)  # fmt: skip
-"""For `hinterland train`."""
 
 
 def wait_for(driver: subprocess.Popen, sign: Callable[[], bool], seconds: float) -> None:

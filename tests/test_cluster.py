@@ -328,7 +328,7 @@ def test_what_units_have_in_common_travels_once(runtime: ClusterRuntime) -> None
     assert 2 <= runtime.figures()["cluster/up_mb"] < 3
 
 
-HINTERLAND = (sys.executable, "-m", "hinterland", "train", "--runtime", "ray", "--devices", "2")
+TRAIN = (sys.executable, "-m", "hinterland", "train", "--runtime", "ray", "--devices", "2")
 
 
 @contextmanager
@@ -336,7 +336,7 @@ def _driver(out: Path, *options: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """A run in a process of its own, with a Ray of its own; all they start bears a mark."""
     mark = str(uuid.uuid4())
     child = subprocess.Popen(
-        [*HINTERLAND, *runs.TINY_DIALS, *options, "--out", str(out)],
+        [*TRAIN, *runs.TINY_DIALS, *options, "--out", str(out)],
         env={**os.environ, "MARK": mark}, start_new_session=True, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -369,7 +369,7 @@ def test_a_killed_driver_leaves_nothing_and_its_run_resumes(tmp_path: Path) -> N
         began = time.monotonic()
         child.wait()
     assert RunFolder.read(out).summary() is None, "the run ended before it could be killed"
-    resume = [*HINTERLAND, "--resume", str(out), "--quiet", "--no-report"]
+    resume = [*TRAIN, "--resume", str(out), "--quiet", "--no-report"]
     done = subprocess.run(resume, capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
     assert _gone(mark, began + WAIT_S)

@@ -116,18 +116,16 @@ def _compared(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
     best = rates["pipeline"].max(0) / rates["lockstep"].max(0)
     pairs = rates["pipeline"] / rates["lockstep"]
-    print("pipeline / lockstep with the same parts: " + ", ".join(
-        f"{row['workers']} x {row['actors'] * SIZES['copies']} copies {_spread(pair)}"
-        for row, pair in zip(rows, pairs, strict=False)
-    ))  # fmt: skip
-    print(f"best pipeline / best lockstep: {_spread(best)}")
     # In lockstep, workers and learner take turns; at best only the longest of them is left.
-    alone = [
-        (row["pipeline/share/learner"], row["workers"]) for row in rows
-        if row["schedule"] == "lockstep"
-    ]  # fmt: skip
-    most = [1 / max(learns, (1 - learns) / workers) for learns, workers in alone]
-    print("at most, if nobody needed the same core: " + ", ".join(f"{x:.2f}" for x in most))
+    most = []
+    print("pipeline / lockstep with the same parts (at most, if nobody needed the same core):")
+    lockstep = [row for row in rows if row["schedule"] == "lockstep"]
+    for row, pair in zip(lockstep, pairs, strict=True):
+        learns = row["pipeline/share/learner"]
+        most.append(1 / max(learns, (1 - learns) / row["workers"]))
+        copies = row["actors"] * SIZES["copies"]
+        print(f"  {row['workers']} x {copies} copies {_spread(pair)}, at most {most[-1]:.2f}")
+    print(f"best pipeline / best lockstep: {_spread(best)}")
     return {"ratio": float(np.median(best)), "same": np.median(pairs, 1).tolist(), "most": most}
 
 
