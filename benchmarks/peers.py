@@ -84,7 +84,8 @@ def hinterland(schedule: str, seconds: float, seed: int) -> dict[str, Any]:
            "learning_rate": 1e-3, "entropy_weight": 0.01, "lag": int(schedule == "pipeline"),
            "anneal_rate": False, "anneal_entropy": False}  # fmt: skip
     settings = {"workers": workers, "copies": COPIES // workers, "network": "feed-forward",
-                "hidden": HIDDEN, "trunk": HIDDEN, "discount": DISCOUNT, **own}  # fmt: skip
+                "copies_per_process": COPIES // WORKERS, "hidden": HIDDEN, "trunk": HIDDEN,
+                "discount": DISCOUNT, **own}  # fmt: skip
     config = make_config(
         {"domain": "pettingzoo", "agents": AGENTS, "schedule": schedule, "seed": seed, **settings}
     )

@@ -36,6 +36,24 @@ class Fragile:
         return self.total
 
 
+class Together(Fragile):
+    """Counts how often it stepped together with all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._together = 0
+
+    @staticmethod
+    def step_all(objects: "list[Together]", numbers: list[int]) -> list[int]:
+        found = [one.step(number) for one, number in zip(objects, numbers, strict=True)]
+        for one in objects:
+            one._together += 1
+        return found
+
+    def together(self) -> int:
+        return self._together
+
+
 class FirstFails(Fragile):
     """Its first process dies in the constructor."""
 

@@ -11,11 +11,21 @@ from hinterland.testing.cue_session import CueSession
 class Faulty(CueSession):
     """Goes wrong in the given way at step 9 of an episode."""
 
+    numbers = np.random.default_rng(0)
+
     def __init__(self, slots: int, fault: str) -> None:
         super().__init__(slots)
         self._fault = fault
 
+    def reset(self, seed: int, *_: Any, **__: Any) -> dict[str, Any]:
+        seen = super().reset(seed)
+        if self._fault == "shares":  # one generator for all copies of the process
+            Faulty.numbers = self._random
+        return seen
+
     def step(self, actions: np.ndarray) -> dict[str, Any]:
+        if self._fault == "shares":
+            self._random = Faulty.numbers
         seen = super().step(actions)
         if self._clock != 9:
             return seen

@@ -14,6 +14,7 @@ import pytest
 
 from hinterland.core import UserError
 from hinterland.domains.host import ATTEMPTS, HostProcess
+from hinterland.domains.shared import SharedProcess
 from hinterland.domains.traffic.domain import INFLOW, SumoSessions
 
 
@@ -119,6 +120,81 @@ def test_a_start_that_fails(tmp_path: Path) -> None:
         HostProcess("fragile:NeverStarts")
     with pytest.raises(UserError, match="Missing: ModuleNotFoundError: No module named 'nothing'"):
         HostProcess("nothing:Missing")
+
+
+def _shared_totals(process: SharedProcess, *killed: int) -> list[list[int]]:
+    """Ten steps of three simulators, the last of which begins anew halfway."""
+    sessions, totals = process.sessions, []
+    for number, session in enumerate(sessions):
+        session.begin("reset", number)
+    for t in range(10):
+        if t == 5:
+            sessions[2].begin("reset", 9)
+        if t in killed:
+            os.kill(process.pid, signal.SIGKILL)
+        for session in sessions:
+            session.ask("step", t)
+        totals.append([session.answer() for session in sessions])
+    return totals
+
+
+def test_several_in_one_process_are_several_and_come_back_where_they_were() -> None:
+    alone = []
+    with HostProcess("fragile:Fragile") as process:
+        for seeds in ((0,), (1,), (2, 9)):
+            totals: list[int] = []
+            for t in range(10):
+                if t % 5 == 0 and t // 5 < len(seeds):
+                    process.begin("reset", seeds[t // 5])
+                totals.append(process.call("step", t))
+            alone.append(totals)
+    with SharedProcess("fragile:Fragile", 3, patience_s=5) as shared:
+        assert np.transpose(_shared_totals(shared)).tolist() == alone
+        assert shared.restarts == 0
+        assert np.transpose(_shared_totals(shared, 0, 4, 8)).tolist() == alone
+        assert shared.restarts == 3
+
+
+def test_one_of_several_may_be_asked_alone_and_may_fail_alone() -> None:
+    with SharedProcess("fragile:Fragile", 3, patience_s=5) as shared:
+        undisturbed = _shared_totals(shared)
+        first, second, third = shared.sessions
+        for number, session in enumerate((first, second, third)):
+            session.begin("reset", number)
+        assert first.call("step", 0) == undisturbed[0][0]
+        second.ask("fail", "lane 3 is closed")
+        third.ask("step", 0)
+        assert third.answer() == undisturbed[0][2]
+        with pytest.raises(UserError, match=r"^Fragile: ValueError: lane 3 is closed$"):
+            second.answer()
+        assert second.call("step", 0) == undisturbed[0][1]
+        with pytest.raises(UserError, match=r"Fragile crashed or hung 4 times .*: last words"):
+            third.call("crash")
+
+
+def test_those_that_step_as_one_do_so_only_together() -> None:
+    with SharedProcess("fragile:Together", 2, patience_s=5) as shared:
+        one, other = shared.sessions
+        for session in shared.sessions:
+            session.begin("reset", 7)
+        expected = [one.call("step", t) for t in range(3)]
+        for t in range(3):  # the other catches up
+            assert other.call("step", t) == expected[t]
+        for session in shared.sessions:
+            session.ask("step", 3)
+        assert one.answer() == other.answer()
+        assert [session.call("together") for session in shared.sessions] == [1, 1]
+        os.kill(shared.pid, signal.SIGKILL)
+        for session in shared.sessions:
+            session.ask("step", 4)
+        assert one.answer() == other.answer()
+        # The way back was led one by one.
+        assert [session.call("together") for session in shared.sessions] == [1, 1]
+        one.ask("step", "four")
+        other.ask("step", 5)
+        for session in shared.sessions:
+            with pytest.raises(UserError, match="TypeError"):
+                session.answer()
 
 
 def test_close_leaves_no_process_and_a_later_call_starts_anew() -> None:

@@ -285,12 +285,19 @@ HOST = {**TINY, "agents": 4, "copies": 2, "steps": 64, "evaluate_every": 64, "mi
 def cues() -> Iterator[CueDomain]:
     domain = CueDomain(4)
     yield domain
-    for session in domain.entity_simulator.sessions(12):
-        session.close()
+    domain.entity_simulator.close()
 
 
 def test_the_cues_conform(cues: CueDomain) -> None:
-    assert len(check_domain(cues, episodes=1)) == 3
+    *passed, shared = check_domain(cues, episodes=1)
+    assert len(passed) == 3
+    assert shared.startswith("copies in one process do not disturb each other")
+
+
+def test_copies_that_disturb_each_other_are_found_out() -> None:
+    domain = FaultyDomain(4, "shares")
+    assert "two disturb each other (observation" in check_domain(domain, episodes=1)[-1]
+    domain.entity_simulator.close()
 
 
 def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -> None:
@@ -304,6 +311,9 @@ def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -
     os.kill(cues.entity_simulator.sessions(9)[8].pid, signal.SIGKILL)  # the first worker's first
     piped = _run(cues, schedule="pipeline", lag=0, **{**how, "evaluate_every": 32})
     _assert_same(lockstep.learners(), piped.learners())
+    shared = _run(cues, lockstep.checkpoints[0], schedule="lockstep", copies_per_process=2,
+                  **{**how, "evaluate_every": 32})  # fmt: skip
+    _assert_same(lockstep.learners(), shared.learners())
     assert cues.entity_simulator.restarts == before + 1
     assert piped.lines[-1]["host/restarts"] == before + 1
     assert 0 < piped.lines[-1]["eval/sampled/right"] < 1
@@ -420,7 +430,9 @@ def test_a_third_party_environment_is_trained_in_unmodified() -> None:
 
     domain = from_parallel(KNIGHTS, **FEW)
     assert (domain.agents, domain.roles, domain.spec.horizon) == (3, (0, 0, 1), 40)
-    assert len(check_domain(domain, episodes=1)) == 3
+    *passed, shared = check_domain(domain, episodes=1)
+    assert len(passed) == 3
+    assert "do not disturb each other" in shared
     kept = _run(domain, schedule="pipeline", **{**HOST, "agents": 3, "slot_networks": "role",
                 "critic": "central"})  # fmt: skip
     assert kept.summary["eval"]["learned"]["alive"] <= 3
@@ -552,6 +564,7 @@ def test_the_pool_draws_the_hard_ones_and_forgets_the_oldest() -> None:
         ({"pool": 2}, "--pool is a part of --opponents"),
         ({"lag": -1}, "--lag -1: "),
         ({"actors": 3}, "--actors 3: must divide --windows 2"),
+        ({"copies_per_process": 2}, "colony is traced by JAX and has no processes"),
         ({"simulation": "dials"}, "--schedule is for --simulation global"),
         ({"keep": "top-1"}, "--keep works without --schedule only"),
         ({"critic": "central"}, "--critic central: colony does not show"),

@@ -162,6 +162,12 @@ class Config(BaseModel):
         description="--schedule: actors of each worker; each has --copies copies; divides "
         "--windows (1)",
     )
+    copies_per_process: int | None = Field(
+        None,
+        gt=0,
+        description="--schedule, systems in processes of their own: copies that one process steps, "
+        "one after another; divides copies x actors (1)",
+    )
     lag: int | None = Field(
         None,
         ge=0,

@@ -143,7 +143,8 @@ hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with
 
 PIPELINE_OPTIONS: dict[str, Any] = {
     # What --schedule means where nothing else is said.
-    "workers": 1, "actors": 1, "lag": 1, "queue": 2, "correction": "vtrace", "critic": "own",
+    "workers": 1, "actors": 1, "copies_per_process": 1, "lag": 1, "queue": 2,
+    "correction": "vtrace", "critic": "own",
 }  # fmt: skip
 POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
 

@@ -1,8 +1,9 @@
 """The benchmark of the pipeline: environment steps per second beside lockstep's.
 
-Combat twice: on hosts, each copy in a process of its own, where a step takes a given time more in
-which nobody computes (an engine that keeps its own pace, a network); and traced by JAX. An update
-learns from the same number of steps in every row.
+Combat twice: on hosts, one copy or several in a process, where a step of a process takes a given
+time more in which nobody computes (an engine that keeps its own pace, a network); and traced by
+JAX. An update learns from the same number of steps in every row. Lockstep has the same parts, in
+turn.
 """
 
 import argparse
@@ -17,13 +18,17 @@ from hinterland.cli.setup import add_machine_options, make_runtime
 from hinterland.core.errors import UserError
 
 BAR = 1.7
-"""The host system's best pipeline must be so many times as fast as its best lockstep."""
-ARRANGEMENTS: tuple[dict[str, Any], ...] = tuple(
-    # Four processes; eight in one worker; eight in two.
-    {"schedule": schedule, "workers": workers, "actors": actors}
-    for schedule in ("lockstep", "pipeline")
-    for workers, actors in ((1, 1), (1, 2), (2, 1))
-)
+"""On hosts a pipeline must be so many times as fast as the same parts in lockstep."""
+ARRANGEMENTS: dict[str, tuple[dict[str, Any], ...]] = {
+    # 8 and 16 copies, in one worker and in two.
+    "host": tuple(
+        {"workers": workers, "actors": actors, "copies_per_process": each}
+        for workers, actors, each in ((1, 2, 1), (1, 2, 4), (2, 1, 4), (1, 4, 8), (2, 2, 8))
+    ),
+    "traced": tuple(
+        {"workers": workers, "actors": actors} for workers, actors in ((1, 2), (2, 1), (1, 4))
+    ),
+}
 SIZES = {"network": "gru", "copies": 4, "window": 16, "windows": 4, "refreshes": 1}
 """The rest is as in combat's preset."""
 SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/share/learner",
@@ -56,31 +61,35 @@ def pipeline(options: Any) -> dict[str, Any]:
     systems = (("host", hosts), ("traced", load_domain("combat", options.agents)))
     for name, domain in systems:
         note(f"{name} ({domain.name}): compiling, then {options.repeat} repetitions of each row")
-        rows = _measured(domain, runtime, options)
+        rows = _measured(domain, runtime, ARRANGEMENTS[name], options)
         print(f"{name}: {domain.name}, {options.agents} slots", _table(rows), sep="\n")
         found[name] = {"rows": rows, **_compared(rows)}
-    meets = found["host"]["ratio"] >= BAR
-    print(f"verdict: the host system's ratio is {'at least' if meets else 'BELOW'} {BAR}")
-    return {**found, "meets_bar": meets}
+    same, best = max(found["host"]["same"]), found["host"]["best"]
+    meets = "at least" if same >= BAR else "BELOW"
+    print(
+        f"verdict: on hosts the pipeline is {same:.2f} times as fast as the same parts in "
+        f"lockstep, {meets} {BAR}; where each has the parts that suit it, {best:.2f} times"
+    )
+    return {**found, "meets_bar": same >= BAR}
 
 
-def _measured(domain: Any, runtime: Any, options: Any) -> list[dict[str, Any]]:
+def _measured(
+    domain: Any, runtime: Any, arrangements: tuple[dict[str, Any], ...], options: Any
+) -> list[dict[str, Any]]:
     """All rows, in turn in each repetition, so that what the machine does meanwhile hits them all.
 
     The first repetition compiles, and is not counted.
     """
-    lines: list[list[dict[str, float]]] = [[] for _ in ARRANGEMENTS]
+    rows = [{"schedule": one, **how} for one in ("lockstep", "pipeline") for how in arrangements]
+    lines: list[list[dict[str, float]]] = [[] for _ in rows]
     for repetition in range(options.repeat + 1):
-        for row, how in zip(lines, ARRANGEMENTS, strict=True):
-            updates = options.updates if repetition else 2
-            line = _line(domain, runtime, how, updates, options)
+        for row, how in zip(lines, rows, strict=True):
+            line = _line(domain, runtime, how, options)
             row += [line] * (repetition > 0)
-    return [_row(how, row) for how, row in zip(ARRANGEMENTS, lines, strict=True)]
+    return [_row(how, row) for how, row in zip(rows, lines, strict=True)]
 
 
-def _line(
-    domain: Any, runtime: Any, how: dict[str, Any], updates: int, options: Any
-) -> dict[str, float]:
+def _line(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> dict[str, float]:
     """What one run says of itself."""
     from hinterland.config import make_config
     from hinterland.training import Lines, Unevaluated
@@ -91,7 +100,7 @@ def _line(
     }  # fmt: skip
     if how["schedule"] == "lockstep":
         values["lag"] = 0
-    steps = updates * make_config(values).steps_per_update
+    steps = options.updates * make_config(values).steps_per_update
     config = make_config({**values, "steps": steps, "evaluate_every": steps})
     told = Lines()
     # Without evaluation: while it lasts, workers would run ahead.
@@ -115,18 +124,23 @@ def _compared(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for schedule in ("lockstep", "pipeline")
     }
     best = rates["pipeline"].max(0) / rates["lockstep"].max(0)
-    pairs = rates["pipeline"] / rates["lockstep"]
+    same = rates["pipeline"] / rates["lockstep"]
     # In lockstep, workers and learner take turns; at best only the longest of them is left.
     most = []
     print("pipeline / lockstep with the same parts (at most, if nobody needed the same core):")
     lockstep = [row for row in rows if row["schedule"] == "lockstep"]
-    for row, pair in zip(lockstep, pairs, strict=True):
+    for row, ratios in zip(lockstep, same, strict=True):
         learns = row["pipeline/share/learner"]
         most.append(1 / max(learns, (1 - learns) / row["workers"]))
-        copies = row["actors"] * SIZES["copies"]
-        print(f"  {row['workers']} x {copies} copies {_spread(pair)}, at most {most[-1]:.2f}")
-    print(f"best pipeline / best lockstep: {_spread(best)}")
-    return {"ratio": float(np.median(best)), "same": np.median(pairs, 1).tolist(), "most": most}
+        print(f"  {_parts(row)}: {_spread(ratios)}, at most {most[-1]:.2f}")
+    print(f"best pipeline row / best lockstep row: {_spread(best)}")
+    return {"best": float(np.median(best)), "same": np.median(same, 1).tolist(), "most": most}
+
+
+def _parts(row: dict[str, Any]) -> str:
+    words = f"{row['workers']} x {row['actors'] * SIZES['copies']} copies"
+    each = row.get("copies_per_process")
+    return words + (f", {each} in a process" if each else "")
 
 
 def _spread(ratios: np.ndarray) -> str:
@@ -134,10 +148,10 @@ def _spread(ratios: np.ndarray) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    heads = ("schedule", "workers", "actors", "env steps/s (lowest … highest)", "lag", "most",
+    heads = ("schedule", "workers x copies", "env steps/s (lowest … highest)", "lag", "most",
              "dropped", "learner", "waits: learner", "gate", "queue")  # fmt: skip
     table = [
-        [row["schedule"], row["workers"], row["actors"],
+        [row["schedule"], _parts(row),
          f"{row['env_steps_per_s']:,.0f} ({min(row['rates']):,.0f} … {max(row['rates']):,.0f})",
          f"{row['pipeline/lag/mean']:.2f}", f"{row['pipeline/lag/max']:.0f}",
          f"{row['pipeline/dropped']:.0f}", *(f"{row[name]:.0%}" for name in SHOWN[3:])]

@@ -104,7 +104,13 @@ class HostSession(Protocol):
 
 
 class HostSimulator(Protocol):
-    """The whole system outside of JAX."""
+    """The whole system outside of JAX.
+
+    One whose copies can share a process also has `shared_sessions(count, each)`: the first `count`
+    sessions of processes with `each` copies (`domains/shared.py`). Of a session's class that has
+    `step_all(objects, actions)`, all copies of a process step by that where they step together; it
+    returns a list of what `step` gives, to the last bit.
+    """
 
     restarts: int
     """How often a lost process was replaced, over all sessions."""

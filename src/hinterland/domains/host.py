@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from hinterland.core import UserError
+from hinterland.core import HostSession, UserError
 from hinterland.domains.worker import START_S
 
 PATIENCE_S = 60
@@ -67,6 +68,11 @@ class HostProcess:
         """Of the process that is there now."""
         return self._process.pid
 
+    @property
+    def sessions(self) -> Sequence[HostSession]:
+        """Whom it may be asked through: itself."""
+        return [self]
+
     def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
         """A call that makes everything before it irrelevant, such as a reset with a seed."""
         self.forget()
@@ -104,8 +110,12 @@ class HostProcess:
             result = self._receive()
         except _Lost:
             result = self._recover(request)
-        self._journal.append(request)
+        self._remember(request, result)
         return result
+
+    def _remember(self, request: tuple[str, tuple, dict], result: Any) -> None:
+        """What a new process has to be asked again."""
+        self._journal.append(request)
 
     def close(self) -> None:
         """Ends the process; should there be another call, it goes to a new one."""
@@ -162,7 +172,7 @@ class HostProcess:
         except (EOFError, OSError) as error:
             raise _Lost from error
         if kind == "error":
-            raise UserError(f"{self._target.split(':')[1]}: {result}")
+            raise UserError(f"{self._name}: {result}")
         return result
 
     def _recover(self, request: tuple[str, tuple, dict] | None) -> Any:
@@ -173,7 +183,7 @@ class HostProcess:
         last_words = ""
         for _ in range(ATTEMPTS):
             if self._abandoned:
-                raise UserError(f"{self._target.split(':')[1]}: its process was given up")
+                raise UserError(f"{self._name}: its process was given up")
             last_words = self._last_words() or last_words
             self._finalizer()
             self.restarts += 1
@@ -188,47 +198,26 @@ class HostProcess:
                 return self._receive()
             except _Lost:
                 continue
-        where = f"at the same call ({request[0]})" if request else "while it started"
+        where = f"at the same call ({self._method(request)})" if request else "while it started"
         raise UserError(
-            f"{self._target.split(':')[1]} crashed or hung {ATTEMPTS + 1} times {where}: "
+            f"{self._name} crashed or hung {ATTEMPTS + 1} times {where}: "
             f"{self._last_words() or last_words or 'it left no message'}"
         )
+
+    @property
+    def _name(self) -> str:
+        """Of the simulator, in messages."""
+        return self._target.split(":")[1]
+
+    def _method(self, request: tuple[str, tuple, dict]) -> str:
+        """What was asked, in messages."""
+        return request[0]
 
     def _last_words(self) -> str:
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 2000))
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
-
-
-class SessionPool:
-    """Processes of one kind: made when first needed, then kept."""
-
-    def __init__(self) -> None:
-        self._sessions: list[HostProcess] = []
-
-    @property
-    def restarts(self) -> int:
-        """How often a lost process was replaced."""
-        return sum(session.restarts for session in self._sessions)
-
-    def close(self) -> None:
-        """Ends all processes; those that are asked again begin anew."""
-        for session in self._sessions:
-            session.close()
-
-    def _first(
-        self, count: int, target: str, *arguments: Any, patience_s: int = PATIENCE_S
-    ) -> list[HostProcess]:
-        """The first `count` processes; missing ones are started side by side."""
-        made = [
-            HostProcess(target, *arguments, patience_s=patience_s, wait=False)
-            for _ in range(count - len(self._sessions))
-        ]
-        for process in made:
-            process.ready()
-        self._sessions += made
-        return self._sessions[:count]
 
 
 def _end(process: subprocess.Popen, connection: Connection, errors: Any) -> None:

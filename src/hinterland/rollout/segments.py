@@ -39,9 +39,6 @@ class _Chosen(NamedTuple):
     action: Any
     log_probability: Any
     value: Any
-    reset: Any
-    before: Any
-    """Recurrent states at the start of the step."""
 
 
 def begin_place(
@@ -56,10 +53,8 @@ def begin_place(
 def _decide(key: Any, network: Any, carry: Any, fresh: Any, view: View) -> tuple[Any, _Chosen]:
     """(recurrent states after the step, decisions)."""
     before = jnp.where(fresh[..., None], 0.0, carry)
-    after, action, log_probability, value = network.act(
-        key, before, view.observation, view.mask, view.central
-    )
-    return after, _Chosen(action, log_probability, value, fresh, before)
+    after, *chosen = network.act(key, before, view.observation, view.mask, view.central)
+    return after, _Chosen(*chosen)
 
 
 def _value(network: Any, carry: Any, fresh: Any, view: View) -> Any:
@@ -111,11 +106,13 @@ def traced_segment(
             opposing = Opposing(memory, ended[:, None] | ~other.alive)
             games = results_of(system, reached, ended)
         fresh = ended[:, None] | ~view.alive
-        return Place(copies, after, fresh, opposing), ((view, chosen, outcome, last), games)
+        record = (view, place.fresh, chosen, outcome, last)
+        return Place(copies, after, fresh, opposing), (record, games)
 
+    before = jnp.where(place.fresh[..., None], 0.0, place.carry)
     after, (record, games) = jax.lax.scan(step, place, jax.random.split(key, steps))
     following = _value(network, after.carry, after.fresh, system.look(after.copies.state))
-    segment = as_segment(*record, following, jnp)
+    segment = as_segment(before, *record, following, jnp)
     if seats is not None:
         count = seats.script.shape[0]
         results = games.sum(0).reshape(count, -1, 3).sum(1)
@@ -138,6 +135,7 @@ def host_segment(
     `stopping` is called at every step; it raises to end the work.
     """
     carry, fresh = place.carry, place.fresh
+    before = np.where(np.asarray(fresh)[..., None], np.float32(0), carry)
     record = []
     for t in range(steps):
         stopping()
@@ -147,13 +145,13 @@ def host_segment(
         last = np.zeros_like(chosen.value)
         if outcome.truncated.any():
             last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
-        record.append((view, chosen, outcome, last))
+        record.append((view, fresh, chosen, outcome, last))
         ended = outcome.terminated | outcome.truncated
         fresh, view = ended[:, None] | ~view.alive, following_view
     following = np.asarray(_value_jit(network, carry, fresh, view))
     steps_of_all = jax.tree.map(lambda *x: np.stack(x), *record)
     place = Place(actor.place, np.asarray(carry), np.asarray(fresh))
-    return place, view, as_segment(*steps_of_all, following, np)
+    return place, view, as_segment(before, *steps_of_all, following, np)
 
 
 @jax.jit
@@ -165,12 +163,21 @@ _value_jit = jax.jit(_value)
 
 
 def as_segment(
-    view: Any, chosen: _Chosen, outcome: Any, last: Any, following: Any, xp: Any
+    before: Any,
+    view: Any,
+    fresh: Any,
+    chosen: _Chosen,
+    outcome: Any,
+    last: Any,
+    following: Any,
+    xp: Any,
 ) -> Segment:
     """What was recorded step by step, with the values of successors.
 
     Args:
+        before: recurrent states at the start of the first step.
         view: [time, ...] as all that follow.
+        fresh: whose recurrent state began anew.
         chosen: decisions.
         outcome: of the actions.
         last: values of the states reached, where an episode was truncated.
@@ -196,4 +203,4 @@ def as_segment(
     )
     version = xp.zeros(len(ended), xp.int32)
     nobody = (xp.zeros((0, 3), xp.int32), xp.zeros(0, xp.int32))
-    return Segment(trajectory, view.central, chosen.reset, chosen.before[0], version, *nobody)
+    return Segment(trajectory, view.central, fresh, before, version, *nobody)

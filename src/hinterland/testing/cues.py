@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec
-from hinterland.domains.host import HostProcess, SessionPool
+from hinterland.domains.host import HostProcess
+from hinterland.domains.pool import SessionPool
 from hinterland.testing.cue_session import ACTIONS, CUES
 
 HORIZON = 50
@@ -31,7 +32,12 @@ class CueSessions(SessionPool):
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
-        return self._first(count, self.target, *self._arguments, patience_s=self._patience)
+        return self.shared_sessions(count, 1)
+
+    def shared_sessions(self, count: int, each: int) -> list[Any]:
+        """The first `count` sessions of processes with `each` copies."""
+        how = {"patience_s": self._patience, "each": each}
+        return self._first(count, self.target, *self._arguments, **how)
 
 
 def _random(key: Key[Array, ""], observation: Array, mask: Array) -> Int[Array, ""]:

@@ -1,13 +1,17 @@
 """The judge of a system of entities in processes of its own."""
 
+from typing import Any
+
 import numpy as np
 
-from hinterland.core import EntityDomain, UserError
+from hinterland.core import EntityDomain, HostSession, UserError
 from hinterland.rollout import System, rewards_of, view_of
 
 
 def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
     """Follows random possible actions in two sessions; returns one line per check passed.
+
+    A last line says whether copies may share a process, if the simulator offers that.
 
     Args:
         domain: the domain to judge.
@@ -18,20 +22,29 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
         UserError: the first check that failed.
     """
     system = System(domain, central=hasattr(domain.entity_simulator, "central"))
-    steps = sum(_follow(system, seed + episode) for episode in range(episodes))
-    return [
+    followed = [_follow(system, seed + episode) for episode in range(episodes)]
+    steps, disturbed = sum(t for t, _ in followed), [what for _, what in followed if what]
+    lines = [
         f"observations, masks and rewards have their shapes and are finite over {steps} steps",
         "empty slots earn nothing, and no slot is used twice in an episode",
         "the same seed and actions give the same episode",
     ]
+    if disturbed:
+        only = f"one copy a process only: two disturb each other ({disturbed[0]})"
+        return [*lines, f"{only}, so keep --copies-per-process at 1"]
+    if hasattr(system.simulator, "shared_sessions"):
+        lines.append("copies in one process do not disturb each other (--copies-per-process)")
+    return lines
 
 
-def _follow(system: System, seed: int) -> int:
-    """One episode; the number of its steps."""
-    sessions = system.simulator.sessions(2)
+def _follow(system: System, seed: int) -> tuple[int, str]:
+    """One episode: the number of its steps, and where a copy in a shared process left it."""
+    sessions = list(system.simulator.sessions(2))
+    neighbours = _neighbours(system, seed)
     numbers = np.random.default_rng(seed)
-    seen = [session.begin("reset", seed) for session in sessions]
+    seen = [session.begin("reset", seed) for session in [*sessions, *neighbours[:1]]]
     before = used = np.zeros(system.slots, bool)
+    disturbed = ""
     for t in range(system.horizon):
         view = view_of(system, seen)
         for name, values in zip(view._fields, view, strict=True):
@@ -40,16 +53,38 @@ def _follow(system: System, seed: int) -> int:
                     f"{name} at step {t}: two episodes with the same seed and actions differ; draw "
                     "all random numbers from the seed given to reset"
                 )
+            if neighbours and not np.array_equal(values[0], values[2]):
+                disturbed = disturbed or f"{name} at step {t}"
         alive = np.asarray(view.alive[0])
         if (alive & used & ~before).any():
             raise UserError(f"alive: a slot came back to life (step {t}); see docs/pipeline.md")
         mask = np.asarray(view.mask[0])
         actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1)
         seen = [session.call("step", actions) for session in sessions]
+        seen += _step(neighbours, actions, seed)
         reward = rewards_of(system, seen)
         if reward[0][~alive].any():
             raise UserError(f"reward: an empty slot earned something (step {t})")
         used, before = used | alive, alive
         if seen[0]["terminated"] or seen[0].get("truncated"):
-            return t + 1
-    return system.horizon
+            return t + 1, disturbed
+    return system.horizon, disturbed
+
+
+def _neighbours(system: System, seed: int) -> list[HostSession]:
+    """Two copies in one process, the second in an episode of its own; none, if that cannot be."""
+    if not hasattr(system.simulator, "shared_sessions"):
+        return []
+    pair = list(system.simulator.shared_sessions(2, 2))
+    pair[1].begin("reset", seed + 1)
+    return pair
+
+
+def _step(neighbours: list[HostSession], actions: np.ndarray, seed: int) -> list[dict[str, Any]]:
+    """What the first of the neighbours gives; both move, as one message."""
+    for one in neighbours:
+        one.ask("step", actions)
+    seen = [one.answer() for one in neighbours]
+    if seen and (seen[1]["terminated"] or seen[1].get("truncated")):
+        neighbours[1].begin("reset", seed + 1)
+    return seen[:1]

@@ -6,20 +6,18 @@ measures what the pipeline gains there.
 
 import os
 import time
-from functools import partial
-from typing import Any, cast
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hinterland.core import EntityDomain, stream
 from hinterland.domains import load_domain
-from hinterland.domains.host import HostProcess, SessionPool
-
-ONE_THREAD = (
-    " --xla_cpu_multi_thread_eigen=false --xla_cpu_enable_concurrency_optimized_scheduler=false"
-)
-"""For XLA: the processes share the cores among them."""
+from hinterland.domains.host import HostProcess
+from hinterland.domains.pool import SessionPool
 
 
 class HostedSession:
@@ -36,12 +34,9 @@ class HostedSession:
         jax.config.update("jax_compilation_cache_dir", programs)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-        os.environ["NPROC"] = "1"  # the size of XLA's pool of threads
-        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + ONE_THREAD
+        os.environ["NPROC"] = "1"  # XLA's threads: the processes share the cores among them
         self._step_s = step_ms / 1000
-        simulator = cast(Any, load_domain(domain, agents)).entity_simulator
-        self._begin = jax.jit(lambda seed: _shown(simulator, simulator.reset(stream(seed, "host"))))
-        self._advance = jax.jit(partial(_advance, simulator))
+        self._begin, self._advance, self._advance_all = _compiled(domain, agents)
         self.reset(0)  # compiled while there is time for it
         self.step(np.zeros(agents))
 
@@ -56,15 +51,68 @@ class HostedSession:
         """One step of all entities."""
         time.sleep(self._step_s)
         key = (self._seed, self._clock)
-        self._state, shown = self._advance(key, self._state, np.asarray(actions, np.int32))
+        self._state, shown = self._advance(key, _alone(self._state), np.asarray(actions, np.int32))
         self._clock += 1
         shown = jax.tree.map(np.asarray, shown)
         self._return += float(shown["reward"].sum())
         return shown
 
+    @staticmethod
+    def step_all(
+        sessions: "Sequence[HostedSession]", actions: Sequence[np.ndarray]
+    ) -> list[dict[str, Any]]:
+        """One step of several at the same time, as one batch; they wait together."""
+        time.sleep(sessions[0]._step_s)
+        keys = tuple(np.array([(one._seed, one._clock) for one in sessions]).T)
+        batch, shown = sessions[0]._advance_all(
+            keys, _batch(sessions), np.asarray(actions, np.int32)
+        )
+        shown = jax.tree.map(np.asarray, shown)
+        found = []
+        for row, one in enumerate(sessions):
+            one._state, one._clock = _Row(batch, row), one._clock + 1
+            found.append({name: x[row] for name, x in shown.items()})
+            one._return += float(found[row]["reward"].sum())
+        return found
+
     def metrics(self) -> dict[str, float]:
         """The team's return so far."""
         return {"team_return": self._return}
+
+
+@cache
+def _compiled(domain: str, agents: int) -> tuple[Any, Any, Any]:
+    """The beginning of an episode and a step of it; the same for all sessions of a process."""
+    simulator = cast(Any, load_domain(domain, agents)).entity_simulator
+    begin = jax.jit(lambda seed: _shown(simulator, simulator.reset(stream(seed, "host"))))
+    advance = partial(_advance, simulator)
+    return begin, jax.jit(advance), jax.jit(jax.vmap(advance))
+
+
+class _Row(NamedTuple):
+    """Where a session's state is after a step of several: taken out only when it is needed."""
+
+    batch: Any
+    row: int
+
+
+def _alone(state: Any) -> Any:
+    return _taken(*state) if isinstance(state, _Row) else state
+
+
+def _batch(sessions: "Sequence[HostedSession]") -> Any:
+    """The states of all, side by side; as they were left, if nothing was done to one alone."""
+    states = [one._state for one in sessions]
+    if all(
+        isinstance(x, _Row) and x.batch is states[0].batch and x.row == i
+        for i, x in enumerate(states)
+    ):
+        return states[0].batch
+    return _stacked(*map(_alone, states))
+
+
+_taken = jax.jit(lambda batch, row: jax.tree.map(lambda x: x[row], batch))
+_stacked = jax.jit(lambda *states: jax.tree.map(lambda *x: jnp.stack(x), *states))
 
 
 def _shown(simulator: Any, state: Any) -> tuple[Any, dict[str, Any]]:
@@ -84,7 +132,7 @@ def _advance(simulator: Any, place: tuple[Any, Any], state: Any, actions: Any) -
 
 
 class HostedSessions(SessionPool):
-    """One process for each session."""
+    """Processes with one session each, or several."""
 
     def __init__(self, domain: str, agents: int, step_ms: float) -> None:
         super().__init__()
@@ -93,10 +141,14 @@ class HostedSessions(SessionPool):
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
+        return self.shared_sessions(count, 1)
+
+    def shared_sessions(self, count: int, each: int) -> list[Any]:
+        """The first `count` sessions of processes with `each` copies."""
         target = "hinterland.testing.hosted:HostedSession"
-        # One alone comes first: the others find what it has compiled.
-        self._first(min(count, 1), target, *self._arguments)
-        return self._first(count, target, *self._arguments)
+        # One process alone comes first: the others find what it has compiled.
+        self._first(min(count, 1), target, *self._arguments, each=each)
+        return self._first(count, target, *self._arguments, each=each)
 
 
 class HostedDomain:

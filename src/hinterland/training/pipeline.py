@@ -28,6 +28,7 @@ from hinterland.training.schedules import InTurn, Meters, Pipeline
 from hinterland.training.workers import (
     Worker,
     WorkerState,
+    copies_of,
     first_state,
     sessions_for,
 )
@@ -73,10 +74,25 @@ def check_config(config: Config, domain: Any) -> None:
             f"--actors {config.actors}: must divide --windows {config.windows}; an update learns "
             "from windows / actors segments"
         )
-    System(domain, config.critic == "central")
+    _check_processes(config, System(domain, config.critic == "central"))
     Opponents(config, domain)
     if config.slot_networks == "role" and not hasattr(domain, "roles"):
         raise UserError(f"--slot-networks role: {domain.name} knows no roles")
+
+
+def _check_processes(config: Config, system: System) -> None:
+    each, copies = config.copies_per_process or 1, copies_of(config)
+    option = f"--copies-per-process {each}"
+    if each == 1:
+        return
+    if not system.is_host:
+        raise UserError(f"{option}: {system.name} is traced by JAX and has no processes")
+    if not hasattr(system.simulator, "shared_sessions"):
+        raise UserError(f"{option}: a process holds one {system.name}; use 1")
+    if copies % each:
+        raise UserError(
+            f"{option}: must divide the copies of a worker (copies x actors = {copies})"
+        )
 
 
 def network(config: Config, domain: Any) -> TeamNetwork:
@@ -186,7 +202,7 @@ def _workers(
     """On this machine: on devices other than the learner's, if there are any."""
     config, domain = experiment.config, experiment.domain
     own, *others = experiment.runtime.devices
-    sessions = sessions_for(config, domain)
+    sessions = sessions_for(config, domain, len(states))
     workers = []
     for index, one in enumerate(states):
         device = others[index % len(others)] if others else own

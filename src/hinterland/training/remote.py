@@ -13,10 +13,9 @@ import jax
 
 from hinterland.config import Config
 from hinterland.core import Segment, UserError
-from hinterland.rollout import System
 from hinterland.runtime.cluster import ATTEMPTS, ClusterRuntime, Lost
 from hinterland.runtime.wire import loads, prepare
-from hinterland.training.workers import Snapshot, Worker, WorkerState, copies_of
+from hinterland.training.workers import Snapshot, Worker, WorkerState, sessions_for
 
 
 class RemoteWorker:
@@ -112,10 +111,9 @@ def begin(kept: dict[str, Any], told: bytes, begun: bytes, index: int, where: by
     """In the process elsewhere: makes the worker, with sessions of its own if it needs any."""
     prepare(told)
     config, domain, scripts = loads(begun)
-    system = System(domain)
-    sessions = list(system.simulator.sessions(copies_of(config))) if system.is_host else None
+    sessions = sessions_for(config, domain, 1, kept=0)
     worker = Worker(config, domain, index, jax.devices()[0], scripts)
-    worker.prepare(loads(where), sessions)
+    worker.prepare(loads(where), sessions[0] if sessions else None)
     kept["worker"] = worker
 
 

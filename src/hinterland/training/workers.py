@@ -145,11 +145,19 @@ class Worker:
             session.abandon()
 
 
-def sessions_for(config: Config, domain: Any) -> list[list[Any]] | None:
-    """For each worker one process per copy, none of them evaluation's; None: traced."""
+def sessions_for(
+    config: Config, domain: Any, workers: int, kept: int = SESSIONS
+) -> list[list[Any]] | None:
+    """For each of so many workers one session per copy; None: traced.
+
+    The first `kept` processes of one copy are evaluation's, and not given away.
+    """
     system, each = System(domain), copies_of(config)
     if not system.is_host:
         return None
-    count = (config.workers or 1) * each
-    ours = list(system.simulator.sessions(SESSIONS + count)[SESSIONS:])
+    count, shared = workers * each, config.copies_per_process or 1
+    if shared > 1:
+        ours = list(system.simulator.shared_sessions(count, shared))
+    else:
+        ours = list(system.simulator.sessions(kept + count)[kept:])
     return [ours[first : first + each] for first in range(0, count, each)]

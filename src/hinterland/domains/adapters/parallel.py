@@ -13,14 +13,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
+from hinterland.domains.host import PATIENCE_S, HostProcess
+from hinterland.domains.pool import SessionPool
 
 HORIZON = 1000
 """Steps of an episode of an environment that does not say how long it is."""
 
 
 class ParallelSessions(SessionPool):
-    """So many copies of one environment, each in a process of its own.
+    """So many copies of one environment, each in a process of its own or several in one.
 
     Args:
         environment: "module:function" that returns it.
@@ -37,9 +38,13 @@ class ParallelSessions(SessionPool):
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
+        return self.shared_sessions(count, 1)
+
+    def shared_sessions(self, count: int, each: int) -> list[Any]:
+        """The first `count` sessions of processes with `each` copies, which must not interfere."""
         target = "hinterland.domains.adapters.parallel_session:ParallelSession"
-        arguments = (self._environment, self._options)
-        return self._first(count, target, *arguments, patience_s=self._patience)
+        how = {"patience_s": self._patience, "each": each}
+        return self._first(count, target, self._environment, self._options, **how)
 
 
 class ParallelEnvironment:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
+from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.lux.engine import require_engine
 from hinterland.domains.lux.rules import Rules
+from hinterland.domains.pool import SessionPool
 
 WHOLE_GAME_S = 600
 """Patience with a call that plays a whole game."""

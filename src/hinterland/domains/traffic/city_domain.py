@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import HostProcess, SessionPool
+from hinterland.domains.host import HostProcess
+from hinterland.domains.pool import SessionPool
 from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.city_drawing import CityDrawing
@@ -42,7 +43,7 @@ class CityLocals(SessionPool):
 
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies."""
-        if not self._sessions:
+        if not self._processes:
             turns = self._turns()
             self._copies = []
             for number, light in enumerate(self._city.lights):

@@ -9,7 +9,8 @@ from typing import Any
 
 from hinterland.core import AgentSpec, UserError
 from hinterland.core.spec import square_side
-from hinterland.domains.host import PATIENCE_S, HostProcess, SessionPool
+from hinterland.domains.host import PATIENCE_S, HostProcess
+from hinterland.domains.pool import SessionPool
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
@@ -31,7 +32,7 @@ class SumoLocals(SessionPool):
         Raises:
             UserError: SUMO is not installed.
         """
-        if not self._sessions:
+        if not self._processes:
             folder = _new_folder()
             self._grid = make_isolated(copies, folder)
             weakref.finalize(self._grid, shutil.rmtree, folder, ignore_errors=True)
@@ -61,7 +62,7 @@ class SumoSessions(SessionPool):
         Raises:
             UserError: SUMO is not installed.
         """
-        if not self._sessions:
+        if not self._processes:
             folder = _new_folder()
             self.grid = make_grid(self.rows, self.columns, folder)
             # The sessions hold the grid too, so its files outlive these sessions' owner.

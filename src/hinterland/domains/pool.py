@@ -1,0 +1,49 @@
+"""Processes of one kind: made when they are first needed, then kept."""
+
+from typing import Any
+
+from hinterland.domains.host import PATIENCE_S, HostProcess
+from hinterland.domains.shared import SharedProcess
+
+
+class SessionPool:
+    """The processes of one simulator; those with several copies are kept apart from the others."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, list[HostProcess]] = {}
+
+    @property
+    def restarts(self) -> int:
+        """How often a lost process was replaced."""
+        return sum(process.restarts for process in self._all())
+
+    def close(self) -> None:
+        """Ends all processes; those that are asked again begin anew."""
+        for process in self._all():
+            process.close()
+
+    def _all(self) -> list[HostProcess]:
+        return [process for kept in self._processes.values() for process in kept]
+
+    def _first(
+        self,
+        count: int,
+        target: str,
+        *arguments: Any,
+        patience_s: int = PATIENCE_S,
+        each: int = 1,
+    ) -> list[Any]:
+        """The first `count` sessions of processes with `each`; missing ones start side by side."""
+        kept = self._processes.setdefault(each, [])
+        made = []
+        for _ in range(-(-count // each) - len(kept)):
+            how = {"patience_s": patience_s, "wait": False}
+            made.append(
+                HostProcess(target, *arguments, **how)
+                if each == 1
+                else SharedProcess(target, each, *arguments, **how)
+            )
+        for process in made:
+            process.ready()
+        kept += made
+        return [session for process in kept for session in process.sessions][:count]

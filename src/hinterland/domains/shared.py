@@ -1,0 +1,133 @@
+"""Several simulators in one process, each a session of its own: fewer messages, fewer wake-ups.
+
+Worth it where a step is short beside a message and a change of process, and the simulator keeps no
+state outside of its object. Calls that are asked one after another travel together.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hinterland.core import HostSession, UserError
+from hinterland.domains.host import HostProcess
+
+Call = tuple[int, str, tuple, dict]
+"""Number of the simulator, method, arguments, named arguments."""
+
+
+class SharedSession:
+    """One of the simulators; a `core.HostSession`.
+
+    Args:
+        process: where it is.
+        number: which of the process's simulators.
+    """
+
+    def __init__(self, process: "SharedProcess", number: int) -> None:
+        self._process, self._number = process, number
+
+    @property
+    def restarts(self) -> int:
+        """How often the process was lost and replaced, with all of its simulators."""
+        return self._process.restarts
+
+    @property
+    def pid(self) -> int:
+        """Of the process that is there now."""
+        return self._process.pid
+
+    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """As `HostProcess.begin`, for this simulator only."""
+        self.forget()
+        return self.call(method, *arguments, **named)
+
+    def forget(self) -> None:
+        """As `HostProcess.forget`, for this simulator only."""
+        self._process.forget_one(self._number)
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """As `HostProcess.call`."""
+        self.ask(method, *arguments, **named)
+        return self.answer()
+
+    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+        """As `HostProcess.ask`; sent when all simulators are asked, or an answer is waited for."""
+        self._process.ask_one((self._number, method, arguments, named))
+
+    def answer(self) -> Any:
+        """As `HostProcess.answer`."""
+        return self._process.answer_of(self._number)
+
+    def abandon(self) -> None:
+        """As `HostProcess.abandon`, with all simulators of the process."""
+        self._process.abandon()
+
+
+class SharedProcess(HostProcess):
+    """A process with several simulators, each asked through one of `sessions`.
+
+    Args:
+        target: "module:class" of the simulator.
+        count: how many.
+        arguments: of the constructor of each.
+        patience_s: whole seconds after which one call counts as hung.
+        wait: until the simulators stand; else `ready` must be called before anything else.
+
+    Raises:
+        UserError: as `HostProcess`.
+    """
+
+    def __init__(
+        self, target: str, count: int, *arguments: Any, patience_s: int, wait: bool = True
+    ) -> None:
+        self._simulator = target
+        self._asked: list[Call] = []
+        self._answers: dict[int, tuple[str, Any]] = {}
+        self._sessions = [SharedSession(self, number) for number in range(count)]
+        super().__init__(
+            "hinterland.domains.several:Several", target, count, *arguments,
+            patience_s=count * patience_s, wait=wait,
+        )  # fmt: skip
+
+    @property
+    def sessions(self) -> Sequence[HostSession]:
+        """One for each simulator."""
+        return self._sessions
+
+    def forget_one(self, number: int) -> None:
+        """The next call of this simulator makes everything before it irrelevant."""
+        self._journal = [request for request in self._journal if _number_of(request) != number]
+
+    def ask_one(self, call: Call) -> None:
+        """Starts a call, together with those of the others."""
+        self._asked.append(call)
+        if len(self._asked) == len(self._sessions):
+            self.ask("answers", self._asked)
+
+    def answer_of(self, number: int) -> Any:
+        """What that simulator's call gave; errors as `HostProcess.answer`."""
+        if number not in self._answers:
+            if self._pending is None:
+                self.ask("answers", self._asked)
+            calls, self._asked = self._asked, []
+            self._answers |= dict(zip([call[0] for call in calls], self.answer(), strict=True))
+        kind, result = self._answers.pop(number)
+        if kind == "error":
+            raise UserError(f"{self._name}: {result}")
+        return result
+
+    def _remember(self, request: tuple[str, tuple, dict], result: Any) -> None:
+        # One by one, so that each can be forgotten by itself; what failed left nothing behind.
+        for call, (kind, _) in zip(request[1][0], result, strict=True):
+            if kind == "result":
+                self._journal.append(("answers", ([call],), {}))
+
+    @property
+    def _name(self) -> str:
+        return self._simulator.split(":")[1]
+
+    def _method(self, request: tuple[str, tuple, dict]) -> str:
+        return ", ".join(sorted({call[1] for call in request[1][0]}))
+
+
+def _number_of(request: tuple[str, tuple, dict]) -> int:
+    return request[1][0][0][0]
