@@ -436,8 +436,7 @@ def test_a_third_party_environment_is_trained_in_unmodified() -> None:
     kept = _run(domain, schedule="pipeline", **{**HOST, "agents": 3, "slot_networks": "role",
                 "critic": "central"})  # fmt: skip
     assert kept.summary["eval"]["learned"]["alive"] <= 3
-    for session in domain.entity_simulator.sessions(10):
-        session.close()
+    domain.entity_simulator.close()
 
 
 @pytest.mark.parametrize(
