@@ -99,6 +99,8 @@ class SharedProcess(HostProcess):
 
     def ask_one(self, call: Call) -> None:
         """Starts a call, together with those of the others."""
+        under_way = {*self._answers, *(earlier[0] for earlier in self._asked)}
+        assert call[0] not in under_way, "a call is under way"
         self._asked.append(call)
         if len(self._asked) == len(self._sessions):
             self.ask("answers", self._asked)
