@@ -560,6 +560,7 @@ def test_the_pool_draws_the_hard_ones_and_forgets_the_oldest() -> None:
     ("values", "words"),
     [
         ({"schedule": None, "lag": 2}, "--lag is a part of --schedule pipeline or lockstep"),
+        ({"schedule": None, "copies_per_process": 2}, "--copies-per-process is a part of --sched"),
         ({"pool": 2}, "--pool is a part of --opponents"),
         ({"lag": -1}, "--lag -1: "),
         ({"actors": 3}, "--actors 3: must divide --windows 2"),

@@ -318,7 +318,8 @@ def make_config(values: dict[str, Any]) -> Config:
     if values.get("schedule") is None:
         for option in (*PIPELINE_OPTIONS, "opponents"):
             if values.get(option) is not None:
-                raise UserError(f"--{option} is a part of --schedule pipeline or lockstep")
+                name = f"--{option.replace('_', '-')}"
+                raise UserError(f"{name} is a part of --schedule pipeline or lockstep")
     for option in POOL_OPTIONS:
         if values.get(option) is not None and values.get("opponents") is None:
             raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")

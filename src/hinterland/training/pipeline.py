@@ -88,7 +88,7 @@ def _check_processes(config: Config, system: System) -> None:
     if not system.is_host:
         raise UserError(f"{option}: {system.name} is traced by JAX and has no processes")
     if not hasattr(system.simulator, "shared_sessions"):
-        raise UserError(f"{option}: a process holds one {system.name}; use 1")
+        raise UserError(f"{option}: a process holds one simulation of {system.name}; use 1")
     if copies % each:
         raise UserError(
             f"{option}: must divide the copies of a worker (copies x actors = {copies})"
