@@ -30,7 +30,25 @@ class _Lost(Exception):
     """The process has died or hangs."""
 
 
-class HostProcess:
+class Calls:
+    """What a session's `forget`, `ask` and `answer` make possible."""
+
+    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """A call that makes everything before it irrelevant, such as a reset with a seed."""
+        self.forget()
+        return self.call(method, *arguments, **named)
+
+    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """The result of a method.
+
+        Raises:
+            UserError: the method raised, or processes were lost over and over at this call.
+        """
+        self.ask(method, *arguments, **named)
+        return self.answer()
+
+
+class HostProcess(Calls):
     """One simulator object in a child process; a context manager.
 
     Args:
@@ -73,23 +91,9 @@ class HostProcess:
         """Whom it may be asked through: itself."""
         return [self]
 
-    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """A call that makes everything before it irrelevant, such as a reset with a seed."""
-        self.forget()
-        return self.call(method, *arguments, **named)
-
     def forget(self) -> None:
         """The next call makes everything before it irrelevant; `begin`, for use with `ask`."""
         self._journal.clear()
-
-    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """The result of a method.
-
-        Raises:
-            UserError: the method raised, or processes were lost over and over at this call.
-        """
-        self.ask(method, *arguments, **named)
-        return self.answer()
 
     def ask(self, method: str, *arguments: Any, **named: Any) -> None:
         """Starts a call; `answer` waits for it. Several processes can so work at the same time."""

@@ -1,5 +1,6 @@
 """Processes of one kind: made when they are first needed, then kept."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from hinterland.domains.host import PATIENCE_S, HostProcess
@@ -34,7 +35,7 @@ class SessionPool:
         each: int = 1,
     ) -> list[Any]:
         """The first `count` sessions of processes with `each`; missing ones start side by side."""
-        kept = self._processes.setdefault(each, [])
+        kept = self._processes.get(each, [])
         made = []
         for _ in range(-(-count // each) - len(kept)):
             how = {"patience_s": patience_s, "wait": False}
@@ -45,5 +46,17 @@ class SessionPool:
             )
         for process in made:
             process.ready()
-        kept += made
+        self._processes[each] = kept = kept + made
         return [session for process in kept for session in process.sessions][:count]
+
+
+class SharingPool(SessionPool, ABC):
+    """One whose copies may share a process."""
+
+    def sessions(self, count: int) -> list[HostProcess]:
+        """The first `count` processes with one copy."""
+        return self.shared_sessions(count, 1)
+
+    @abstractmethod
+    def shared_sessions(self, count: int, each: int) -> list[Any]:
+        """The first `count` sessions of processes with `each` copies."""

@@ -1,7 +1,8 @@
 """The child's side of `shared.SharedProcess`: several simulators of one kind, in one process."""
 
-import importlib
 from typing import Any
+
+from hinterland.domains.worker import class_of, said
 
 
 class Several:
@@ -14,8 +15,7 @@ class Several:
     """
 
     def __init__(self, target: str, count: int, *arguments: Any) -> None:
-        module, name = target.split(":")
-        make = getattr(importlib.import_module(module), name)
+        make = class_of(target)
         self._step_all = getattr(make, "step_all", None)
         self._simulators = [make(*arguments) for _ in range(count)]
 
@@ -32,14 +32,10 @@ class Several:
         try:
             return [("result", found) for found in self._step_all(chosen, steps)]
         except Exception as error:
-            return [("error", _said(error))] * len(calls)
+            return [("error", said(error))] * len(calls)
 
     def _answer(self, number: int, method: str, arguments: tuple, named: dict) -> tuple[str, Any]:
         try:
             return "result", getattr(self._simulators[number], method)(*arguments, **named)
         except Exception as error:  # told to the parent, who raises it for this one only
-            return "error", _said(error)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip()
+            return "error", said(error)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hinterland.core import HostSession, UserError
-from hinterland.domains.host import HostProcess
+from hinterland.domains.host import Calls, HostProcess
 
 Call = tuple[int, str, tuple, dict]
 """Number of the simulator, method, arguments, named arguments."""
 
 
-class SharedSession:
+class SharedSession(Calls):
     """One of the simulators; a `core.HostSession`.
 
     Args:
@@ -35,19 +35,9 @@ class SharedSession:
         """Of the process that is there now."""
         return self._process.pid
 
-    def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """As `HostProcess.begin`, for this simulator only."""
-        self.forget()
-        return self.call(method, *arguments, **named)
-
     def forget(self) -> None:
         """As `HostProcess.forget`, for this simulator only."""
         self._process.forget_one(self._number)
-
-    def call(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """As `HostProcess.call`."""
-        self.ask(method, *arguments, **named)
-        return self.answer()
 
     def ask(self, method: str, *arguments: Any, **named: Any) -> None:
         """As `HostProcess.ask`; sent when all simulators are asked, or an answer is waited for."""
@@ -80,7 +70,7 @@ class SharedProcess(HostProcess):
         self, target: str, count: int, *arguments: Any, patience_s: int, wait: bool = True
     ) -> None:
         self._simulator = target
-        self._asked: list[Call] = []
+        self._asked: dict[int, Call] = {}
         self._answers: dict[int, tuple[str, Any]] = {}
         self._sessions = [SharedSession(self, number) for number in range(count)]
         super().__init__(
@@ -95,31 +85,35 @@ class SharedProcess(HostProcess):
 
     def forget_one(self, number: int) -> None:
         """The next call of this simulator makes everything before it irrelevant."""
-        self._journal = [request for request in self._journal if _number_of(request) != number]
+        self._journal = [request for request in self._journal if _calls_of(request)[0][0] != number]
 
     def ask_one(self, call: Call) -> None:
         """Starts a call, together with those of the others."""
-        under_way = {*self._answers, *(earlier[0] for earlier in self._asked)}
-        assert call[0] not in under_way, "a call is under way"
-        self._asked.append(call)
+        number = call[0]
+        assert number not in self._asked, "a call is under way"
+        assert number not in self._answers, "an answer was not waited for"
+        self._asked[number] = call
         if len(self._asked) == len(self._sessions):
-            self.ask("answers", self._asked)
+            self._send_asked()
 
     def answer_of(self, number: int) -> Any:
         """What that simulator's call gave; errors as `HostProcess.answer`."""
         if number not in self._answers:
             if self._pending is None:
-                self.ask("answers", self._asked)
-            calls, self._asked = self._asked, []
-            self._answers |= dict(zip([call[0] for call in calls], self.answer(), strict=True))
+                self._send_asked()
+            numbers, self._asked = list(self._asked), {}
+            self._answers |= dict(zip(numbers, self.answer(), strict=True))
         kind, result = self._answers.pop(number)
         if kind == "error":
             raise UserError(f"{self._name}: {result}")
         return result
 
+    def _send_asked(self) -> None:
+        self.ask("answers", list(self._asked.values()))
+
     def _remember(self, request: tuple[str, tuple, dict], result: Any) -> None:
         # One by one, so that each can be forgotten by itself; what failed left nothing behind.
-        for call, (kind, _) in zip(request[1][0], result, strict=True):
+        for call, (kind, _) in zip(_calls_of(request), result, strict=True):
             if kind == "result":
                 self._journal.append(("answers", ([call],), {}))
 
@@ -128,8 +122,9 @@ class SharedProcess(HostProcess):
         return self._simulator.split(":")[1]
 
     def _method(self, request: tuple[str, tuple, dict]) -> str:
-        return ", ".join(sorted({call[1] for call in request[1][0]}))
+        return ", ".join(sorted({call[1] for call in _calls_of(request)}))
 
 
-def _number_of(request: tuple[str, tuple, dict]) -> int:
-    return request[1][0][0][0]
+def _calls_of(request: tuple[str, tuple, dict]) -> list[Call]:
+    """What travelled as one message; what is remembered has one call each."""
+    return request[1][0]

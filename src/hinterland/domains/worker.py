@@ -11,6 +11,7 @@ import socket
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
@@ -22,7 +23,6 @@ def main(target: str, descriptor: str, patience: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _give_way()
     connection = Connection(socket.socket(fileno=int(descriptor)).detach())
-    module, name = target.split(":")
     simulator = None
     while True:
         try:
@@ -32,13 +32,13 @@ def main(target: str, descriptor: str, patience: str) -> None:
         signal.alarm(max(START_S if method == "__init__" else 0, int(patience)))
         try:
             if method == "__init__":
-                simulator = getattr(importlib.import_module(module), name)(*arguments, **named)
+                simulator = class_of(target)(*arguments, **named)
                 result = None
             else:
                 result = getattr(simulator, method)(*arguments, **named)
             answer = ("result", result)
         except Exception as error:  # told to the parent, who raises it
-            answer = ("error", f"{type(error).__name__}: {error}".strip())
+            answer = ("error", said(error))
         signal.alarm(0)
         try:
             connection.send(answer)
@@ -46,6 +46,17 @@ def main(target: str, descriptor: str, patience: str) -> None:
             return
         if method == "close":
             return
+
+
+def class_of(target: str) -> Any:
+    """The class that "module:class" names."""
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def said(error: Exception) -> str:
+    """What the parent is told of it."""
+    return f"{type(error).__name__}: {error}".strip()
 
 
 def _give_way() -> None:

@@ -13,14 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec
-from hinterland.domains.host import HostProcess
-from hinterland.domains.pool import SessionPool
+from hinterland.domains.pool import SharingPool
 from hinterland.testing.cue_session import ACTIONS, CUES
 
 HORIZON = 50
 
 
-class CueSessions(SessionPool):
+class CueSessions(SharingPool):
     """One process for each session."""
 
     target = "hinterland.testing.cue_session:CueSession"
@@ -29,10 +28,6 @@ class CueSessions(SessionPool):
         super().__init__()
         self._arguments, self._patience = arguments, patience_s
         self.central = arguments[0] * (CUES + 1)
-
-    def sessions(self, count: int) -> list[HostProcess]:
-        """The first `count` processes."""
-        return self.shared_sessions(count, 1)
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies."""

@@ -16,8 +16,7 @@ import numpy as np
 
 from hinterland.core import EntityDomain, stream
 from hinterland.domains import load_domain
-from hinterland.domains.host import HostProcess
-from hinterland.domains.pool import SessionPool
+from hinterland.domains.pool import SharingPool
 
 
 class HostedSession:
@@ -51,11 +50,8 @@ class HostedSession:
         """One step of all entities."""
         time.sleep(self._step_s)
         key = (self._seed, self._clock)
-        self._state, shown = self._advance(key, _alone(self._state), np.asarray(actions, np.int32))
-        self._clock += 1
-        shown = jax.tree.map(np.asarray, shown)
-        self._return += float(shown["reward"].sum())
-        return shown
+        state, shown = self._advance(key, _alone(self._state), np.asarray(actions, np.int32))
+        return self._moved(state, jax.tree.map(np.asarray, shown))
 
     @staticmethod
     def step_all(
@@ -68,12 +64,15 @@ class HostedSession:
             keys, _batch(sessions), np.asarray(actions, np.int32)
         )
         shown = jax.tree.map(np.asarray, shown)
-        found = []
-        for row, one in enumerate(sessions):
-            one._state, one._clock = _Row(batch, row), one._clock + 1
-            found.append({name: x[row] for name, x in shown.items()})
-            one._return += float(found[row]["reward"].sum())
-        return found
+        return [
+            one._moved(_Row(batch, row), {name: x[row] for name, x in shown.items()})
+            for row, one in enumerate(sessions)
+        ]
+
+    def _moved(self, state: Any, shown: dict[str, Any]) -> dict[str, Any]:
+        self._state, self._clock = state, self._clock + 1
+        self._return += float(shown["reward"].sum())
+        return shown
 
     def metrics(self) -> dict[str, float]:
         """The team's return so far."""
@@ -131,17 +130,13 @@ def _advance(simulator: Any, place: tuple[Any, Any], state: Any, actions: Any) -
     return state, {**seen, "reward": reward, "terminated": terminated}
 
 
-class HostedSessions(SessionPool):
+class HostedSessions(SharingPool):
     """Processes with one session each, or several."""
 
     def __init__(self, domain: str, agents: int, step_ms: float) -> None:
         super().__init__()
         programs = jax.config.values["jax_compilation_cache_dir"]
         self._arguments = (domain, agents, step_ms, programs)
-
-    def sessions(self, count: int) -> list[HostProcess]:
-        """The first `count` processes."""
-        return self.shared_sessions(count, 1)
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies."""

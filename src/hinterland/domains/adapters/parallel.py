@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.domains.host import PATIENCE_S, HostProcess
-from hinterland.domains.pool import SessionPool
+from hinterland.domains.host import PATIENCE_S
+from hinterland.domains.pool import SharingPool
 
 HORIZON = 1000
 """Steps of an episode of an environment that does not say how long it is."""
 
 
-class ParallelSessions(SessionPool):
+class ParallelSessions(SharingPool):
     """So many copies of one environment, each in a process of its own or several in one.
 
     Args:
@@ -35,10 +35,6 @@ class ParallelSessions(SessionPool):
         self.sizes = self.sessions(1)[0].call("sizes")
         self.central = int(self.sizes["central"])
         """Length of the environment's global state; 0: it has none."""
-
-    def sessions(self, count: int) -> list[HostProcess]:
-        """The first `count` processes."""
-        return self.shared_sessions(count, 1)
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies, which must not interfere."""
