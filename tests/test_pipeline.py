@@ -30,7 +30,7 @@ from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.cues import CueDomain, CueSessions
 from hinterland.testing.hosted import HostedDomain
-from hinterland.training import Experiment, check_config, opponents, pipeline, train
+from hinterland.training import Experiment, Silent, check_config, opponents, pipeline, train
 from hinterland.training.schedules import Meters, Pipeline
 from hinterland.training.workers import Snapshot, Worker, first_state
 
@@ -62,10 +62,10 @@ class Kept:
         return {n: x for n, x in self.checkpoints[-1][0].items() if n.startswith(".learners")}
 
 
-def _run(domain: Any, checkpoint: Any = None, **values: Any) -> Kept:
+def _run(domain: Any, checkpoint: Any = None, progress: Any = None, **values: Any) -> Kept:
     config = make_config({"domain": domain.name, **TINY, **values})
     kept = Kept()
-    train(Experiment(config, domain, LocalRuntime(), kept), checkpoint)
+    train(Experiment(config, domain, LocalRuntime(), kept, progress), checkpoint)
     return kept
 
 
@@ -300,25 +300,61 @@ def test_copies_that_disturb_each_other_are_found_out() -> None:
     domain.entity_simulator.close()
 
 
+class Killing(Silent):
+    """Kills what the worker's process has started after one update, and itself after five."""
+
+    def __init__(self) -> None:
+        self._updates, self._training, self.kills = 0, False, 0
+
+    def phase(self, name: str, total: int) -> None:
+        self._training = name == "train"
+
+    def advance(self, agent_steps: int) -> None:
+        self._updates += self._training
+        if not self._training or self._updates not in (1, 5):
+            return
+        (worker,) = _processes("Apart")
+        victims = worker.children()[:1] if self._updates == 1 else [worker]
+        self.kills += len(victims)
+        for victim in victims:
+            victim.kill()
+
+
+def _processes(target: str) -> list[psutil.Process]:
+    """Those that hold an object of the class called so."""
+    everybody = psutil.Process().children(recursive=True)
+    alive = [process for process in everybody if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if f":{target}" in " ".join(process.cmdline())]
+
+
 def test_hosts_in_the_pipeline_in_lockstep_killed_and_resumed(cues: CueDomain) -> None:
     """All of it ends with the same bits: a process is a function of its seed and actions."""
-    how = {**HOST, "critic": "central", "slot_networks": "role"}
-    lockstep = _run(cues, schedule="lockstep", **{**how, "evaluate_every": 32})
-    before = cues.entity_simulator.restarts
-    resumed = _run(cues, lockstep.checkpoints[0], schedule="lockstep",
-                   **{**how, "evaluate_every": 32})  # fmt: skip
-    _assert_same(lockstep.checkpoints[-1][0], resumed.checkpoints[-1][0])
+    how = {**HOST, "critic": "central", "slot_networks": "role", "evaluate_every": 32}
+    lockstep = _run(cues, schedule="lockstep", **how)
     os.kill(cues.entity_simulator.sessions(9)[8].pid, signal.SIGKILL)  # the first worker's first
-    piped = _run(cues, schedule="pipeline", lag=0, **{**how, "evaluate_every": 32})
-    _assert_same(lockstep.learners(), piped.learners())
-    shared = _run(cues, lockstep.checkpoints[0], schedule="lockstep", copies_per_process=2,
-                  **{**how, "evaluate_every": 32})  # fmt: skip
+    resumed = _run(cues, lockstep.checkpoints[0], schedule="lockstep", **how)
+    assert resumed.lines[-1]["host/restarts"] == 1
+    _assert_same(lockstep.checkpoints[-1][0], resumed.checkpoints[-1][0])
+    shared = _run(cues, lockstep.checkpoints[0], schedule="lockstep", **how, copies_per_process=2)
     _assert_same(lockstep.learners(), shared.learners())
-    assert cues.entity_simulator.restarts == before + 1
-    assert piped.lines[-1]["host/restarts"] == before + 1
-    assert 0 < piped.lines[-1]["eval/sampled/right"] < 1
+    assert 0 < lockstep.lines[-1]["eval/sampled/right"] < 1
     assert lockstep.summary["eval"]["heuristic"]["right"] == 1
-    assert {name for name in piped.learners() if "critic" in name}
+    assert {name for name in lockstep.learners() if "critic" in name}
+
+
+@pytest.mark.parametrize("copies_per_process", [1, 2])
+def test_workers_in_processes_of_their_own_are_those_in_lockstep_and_may_be_killed(
+    cues: CueDomain, copies_per_process: int
+) -> None:
+    """With two copies in one process it is the worker's own, else a worker's processes die too."""
+    how = {**HOST, "copies_per_process": copies_per_process, "steps": 256}
+    before, killing = cues.entity_simulator.restarts, Killing()
+    lockstep = _run(cues, schedule="lockstep", **how)
+    piped = _run(cues, schedule="pipeline", lag=0, progress=killing, **how)
+    _assert_same(lockstep.learners(), piped.learners())
+    assert killing.kills == 3 - copies_per_process
+    assert piped.lines[-1]["host/restarts"] - before == killing.kills
+    assert not _processes("Apart")
 
 
 def test_a_hosted_system_is_the_traced_one() -> None:
@@ -350,18 +386,23 @@ class FaultyDomain(CueDomain):
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "copies_per_process", "words"),
     [
-        ("nan", "observation is not finite"),
-        ("shape", r"reward has shape \[3\], expected \[4\]"),
-        ("lacks", "what a step gives lacks 'mask'"),
-        ("raises", "ValueError: the sluice is shut"),
-        ("hangs", "crashed or hung 4 times at the same call"),
+        ("nan", 1, "observation is not finite"),
+        ("shape", 1, r"reward has shape \[3\], expected \[4\]"),
+        ("lacks", 2, "what a step gives lacks 'mask'"),
+        ("raises", 1, "ValueError: the sluice is shut"),
+        ("raises", 2, "ValueError: the sluice is shut"),
+        ("hangs", 1, r"crashed or hung 4 times at the same call \(step\)"),
+        ("hangs", 2, r"worker 0 \(cues\) crashed or hung 4 times at the same call \(segment\)"),
     ],
 )
-def test_a_broken_environment_ends_the_run_with_one_sentence(fault: str, words: str) -> None:
+def test_a_broken_environment_ends_the_run_with_one_sentence(
+    fault: str, copies_per_process: int, words: str
+) -> None:
     domain = FaultyDomain(4, fault, patience_s=2 if fault == "hangs" else 60)
-    config = make_config({"domain": "cues", **HOST, "steps": 1000, "schedule": "pipeline"})
+    how = {**HOST, "copies_per_process": copies_per_process, "steps": 1000}
+    config = make_config({"domain": "cues", **how, "schedule": "pipeline"})
     experiment = Experiment(config, domain, LocalRuntime())
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]  # only workers act
     began = threading.active_count()
@@ -369,8 +410,7 @@ def test_a_broken_environment_ends_the_run_with_one_sentence(fault: str, words: 
     with pytest.raises(UserError, match=words):
         pipeline.train(experiment, state, 0)
     assert threading.active_count() == began
-    for session in domain.entity_simulator.sessions(10):
-        session.close()
+    assert not _processes("Faulty")
 
 
 def test_memory_is_learned_on_hosts() -> None:
@@ -591,7 +631,11 @@ def test_a_mix_of_opponents_that_is_none(text: str) -> None:
         opponents.parse_mix(text, ["random"])
 
 
-def test_ctrl_c_ends_a_run_within_five_seconds_and_it_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_or_killed_run_leaves_no_process_and_a_checkpoint(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    """Interrupted by Ctrl-C it ends within five seconds."""
     sizes = {**HOST, "steps": 100_000, "evaluate_every": 64}
     command = [sys.executable, "-m", "hinterland", "train", "hinterland.testing.cues:make",
                "--schedule", "pipeline", "--out", str(tmp_path / "run"),
@@ -602,13 +646,14 @@ def test_ctrl_c_ends_a_run_within_five_seconds_and_it_can_be_resumed(tmp_path: P
     while not list(folder.glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 10
-    process.send_signal(signal.SIGINT)
+    assert len(children) >= 8 + 1 + 2  # evaluation's, the worker, its copies
+    process.send_signal(sign)
     began = time.monotonic()
     _, said = process.communicate(timeout=60)
     assert time.monotonic() - began < 5
-    assert process.returncode == 130, said
-    assert "continue with 'hinterland train --resume" in said
+    if sign is signal.SIGINT:
+        assert process.returncode == 130, said
+        assert "continue with 'hinterland train --resume" in said
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
     assert RunFolder.read(tmp_path / "run").checkpoint_steps()

@@ -166,7 +166,8 @@ class Config(BaseModel):
         None,
         gt=0,
         description="--schedule, systems in processes of their own: copies that one process steps, "
-        "one after another; divides copies x actors (1)",
+        "one after another; divides copies x actors; if it is all of them, the pipeline's worker "
+        "steps them itself (1)",
     )
     lag: int | None = Field(
         None,

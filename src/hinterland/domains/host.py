@@ -7,6 +7,7 @@ was, so that a lost process costs time and nothing else.
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -54,17 +55,26 @@ class HostProcess(Calls):
     Args:
         target: "module:class" of the simulator.
         arguments: of its constructor.
-        patience_s: whole seconds after which one call counts as hung.
+        patience_s: whole seconds after which one call counts as hung; 0: it takes what it takes.
         wait: until the simulator stands; else `ready` must be called before anything else.
+        name: of it in messages; the class's by default.
+        family: processes that it starts end with it, whatever they are doing.
 
     Raises:
         UserError: the constructor raised, or processes were lost over and over in it.
     """
 
     def __init__(
-        self, target: str, *arguments: Any, patience_s: int = PATIENCE_S, wait: bool = True
+        self,
+        target: str,
+        *arguments: Any,
+        patience_s: int = PATIENCE_S,
+        wait: bool = True,
+        name: str | None = None,
+        family: bool = False,
     ) -> None:
         self._target, self._arguments, self._patience = target, arguments, patience_s
+        self._name, self._family = name or target.split(":")[1], family
         self._journal: list[tuple[str, tuple, dict]] = []
         self._pending: tuple[str, tuple, dict] | None = None
         self.restarts = 0
@@ -77,7 +87,7 @@ class HostProcess(Calls):
     def ready(self) -> None:
         """Waits for the simulator's constructor; errors as of our own."""
         try:
-            self._receive(max(START_S, self._patience))
+            self._receive(self._start_patience)
         except _Lost:
             self._recover(None)
 
@@ -106,6 +116,10 @@ class HostProcess(Calls):
         except _Lost:
             pass  # found out, and mended, by `answer`
 
+    def answered(self, seconds: float) -> bool:
+        """Whether there is an answer, or a loss, to look at; if need be after so many seconds."""
+        return bool(self._answered.poll(1000 * seconds))
+
     def answer(self) -> Any:
         """Waits for the call under way; errors as `call`."""
         assert self._pending is not None, "no call is under way"
@@ -129,7 +143,7 @@ class HostProcess(Calls):
     def abandon(self) -> None:
         """Ends the process for good, from any thread: a call under way in another one fails."""
         self._abandoned = True
-        self._process.kill()
+        _kill(self._process, self._family)
 
     def __enter__(self) -> "HostProcess":
         return self
@@ -139,7 +153,11 @@ class HostProcess(Calls):
 
     def _start(self) -> None:
         self._launch()
-        self._receive(max(START_S, self._patience))
+        self._receive(self._start_patience)
+
+    @property
+    def _start_patience(self) -> int:
+        return max(START_S, self._patience) if self._patience else 0
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
@@ -148,7 +166,7 @@ class HostProcess(Calls):
             [sys.executable, "-m", "hinterland.domains.worker", self._target,
              str(theirs.fileno()), str(self._patience)],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-            stdout=self._errors, stderr=subprocess.STDOUT,
+            stdout=self._errors, stderr=subprocess.STDOUT, start_new_session=self._family,
         )  # fmt: skip
         theirs.close()
         self._connection = Connection(ours.detach())
@@ -156,7 +174,7 @@ class HostProcess(Calls):
         self._answered = select.poll()
         self._answered.register(self._connection, select.POLLIN)
         self._finalizer = weakref.finalize(
-            self, _end, self._process, self._connection, self._errors
+            self, _end, self._process, self._connection, self._errors, self._family
         )
         with suppress(_Lost):  # found out by whoever waits for the answer
             self._send(("__init__", self._arguments, {}))
@@ -168,9 +186,10 @@ class HostProcess(Calls):
             raise _Lost from error
 
     def _receive(self, patience_s: int | None = None) -> Any:
+        patience = patience_s or self._patience
         # The child ends itself by then; the margin is for one that is stopped from outside.
         try:
-            if not self._answered.poll(1000 * ((patience_s or self._patience) + 5)):
+            if not self._answered.poll(1000 * (patience + 5) if patience else None):
                 raise _Lost
             kind, result = self._connection.recv()
         except (EOFError, OSError) as error:
@@ -208,11 +227,6 @@ class HostProcess(Calls):
             f"{self._last_words() or last_words or 'it left no message'}"
         )
 
-    @property
-    def _name(self) -> str:
-        """Of the simulator, in messages."""
-        return self._target.split(":")[1]
-
     def _method(self, request: tuple[str, tuple, dict]) -> str:
         """What was asked, in messages."""
         return request[0]
@@ -224,9 +238,17 @@ class HostProcess(Calls):
         return lines[-1] if lines else ""
 
 
-def _end(process: subprocess.Popen, connection: Connection, errors: Any) -> None:
+def _end(process: subprocess.Popen, connection: Connection, errors: Any, family: bool) -> None:
     connection.close()
     # Nothing in a simulator is worth saving, and a hung one would not listen to anything kinder.
-    process.kill()
+    _kill(process, family)
     process.wait()
     errors.close()
+
+
+def _kill(process: subprocess.Popen, family: bool) -> None:
+    if not family:
+        process.kill()
+    elif process.returncode is None:  # not waited for, so the number is still its own
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -4,14 +4,20 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from hinterland.domains.host import PATIENCE_S, HostProcess
-from hinterland.domains.shared import SharedProcess
+from hinterland.domains.shared import SharedHere, SharedProcess
 
 
 class SessionPool:
     """The processes of one simulator; those with several copies are kept apart from the others."""
 
     def __init__(self) -> None:
-        self._processes: dict[int, list[HostProcess]] = {}
+        self._processes: dict[int, list[Any]] = {}
+        self.here = False
+        """Whether copies that share one process, and are all there are, share this one."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which makes its own."""
+        return {**self.__dict__, "_processes": {}}
 
     @property
     def restarts(self) -> int:
@@ -23,7 +29,7 @@ class SessionPool:
         for process in self._all():
             process.close()
 
-    def _all(self) -> list[HostProcess]:
+    def _all(self) -> list[Any]:
         return [process for kept in self._processes.values() for process in kept]
 
     def _first(
@@ -38,12 +44,13 @@ class SessionPool:
         kept = self._processes.get(each, [])
         made = []
         for _ in range(-(-count // each) - len(kept)):
-            how = {"patience_s": patience_s, "wait": False}
-            made.append(
-                HostProcess(target, *arguments, **how)
-                if each == 1
-                else SharedProcess(target, each, *arguments, **how)
-            )
+            if each == 1:
+                one: Any = HostProcess(target, *arguments, patience_s=patience_s, wait=False)
+            elif self.here and each == count:
+                one = SharedHere(target, each, *arguments, patience_s=patience_s)
+            else:
+                one = SharedProcess(target, each, *arguments, patience_s=patience_s, wait=False)
+            made.append(one)
         for process in made:
             process.ready()
         self._processes[each] = kept = kept + made

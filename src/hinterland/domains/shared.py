@@ -4,11 +4,15 @@ Worth it where a step is short beside a message and a change of process, and the
 state outside of its object. Calls that are asked one after another travel together.
 """
 
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hinterland.core import HostSession, UserError
 from hinterland.domains.host import Calls, HostProcess
+from hinterland.domains.several import Several
+from hinterland.domains.worker import START_S, said
 
 Call = tuple[int, str, tuple, dict]
 """Number of the simulator, method, arguments, named arguments."""
@@ -18,74 +22,62 @@ class SharedSession(Calls):
     """One of the simulators; a `core.HostSession`.
 
     Args:
-        process: where it is.
-        number: which of the process's simulators.
+        shared: those that it is one of.
+        number: which of them.
     """
 
-    def __init__(self, process: "SharedProcess", number: int) -> None:
-        self._process, self._number = process, number
+    def __init__(self, shared: "SharedProcess | SharedHere", number: int) -> None:
+        self._shared, self._number = shared, number
 
     @property
     def restarts(self) -> int:
         """How often the process was lost and replaced, with all of its simulators."""
-        return self._process.restarts
+        return self._shared.restarts
 
     @property
     def pid(self) -> int:
         """Of the process that is there now."""
-        return self._process.pid
+        return self._shared.pid
 
     def forget(self) -> None:
         """As `HostProcess.forget`, for this simulator only."""
-        self._process.forget_one(self._number)
+        self._shared.forget_one(self._number)
 
     def ask(self, method: str, *arguments: Any, **named: Any) -> None:
         """As `HostProcess.ask`; sent when all simulators are asked, or an answer is waited for."""
-        self._process.ask_one((self._number, method, arguments, named))
+        self._shared.ask_one((self._number, method, arguments, named))
 
     def answer(self) -> Any:
         """As `HostProcess.answer`."""
-        return self._process.answer_of(self._number)
+        return self._shared.answer_of(self._number)
 
     def abandon(self) -> None:
         """As `HostProcess.abandon`, with all simulators of the process."""
-        self._process.abandon()
+        self._shared.abandon()
 
 
-class SharedProcess(HostProcess):
-    """A process with several simulators, each asked through one of `sessions`.
+class _Together:
+    """Collects the calls of several simulators; `ask` and `answer` take a list of them.
 
     Args:
-        target: "module:class" of the simulator.
+        target: "module:class" of the simulators.
         count: how many.
-        arguments: of the constructor of each.
-        patience_s: whole seconds after which one call counts as hung.
-        wait: until the simulators stand; else `ready` must be called before anything else.
-
-    Raises:
-        UserError: as `HostProcess`.
     """
 
-    def __init__(
-        self, target: str, count: int, *arguments: Any, patience_s: int, wait: bool = True
-    ) -> None:
-        self._simulator = target
+    ask: Callable[..., None]
+    answer: Callable[[], Any]
+    _pending: Any
+
+    def __init__(self, target: str, count: int) -> None:
+        self._simulator = target.split(":")[1]
         self._asked: dict[int, Call] = {}
         self._answers: dict[int, tuple[str, Any]] = {}
-        self._sessions = [SharedSession(self, number) for number in range(count)]
-        super().__init__(
-            "hinterland.domains.several:Several", target, count, *arguments,
-            patience_s=count * patience_s, wait=wait,
-        )  # fmt: skip
+        self._sessions = [SharedSession(self, number) for number in range(count)]  # type: ignore[arg-type]
 
     @property
     def sessions(self) -> Sequence[HostSession]:
         """One for each simulator."""
         return self._sessions
-
-    def forget_one(self, number: int) -> None:
-        """The next call of this simulator makes everything before it irrelevant."""
-        self._journal = [request for request in self._journal if _calls_of(request)[0][0] != number]
 
     def ask_one(self, call: Call) -> None:
         """Starts a call, together with those of the others."""
@@ -105,11 +97,39 @@ class SharedProcess(HostProcess):
             self._answers |= dict(zip(numbers, self.answer(), strict=True))
         kind, result = self._answers.pop(number)
         if kind == "error":
-            raise UserError(f"{self._name}: {result}")
+            raise UserError(f"{self._simulator}: {result}")
         return result
 
     def _send_asked(self) -> None:
         self.ask("answers", list(self._asked.values()))
+
+
+class SharedProcess(_Together, HostProcess):
+    """A process with several simulators, each asked through one of `sessions`.
+
+    Args:
+        target: "module:class" of the simulator.
+        count: how many.
+        arguments: of the constructor of each.
+        patience_s: whole seconds after which one call counts as hung.
+        wait: until the simulators stand; else `ready` must be called before anything else.
+
+    Raises:
+        UserError: as `HostProcess`.
+    """
+
+    def __init__(
+        self, target: str, count: int, *arguments: Any, patience_s: int, wait: bool = True
+    ) -> None:
+        _Together.__init__(self, target, count)
+        HostProcess.__init__(
+            self, "hinterland.domains.several:Several", target, count, *arguments,
+            patience_s=count * patience_s, wait=wait, name=self._simulator,
+        )  # fmt: skip
+
+    def forget_one(self, number: int) -> None:
+        """The next call of this simulator makes everything before it irrelevant."""
+        self._journal = [request for request in self._journal if _calls_of(request)[0][0] != number]
 
     def _remember(self, request: tuple[str, tuple, dict], result: Any) -> None:
         # One by one, so that each can be forgotten by itself; what failed left nothing behind.
@@ -117,12 +137,70 @@ class SharedProcess(HostProcess):
             if kind == "result":
                 self._journal.append(("answers", ([call],), {}))
 
-    @property
-    def _name(self) -> str:
-        return self._simulator.split(":")[1]
-
     def _method(self, request: tuple[str, tuple, dict]) -> str:
         return ", ".join(sorted({call[1] for call in _calls_of(request)}))
+
+
+class SharedHere(_Together):
+    """Several simulators in this very process, which has nothing else to lose: a worker's own.
+
+    Whoever started the process replaces it should they crash, or hang, and leads it to where it
+    was; so nothing is remembered here.
+
+    Args:
+        target: "module:class" of the simulators.
+        count: how many.
+        arguments: of the constructor of each.
+        patience_s: whole seconds after which one call of one of them counts as hung; the process
+            is ended by an alarm then.
+
+    Raises:
+        UserError: a constructor raised.
+    """
+
+    restarts = 0
+
+    def __init__(self, target: str, count: int, *arguments: Any, patience_s: int) -> None:
+        super().__init__(target, count)
+        self._patience, self._pending = count * patience_s, None
+        signal.alarm(max(START_S, self._patience))
+        try:
+            self._simulators = Several(target, count, *arguments)
+        except Exception as error:
+            raise UserError(f"{self._simulator}: {said(error)}") from error
+        finally:
+            signal.alarm(0)
+
+    @property
+    def pid(self) -> int:
+        """Of this process."""
+        return os.getpid()
+
+    def ready(self) -> None:
+        """They stand."""
+
+    def forget_one(self, number: int) -> None:
+        """Nothing was remembered."""
+
+    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+        """What is worked on in `answer`."""
+        del method, named
+        (self._pending,) = arguments
+
+    def answer(self) -> list[tuple[str, Any]]:
+        """As `Several.answers`."""
+        calls, self._pending = self._pending, None
+        signal.alarm(self._patience)
+        try:
+            return self._simulators.answers(calls)
+        finally:
+            signal.alarm(0)
+
+    def close(self) -> None:
+        """They end with the process."""
+
+    def abandon(self) -> None:
+        """They end with the process, which somebody else abandons."""
 
 
 def _calls_of(request: tuple[str, tuple, dict]) -> list[Call]:

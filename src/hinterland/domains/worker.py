@@ -1,7 +1,8 @@
 """The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE`.
 
 Imports nothing but the simulator's own module. It dies with its parent (the socket closes), and by
-an alarm if one call takes too long, even inside of a library that never returns to Python.
+an alarm if one call takes too long, even inside of a library that never returns to Python (with a
+patience of 0: never).
 """
 
 import importlib
@@ -29,7 +30,8 @@ def main(target: str, descriptor: str, patience: str) -> None:
             method, arguments, named = connection.recv()
         except (EOFError, ConnectionError):  # an unread answer of ours makes it the latter
             return
-        signal.alarm(max(START_S if method == "__init__" else 0, int(patience)))
+        if int(patience):
+            signal.alarm(max(START_S if method == "__init__" else 0, int(patience)))
         try:
             if method == "__init__":
                 simulator = class_of(target)(*arguments, **named)

@@ -1,4 +1,4 @@
-"""What travels between the processes of a cluster, and what becomes of it at the other end.
+"""What travels between processes of a run, and what becomes of it at the other end.
 
 A message holds a function by name, arrays as they lie in memory, and a domain as its name and
 options: it is made anew where it is needed, with its own simulators' processes.
@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cloudpickle
 import jax
 import numpy as np
 
@@ -63,7 +64,6 @@ def _digest() -> str:
 
 def dumps(thing: Any) -> bytes:
     """A message."""
-    from ray import cloudpickle
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, value: Any) -> Any:
@@ -204,8 +204,6 @@ class Shard:
 
 def loads(message: bytes) -> Any:
     """What `dumps` was given; JAX's arrays as NumPy's."""
-    from ray import cloudpickle
-
     return cloudpickle.loads(message)
 
 

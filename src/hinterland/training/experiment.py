@@ -71,6 +71,8 @@ class Experiment:
         clocks = [name for phase in PHASES for name in (phase, f"{phase}_cpu")]
         # Seconds of each phase, and CPU seconds, those of the simulators' processes included.
         self.time: dict[str, float] = dict.fromkeys(clocks, 0.0) | dict(spent.get("time", {}))
+        self.lost = 0
+        """Simulators' processes replaced so far that the domain here does not know of."""
         self._children_mb = 0.0
         self._figures: dict[str, dict[str, float]] = {}
         self._compiled = spent.get("compile_s", 0.0)
@@ -205,7 +207,7 @@ class Experiment:
             if is_host(simulator := getattr(self.domain, name, None))
         ]
         if restarts:
-            plain["host/restarts"] = float(sum(restarts))
+            plain["host/restarts"] = float(sum(restarts) + self.lost)
         for clock in (phase, f"{phase}_cpu"):
             plain[f"time/{clock}_s"] = self.time[clock]
         plain |= self._figures.pop(phase, {})

@@ -20,7 +20,7 @@ from hinterland.learn import Credit, Learner, PPOSettings, make_optimiser, team_
 from hinterland.nets import TeamNetwork
 from hinterland.rollout import System
 from hinterland.runtime import ClusterRuntime
-from hinterland.training import remote
+from hinterland.training import processes, remote
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
@@ -176,6 +176,8 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
     meters, opponents = Meters(), Opponents(config, domain)
     if isinstance(runtime, ClusterRuntime):
         workers: Any = remote.workers(runtime, config, domain, state.workers, opponents.scripts)
+    elif _apart(experiment):
+        workers = processes.workers(config, domain, state.workers, opponents.scripts)
     else:
         workers = _workers(experiment, state.workers, opponents.scripts)
     parts = (workers, config.windows // (config.actors or 1), meters, runtime)
@@ -194,6 +196,13 @@ def train(experiment: Experiment, state: PipelineState, updates: int) -> Pipelin
         schedule.publish(updates, opponents.snapshot(state.pool, updates, network))
         learn = partial(_learn, experiment, workers, schedule, meters, opponents)
         return experiment.in_stretches(state, updates, meet, learn)
+
+
+def _apart(experiment: Experiment) -> bool:
+    """Whether workers get processes: where they share a CPU with the learner, and Python's lock."""
+    config, device = experiment.config, experiment.runtime.devices[0]
+    is_host = System(experiment.domain).is_host
+    return config.schedule == "pipeline" and is_host and device.platform == "cpu"
 
 
 def _workers(
@@ -250,6 +259,7 @@ def _learn(
     values["train/steps_per_s"] = steps * domain.agents / seconds
     values["pipeline/env_steps_per_s"] = steps / seconds
     values |= flow(meters.take(), seconds, len(workers)) | opponents.standing(pool)
+    experiment.lost = sum(worker.lost for worker in workers)
     experiment.log(stop, "train", values)
     states = [jax.tree.map(np.asarray, worker.state) for worker in workers]
     return PipelineState(jax.tree.map(np.asarray, learner), states, pool)

@@ -15,7 +15,7 @@ from hinterland.config import Config
 from hinterland.core import Segment, UserError
 from hinterland.runtime.cluster import ATTEMPTS, ClusterRuntime, Lost
 from hinterland.runtime.wire import loads, prepare
-from hinterland.training.workers import Snapshot, Worker, WorkerState, sessions_for
+from hinterland.training.workers import Snapshot, WorkerState, worker_apart
 
 
 class RemoteWorker:
@@ -28,6 +28,9 @@ class RemoteWorker:
         begun: the message that makes it: (config, domain, hand-written policies' names).
         sent: shared by all workers of a run.
     """
+
+    lost = 0
+    """They are the runtime's to count."""
 
     def __init__(
         self, runtime: ClusterRuntime, index: int, state: WorkerState, begun: Any, sent: "Sent"
@@ -74,6 +77,9 @@ class RemoteWorker:
         if self._process is not None:
             self._runtime.end(self._process)
 
+    def close(self) -> None:
+        """The runtime ends its process."""
+
 
 class Sent:
     """The newest snapshots, as messages: each travels to a node once, however many ask for it."""
@@ -110,11 +116,7 @@ BEGIN, SEGMENT = f"{__name__}:begin", f"{__name__}:segment"
 def begin(kept: dict[str, Any], told: bytes, begun: bytes, index: int, where: bytes) -> None:
     """In the process elsewhere: makes the worker, with sessions of its own if it needs any."""
     prepare(told)
-    config, domain, scripts = loads(begun)
-    sessions = sessions_for(config, domain, 1, kept=0)
-    worker = Worker(config, domain, index, jax.devices()[0], scripts)
-    worker.prepare(loads(where), sessions[0] if sessions else None)
-    kept["worker"] = worker
+    kept["worker"] = worker_apart(*loads(begun), index, loads(where))
 
 
 def segment(kept: dict[str, Any], version: int, snapshot: bytes) -> tuple[WorkerState, Segment]:

@@ -138,7 +138,8 @@ class _Stopped(Exception):
 class Pipeline:
     """`--schedule pipeline`: a thread per worker, a bounded queue to the learner.
 
-    JAX and the wait for other processes release Python's lock, so threads are enough.
+    The thread acts itself on a traced system, where JAX releases Python's lock, and else waits for
+    the worker's process.
 
     Args:
         workers: prepared ones.
@@ -183,6 +184,7 @@ class Pipeline:
             if thread.is_alive():  # its environments hang, or are very slow
                 worker.abandon()
                 thread.join(STOP_S / 2)
+            worker.close()
 
     def publish(self, version: int, snapshot: Snapshot) -> None:
         """The newest policy; it must be ready, or who acts by it would wait for the learner."""

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from hinterland.config import Config
 from hinterland.core import EntityTrajectory, Segment, stream
+from hinterland.domains.pool import SharingPool
 from hinterland.rollout import (
     SESSIONS,
     HostActor,
@@ -85,6 +86,9 @@ class Worker:
         scripts: names of hand-written policies that may oppose.
     """
 
+    lost = 0
+    """Processes replaced so far that the domain here does not know of."""
+
     def __init__(
         self,
         config: Config,
@@ -143,6 +147,22 @@ class Worker:
         """Ends its processes, whatever they are doing."""
         for session in self._sessions:
             session.abandon()
+
+    def close(self) -> None:
+        """Its sessions are the domain's, and stay."""
+
+
+def worker_apart(
+    config: Config, domain: Any, scripts: tuple[str, ...], index: int, state: WorkerState
+) -> Worker:
+    """In a process of its own, prepared: with sessions of its own, if it needs any."""
+    worker = Worker(config, domain, index, jax.devices()[0], scripts)
+    simulator = System(domain).simulator
+    if isinstance(simulator, SharingPool):
+        simulator.here = True
+    sessions = sessions_for(config, domain, 1, kept=0)
+    worker.prepare(state, sessions[0] if sessions else None)
+    return worker
 
 
 def sessions_for(
