@@ -18,10 +18,8 @@ from hinterland.core import Segment, UserError
 from hinterland.domains.host import HostProcess
 from hinterland.rollout import System
 from hinterland.runtime.wire import dumps, loads, prepare, settings
+from hinterland.training.schedules import MOMENT_S
 from hinterland.training.workers import Snapshot, Worker, WorkerState, worker_apart
-
-MOMENT_S = 0.2
-"""Who waits for a process looks up so often: is it time to stop?"""
 
 
 class ProcessWorker:
