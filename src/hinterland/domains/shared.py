@@ -182,10 +182,10 @@ class SharedHere(_Together):
     def forget_one(self, number: int) -> None:
         """Nothing was remembered."""
 
-    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+    def ask(self, method: str, calls: list[Call]) -> None:
         """What is worked on in `answer`."""
-        del method, named
-        (self._pending,) = arguments
+        del method
+        self._pending = calls
 
     def answer(self) -> list[tuple[str, Any]]:
         """As `Several.answers`."""
