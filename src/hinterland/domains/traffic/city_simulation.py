@@ -1,6 +1,7 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class CityTraffic(SumoRun):
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
             with self._own_words():  # it reads routes as it goes
                 libsumo.simulationStep()
-            _leave_out_lost(libsumo.simulation.getDepartedIDList())
+            _leave_out(libsumo.simulation.getDepartedIDList())
             if not self._by_actions:
                 self._signals.watch(self._states())
             self._junctions.second()
@@ -116,7 +117,7 @@ class CityTraffic(SumoRun):
     def metrics(self) -> dict[str, float]:
         """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)
-        _leave_out_lost(libsumo.simulation.getPendingVehicles())
+        _leave_out(_without_way(libsumo.simulation.getPendingVehicles()))
         return self._trip_figures(queue)
 
     def _states(self) -> list[str]:
@@ -129,8 +130,32 @@ class CityTraffic(SumoRun):
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
 
 
-def _leave_out_lost(cars: Sequence[str]) -> None:
+def _leave_out(cars: Iterable[str]) -> None:
     """Removes those without a way: they would stand where theirs ends, and all behind them."""
     for car in cars:
         if not libsumo.vehicle.isRouteValid(car):
             libsumo.vehicle.remove(car)
+
+
+def _without_way(waiting: Sequence[str]) -> list[str]:
+    """Those of the cars that wait to enter.
+
+    SUMO looks for a trip's way when it first tries to let it in, which on a full road is much
+    later than its departure. Until then its route is where it begins and ends.
+    """
+    ways: dict[tuple[str, ...], bool] = {}
+    lost = []
+    for car in waiting:
+        if libsumo.vehicle.isRouteValid(car):
+            continue
+        route, kind = libsumo.vehicle.getRoute(car), libsumo.vehicle.getTypeID(car)
+        if len(route) > 2:  # a way that has a gap
+            lost.append(car)
+            continue
+        trip = (kind, route[0], *libsumo.vehicle.getVia(car), route[-1])
+        if trip not in ways:
+            stops = pairwise(trip[1:])
+            ways[trip] = all(libsumo.simulation.findRoute(*ends, kind).edges for ends in stops)
+        if not ways[trip]:
+            lost.append(car)
+    return lost

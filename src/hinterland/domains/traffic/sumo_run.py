@@ -71,12 +71,13 @@ class SumoRun:
 
         Travel and waiting time in seconds per vehicle, unfinished trips included, and cars that
         waited to enter counted from when they wanted to; queue in standing cars per light, as it
-        is given; throughput in finished trips. Cars that were taken off the road do not count.
+        is given; throughput in finished trips; vehicles are all that wanted to depart before the
+        end, let in or not. Cars that were taken off the road do not count.
         """
         assert self._trips is not None
         self._end()
         every = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        trips = [trip for trip in every if trip.get("vaporized") != "traci"]  # "end": unfinished
+        trips = [trip for trip in every if trip.get("vaporized") != "traci" and _wanted(trip)]
         finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
 
         def mean(*names: str) -> float:
@@ -107,3 +108,8 @@ class SumoRun:
         if self._running:
             libsumo.close()
             self._running = False
+
+
+def _wanted(trip: ElementTree.Element) -> bool:
+    """Whether it was to depart before the episode's end; SUMO records those of that moment too."""
+    return float(trip.get("depart", 0)) >= 0 or float(trip.get("departDelay", 0)) > 0
