@@ -49,6 +49,10 @@ class Kept:
         self.lines: list[dict[str, Any]] = []
         self.checkpoints: list[tuple[dict[str, np.ndarray], dict[str, Any]]] = []
 
+    @property
+    def logged(self) -> int:
+        return len(self.lines)
+
     def log(self, step: int, wall_s: float, phase: str, values: Any) -> None:
         self.lines.append({"step": step, "phase": phase, **values})
 

@@ -163,7 +163,7 @@ def training(options: Any) -> dict[str, Any]:
     middle = statistics.median(rates)
     peak = _matrix_peak(runtime)
     work = flops_per_step(config, domain.spec)
-    print(f"{options.preset}, {domain.agents} agents: {_spread(rates)} agent-steps/s")
+    print(f"{options.preset}, {domain.agents} agents: {_spread(rates)} agent-steps/s, compiled")
     print(
         f"{work / 1e6:.2f} MFLOP of matrix products per agent-step: "
         f"{middle * work / 1e9:.1f} of {peak / 1e9:.1f} GFLOP/s, {middle * work / peak:.0%} of "
@@ -279,6 +279,7 @@ def _parts(runtime: Any, config: Any, domain: Any) -> dict[str, float]:
 def growth(options: Any) -> dict[str, Any]:
     """Rate, compilation and memory against the number of agents."""
     rows = []
+    print("agent-steps/s of a run's last stretch alone; wall seconds in which something compiled")
     print(f"{'agents':>6} {'agent-steps/s':>14} {'compile (s)':>12} {'peak memory (MB)':>17}")
     for agents in options.agents:
         rates: list[float] = []

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 WORDS = {
     "collect": "collecting influence data on the global simulator",
@@ -32,12 +33,21 @@ class Display:
         total: agent-steps of the whole run.
         done: agent-steps made before (a resumed run).
         quiet: say nothing.
+        spent: seconds of each phase so far (a resumed run).
     """
 
-    def __init__(self, total: int, done: int, agents: int, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        agents: int,
+        quiet: bool = False,
+        spent: Mapping[str, float] | None = None,
+    ) -> None:
         self._total, self._done, self._agents = total, done, agents
         self._quiet = quiet
         self._phase, self._returns = "", ""
+        self._spent, self._under_way = dict(spent or {}), ("", 0.0)
         self._first: tuple[float, int] | None = None
         self._last_line = 0.0
         self._seen: set[str] = set()
@@ -70,6 +80,7 @@ class Display:
             first = name not in self._seen
             self._seen.add(name)
             self._phase = WORDS[name] + (" (compiling, first time only)" if first else "")
+            self._under_way = (name, time.perf_counter())
             self._draw(force=first)
 
     def advance(self, amount: int) -> None:
@@ -80,13 +91,16 @@ class Display:
             self._phase = WORDS["train"]
             self._done += amount
             if self._first is None:
-                # The first call compiled: the rate is counted from its end.
+                # The first call compiled: what is left is judged by what comes after it.
                 self._first = (time.perf_counter(), self._done)
             self._draw()
 
     def overall(self, step: int, values: dict[str, float]) -> None:
         """New metrics."""
         with self._lock:
+            for name in self._seen:  # a phase has ended, and tells its seconds
+                self._spent[name] = values.get(f"time/{name}_s", self._spent.get(name, 0.0))
+            self._under_way = ("", 0.0)
             if "eval/sampled/return" in values:
                 kinds = [k for k in ("sampled", "greedy") if f"eval/{k}/return" in values]
                 self._returns = "return " + ", ".join(
@@ -94,15 +108,25 @@ class Display:
                 )
                 self._draw(force=True)
 
+    def _rate(self) -> float:
+        """As in the summary, with the phase under way counted so far."""
+        from hinterland.training.clocks import agent_steps_per_s
+
+        spent = dict(self._spent)
+        name, began = self._under_way
+        if name:
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - began
+        return agent_steps_per_s(self._done, spent)
+
     def _draw(self, force: bool = False) -> None:
         if self._quiet:
             return
         parts = [self._phase]
         if self._first is not None and self._done > self._first[1]:
             seconds = time.perf_counter() - self._first[0]
-            rate = (self._done - self._first[1]) / max(seconds, 1e-9)
-            parts.append(f"{rate:,.0f} agent-steps/s")
-            parts.append(f"ETA {duration((self._total - self._done) / rate)}")
+            pace = (self._done - self._first[1]) / max(seconds, 1e-9)
+            parts.append(f"{self._rate():,.0f} agent-steps/s in training")
+            parts.append(f"ETA {duration((self._total - self._done) / pace)}")
         if self._returns:
             parts.insert(0, self._returns)
         text = " · ".join(parts)

@@ -152,6 +152,11 @@ class RunFolder:
         """
         return read_metrics(self._metrics)
 
+    @property
+    def logged(self) -> int:
+        """Lines of metrics so far."""
+        return self._lines
+
     def log(self, step: int, wall_s: float, phase: str, values: Mapping[str, Any]) -> None:
         """Appends one line; values that are not finite become null.
 

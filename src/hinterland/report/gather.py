@@ -11,7 +11,7 @@ from typing import Any
 from hinterland.core.errors import UserError
 from hinterland.record import RunFolder
 
-PHASES = ("train", "collect", "fit", "evaluate")
+PHASES = ("train", "collect", "fit", "evaluate", "save")
 OWN = ("seed",)
 """Settings in which the runs of one variant may differ."""
 

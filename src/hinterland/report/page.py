@@ -13,7 +13,7 @@ from hinterland.report.replay import player
 
 _PAPER_TIMES = (
     "Columns named paper: Suau et al. 2022, Tables 1 and 2, one CPU core per agent. Ours: the "
-    "whole machine named under Manifest. Times of the first stretch include compilation."
+    "whole machine named under Manifest. Times include compilation."
 )
 _PAPER_MEMORY = (
     "Peak resident memory of the run's process. Column named paper: Table 3, all processes "
@@ -146,14 +146,17 @@ def _costs(runs: Sequence[Run], folder: Path) -> list[str]:
         "<h2>Time and memory</h2>",
         _figure(
             plots.runtime_breakdown(runs, folder),
-            "Wall time by phase, mean over seeds. The grey bar is the part that went into "
-            "compiling; it lies within the phases.",
+            "Wall time by phase, mean over seeds. The grey bar is the time in which the run's "
+            "process compiled something (several cores at once count once); it lies within the "
+            "others.",
             "time by phase",
         ),
         _figure(
             plots.throughput(runs, folder),
-            "Throughput of each stretch of training, all agents together (dots), and its median "
-            "(bar). The first stretch of a run compiles.",
+            "Agent-steps/s in training (bar, mean over seeds): steps of all agents together by the "
+            "time for collecting influence data, training predictors and training agents, with "
+            "compilation. Dots: single stretches of training agents, nothing else; the first of a "
+            "run compiles.",
             "throughput",
         ),
     ]

@@ -200,7 +200,7 @@ def cross_entropy(
 def runtime_breakdown(
     runs: Sequence[Run], folder: Path | None = None, name: str = "runtime"
 ) -> str | None:
-    """Where the wall time went, mean over seeds; compilation, a part of the phases, apart."""
+    """Where the wall time went, mean over seeds; compilation, which lies within it, apart."""
     groups = {
         variant: chosen
         for variant, group in by_variant(runs).items()
@@ -223,7 +223,7 @@ def runtime_breakdown(
         axes.barh(rows, width, 0.5, left=left, color=colour(index), label=phase, lw=0)
         left += width
     compiling = np.array([seconds[variant, "compile"] for variant in groups]) / scale
-    axes.barh(rows + 0.34, compiling, 0.1, color=SOFT, label="compiling (within these)", lw=0)
+    axes.barh(rows + 0.34, compiling, 0.1, color=SOFT, label="compiling (meanwhile)", lw=0)
     axes.set_yticks(rows, [literal(variant) for variant in groups])
     axes.set_ylim(-0.6, len(groups) - 0.4)
     axes.tick_params(axis="y", length=0)
@@ -241,26 +241,27 @@ def runtime_breakdown(
 def throughput(
     runs: Sequence[Run], folder: Path | None = None, name: str = "throughput"
 ) -> str | None:
-    """Agent-steps per second of every stretch of training: a bar for the median, a dot each."""
+    """Agent-steps/s in training, a bar for the mean over seeds; a dot for every stretch."""
     figure, axes = new_axes(1.2 + 0.5 * len(by_variant(runs)), grid="x")
     table: Table = []
     names: list[str] = []
-    medians: list[float] = []
+    means: list[str] = []
     for index, (variant, group) in enumerate(by_variant(runs).items()):
         found = [
-            {"variant": variant, "seed": run.seed, "step": step, "agent-steps/s": rate}
+            {"variant": variant, "seed": run.seed, "step": step, "agent-steps/s of a stretch": rate}
             for run in group
             for step, rate in zip(*run.series("train/steps_per_s"), strict=True)
         ]
         if not found:
             continue
-        rates = [row["agent-steps/s"] for row in found]
+        rates = [row["agent-steps/s of a stretch"] for row in found]
+        whole = [rate for run in group if (rate := run.total("agent_steps_per_s")) is not None]
         y = len(names)
-        axes.barh(y, np.median(rates), 0.5, color=colour(index), alpha=0.35, lw=0)
+        axes.barh(y, np.mean(whole) if whole else 0.0, 0.5, color=colour(index), alpha=0.35, lw=0)
         spread = y + 0.16 * np.sin(2.4 * np.arange(len(rates)))
         axes.plot(rates, spread, "o", color=colour(index), ms=3, mew=0)
         names.append(variant)
-        medians.append(float(np.median(rates)))
+        means.append(f"{variant} {np.mean(whole):,.0f}" if whole else f"{variant} unknown")
         table += found
     if not table:
         return None
@@ -272,6 +273,6 @@ def throughput(
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_xlabel("agent-steps per second while training")
-    text = ", ".join(f"{n} {m:,.0f}" for n, m in zip(names, medians, strict=True))
-    return finish(figure, name, f"Median agent-steps per second: {text}", table, folder)
+    axes.set_xlabel("agent-steps/s in training")
+    text = f"Agent-steps/s in training: {', '.join(means)}"
+    return finish(figure, name, text, table, folder)

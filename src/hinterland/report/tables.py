@@ -176,7 +176,6 @@ def runtimes(runs: Sequence[Run]) -> list[Row]:
         chosen = [r for r in group if r.total("time", "train_s") and r.step]
         if not chosen:
             continue
-        rates = [v for r in chosen for v in r.series("train/steps_per_s")[1]]
         refreshes = [
             ((r.total("time", "fit_s") or 0.0) + (r.total("time", "collect_s") or 0.0)) / n
             for r in chosen
@@ -185,7 +184,7 @@ def runtimes(runs: Sequence[Run]) -> list[Row]:
         row: Row = {
             "variant": variant,
             "wall time (s)": _mean_of([r.total("wall_s") for r in chosen]),
-            "agent-steps/s": float(np.median(rates)) if rates else None,
+            "agent-steps/s in training": _mean_of([r.total("agent_steps_per_s") for r in chosen]),
             "simulate and learn, s per 100K steps": _mean_of(
                 [(r.total("time", "train_s") or 0.0) / r.step * 1e5 for r in chosen]
             ),

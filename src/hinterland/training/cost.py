@@ -87,7 +87,7 @@ def measure(
         spent = {name: value - before[name] for name, value in experiment.time.items()}
         wall.append(Part(*(spent[name] for name in Part._fields)))
         cpu.append(Part(*(spent[f"{name}_cpu"] for name in Part._fields)))
-    compile_s, peak_mb = experiment.spent["compile_s"], experiment.peak_memory_mb()
+    compile_s, peak_mb = experiment.compile_s, experiment.peak_memory_mb()
     critical = loop.critical(Experiment(config, domain, OneByOne(domain, config)), updates)
     return Cost(wall[1:], cpu[1:], critical, compile_s, peak_mb)
 

@@ -4,7 +4,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -14,18 +14,26 @@ from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_host
 from hinterland.learn import PPOSettings
 from hinterland.runtime import LocalRuntime
+from hinterland.training.clocks import COMPILING, agent_steps_per_s
 from hinterland.training.progress import Progress, Silent
 
 State = TypeVar("State")
 """Everything a kind of training needs to continue."""
 
 PHASES = ("collect", "fit", "train", "evaluate")
-CHECKPOINT_AGENT_STEPS = 1_500_000
-"""At most so many steps of all agents together lie between two checkpoints (about a minute)."""
+STRETCH_AGENT_STEPS = 1_500_000
+"""At most so many steps of all agents together make a stretch (about a minute on two cores)."""
+ACCELERATED = 20
+"""So many times longer on accelerators, where between two stretches all state is moved."""
 
 
 class Record(Protocol):
     """What a run needs of its folder."""
+
+    @property
+    def logged(self) -> int:
+        """Lines of metrics so far."""
+        ...
 
     def log(self, step: int, wall_s: float, phase: str, values: Mapping[str, Any]) -> None:
         """Appends one line of metrics."""
@@ -42,6 +50,14 @@ class Record(Protocol):
         ...
 
 
+class Checkpoint(NamedTuple):
+    """Everything that the run needs to continue from here."""
+
+    step: int
+    state: Any
+    meta: dict[str, Any]
+
+
 class Experiment:
     """A configuration, a domain, a runtime, and where the record goes.
 
@@ -52,6 +68,8 @@ class Experiment:
         record: the run folder; None keeps nothing.
         progress: who is told.
         spent: figures of an earlier part of the same run ("wall_s", "time", "compile_s").
+        checkpoint_every_s: seconds between two checkpoints, as far as stretches allow; 0: after
+            every stretch. It decides what a kill costs, and nothing else.
     """
 
     def __init__(
@@ -62,30 +80,35 @@ class Experiment:
         record: Record | None = None,
         progress: Progress | None = None,
         spent: Mapping[str, Any] | None = None,
+        checkpoint_every_s: float = 0.0,
     ) -> None:
         self.config, self.domain, self.runtime = config, domain, runtime
         self.record = record
         self.progress: Progress = progress or Silent()
         spent = spent or {}
-        self._began = time.perf_counter() - spent.get("wall_s", 0.0)
+        self._here = time.perf_counter()
+        self._began = self._here - spent.get("wall_s", 0.0)
+        self._checkpoint_every_s, self._saved = checkpoint_every_s, self._here
         clocks = [name for phase in PHASES for name in (phase, f"{phase}_cpu")]
-        # Seconds of each phase, and CPU seconds, those of the simulators' processes included.
-        self.time: dict[str, float] = dict.fromkeys(clocks, 0.0) | dict(spent.get("time", {}))
+        # Seconds of each phase, and CPU seconds, those of the simulators' processes included; and
+        # seconds in which checkpoints were written.
+        self.time: dict[str, float] = dict.fromkeys([*clocks, "save"], 0.0)
+        self.time |= dict(spent.get("time", {}))
         self.lost = 0
         """Simulators' processes replaced so far that the domain here does not know of."""
         self._children_mb = 0.0
         self._figures: dict[str, dict[str, float]] = {}
-        self._compiled = spent.get("compile_s", 0.0)
-        jax.monitoring.register_event_duration_secs_listener(self._on_duration)
+        self._compiled_before = spent.get("compile_s", 0.0)
 
-    def _on_duration(self, event: str, seconds: float, **_: Any) -> None:
-        if event.endswith("backend_compile_duration"):
-            self._compiled += seconds
+    @property
+    def compile_s(self) -> float:
+        """Seconds of wall time in which this process compiled something; earlier parts' too."""
+        return self._compiled_before + COMPILING.seconds(since=self._here)
 
     @property
     def spent(self) -> dict[str, Any]:
         """What a resumed run needs to go on counting."""
-        return {"wall_s": self.wall_s, "time": self.time, "compile_s": self._compiled}
+        return {"wall_s": self.wall_s, "time": dict(self.time), "compile_s": self.compile_s}
 
     @property
     def wall_s(self) -> float:
@@ -113,26 +136,37 @@ class Experiment:
         return max(ahead, -(-multiple * period // per))
 
     def next_stop(self, updates: int) -> int:
-        """Where the next stretch of training ends: evaluation, refresh, checkpoint or the end."""
-        per_checkpoint = self._checkpoint_steps() // (
-            self.config.steps_per_update * self.domain.agents
-        )
+        """Where the next stretch of training ends: evaluation, refresh, its most or the end.
+
+        Never by the clock: the metrics have a line for each.
+        """
+        most = self._stretch_steps() // (self.config.steps_per_update * self.domain.agents)
         return min(
             self._next(updates, self.config.evaluation_steps),
             self._next(updates, self.config.refresh_steps),
-            updates + max(1, per_checkpoint),
+            updates + max(1, most),
             self.total_updates,
         )
 
-    def _checkpoint_steps(self) -> int:
+    def _stretch_steps(self) -> int:
         """Of all agents together, in about a minute on two cores; on a cluster, on all of it.
 
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
-        local = getattr(self.domain, "local_simulator", None)
-        if not self.runtime.units_travel or self.config.schedule or is_host(local):
-            return CHECKPOINT_AGENT_STEPS
-        return CHECKPOINT_AGENT_STEPS * max(1, self.runtime.processors // 2)
+        if is_host(getattr(self.domain, "local_simulator", None)):
+            return STRETCH_AGENT_STEPS
+        if self.runtime.units_travel and not self.config.schedule:
+            return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
+        if self.runtime.devices[0].platform != "cpu" and not self._outside:
+            return STRETCH_AGENT_STEPS * ACCELERATED
+        return STRETCH_AGENT_STEPS
+
+    @property
+    def _outside(self) -> list[Any]:
+        """The system's simulators that live outside of JAX."""
+        names = ("global_simulator", "local_simulator", "entity_simulator")
+        found = [getattr(self.domain, name, None) for name in names]
+        return [simulator for simulator in found if is_host(simulator)]
 
     def refreshes(self, updates: int) -> bool:
         """Whether the influence predictors are trained anew here."""
@@ -150,9 +184,10 @@ class Experiment:
         meet: Callable[[State, int], State],
         learn: Callable[[State, int, int], State],
     ) -> State:
-        """From `updates` to the end of the run; a checkpoint follows every stretch of learning.
+        """From `updates` to the end of the run, with checkpoints between stretches of learning.
 
-        A resumed run repeats what was due at its checkpoint, with the same keys.
+        A resumed run repeats what was due at its checkpoint, with the same keys. Whoever ends the
+        run before its end finds the newest finished stretch saved.
 
         Args:
             state: of the learners.
@@ -160,14 +195,22 @@ class Experiment:
             meet: (state, updates) -> state; does what is due between two stretches.
             learn: (state, updates, stop) -> state; learns until there were `stop` updates.
         """
-        while True:
-            state = meet(state, updates)
-            if updates == self.total_updates:
-                return state
-            stop = self.next_stop(updates)
-            state = learn(state, updates, stop)
-            updates = stop
-            self.save(updates, state)
+        unsaved: Checkpoint | None = None
+        try:
+            while True:
+                state = meet(state, updates)
+                if updates == self.total_updates:
+                    return state
+                stop = self.next_stop(updates)
+                state = learn(state, updates, stop)
+                updates, unsaved = stop, self._checkpoint(stop, state)
+                if self._saves(updates):
+                    saving, unsaved = unsaved, None
+                    self._save(saving)
+        except BaseException:  # Ctrl-C above all
+            if unsaved is not None:
+                self._save(unsaved)
+            raise
 
     def ppo_settings(self) -> PPOSettings:
         """The learner's part of the configuration."""
@@ -201,40 +244,55 @@ class Experiment:
                     "a value that is not finite, or --learning-rate is too high; run "
                     "'hinterland check' on the domain, then resume from the last checkpoint"
                 )
-        restarts = [
-            simulator.restarts
-            for name in ("global_simulator", "local_simulator", "entity_simulator")
-            if is_host(simulator := getattr(self.domain, name, None))
-        ]
+        restarts = [simulator.restarts for simulator in self._outside]
         if restarts:
             plain["host/restarts"] = float(sum(restarts) + self.lost)
         for clock in (phase, f"{phase}_cpu"):
             plain[f"time/{clock}_s"] = self.time[clock]
         plain |= self._figures.pop(phase, {})
-        plain["time/compile_s"] = self._compiled
+        plain["time/save_s"] = self.time["save"]
+        plain["time/compile_s"] = self.compile_s
+        plain["agent_steps_per_s"] = self.agent_steps_per_s(updates)
         plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)
         if self.record is not None:
             self.record.log(self.step_of(updates), self.wall_s, phase, plain)
 
-    def save(self, updates: int, state: Any) -> None:
-        """A checkpoint of everything the run needs to continue from here."""
-        if self.record is not None:
-            meta = {"updates": updates, "spent": self.spent}
-            self.record.save_checkpoint(self.step_of(updates), to_arrays(state), meta)
+    def agent_steps_per_s(self, updates: int) -> float:
+        """See `clocks.agent_steps_per_s`."""
+        return agent_steps_per_s(self.step_of(updates) * self.domain.agents, self.time)
+
+    def _saves(self, updates: int) -> bool:
+        """Whether a checkpoint is due; with simulators outside of JAX it always is."""
+        due = time.perf_counter() - self._saved >= self._checkpoint_every_s
+        return due or updates == self.total_updates or bool(self._outside)
+
+    def _checkpoint(self, updates: int, state: Any) -> Checkpoint | None:
+        """As it is now: a resumed run writes the lines again that are logged from here on."""
+        if self.record is None:
+            return None
+        meta = {"updates": updates, "metrics_lines": self.record.logged, "spent": self.spent}
+        return Checkpoint(self.step_of(updates), state, meta)
+
+    def _save(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None or self.record is None:
+            return
+        start = time.perf_counter()
+        step, state, meta = checkpoint
+        self.record.save_checkpoint(step, to_arrays(state), meta)
+        self._saved = time.perf_counter()
+        self.time["save"] += self._saved - start
 
     def summary(self, updates: int, evaluation: dict[str, Any], finished: bool) -> dict[str, Any]:
         """The run's result as it stands in summary.json."""
-        agent_steps = self.step_of(updates) * self.domain.agents
-        training = sum(self.time[name] for name in ("collect", "fit", "train"))
         return {
             "step": self.step_of(updates),
             "agents": self.domain.agents,
             "wall_s": self.wall_s,
-            "agent_steps_per_s": agent_steps / max(training, 1e-9),
+            "agent_steps_per_s": self.agent_steps_per_s(updates),
             "eval": evaluation,
             "time": {f"{name}_s": value for name, value in self.time.items()}
-            | {"compile_s": self._compiled},
+            | {"compile_s": self.compile_s},
             "memory": {"peak_mb": self.peak_memory_mb()},
             "finished": finished,
         }
