@@ -88,7 +88,7 @@ def test_a_run_can_be_made_again_from_its_configuration(finished: Path, tmp_path
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, simulation: str) -> None:
     def arguments(name: str) -> list[str]:
         return ["train", "corridor", "--agents", "3", "--steps", "20k", "--refresh", "4k",
-                "--evaluate-every", "320", "--simulation", simulation,
+                "--evaluate-every", "320", "--simulation", simulation, "--checkpoint-every", "1e-9",
                 "--out", str(tmp_path / name), *TINY]  # fmt: skip
 
     process = subprocess.Popen(
@@ -126,7 +126,8 @@ def test_ctrl_c_says_how_to_continue(tmp_path: Path) -> None:
     options = [x for x in TINY if x != "--quiet"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hinterland", "train", "corridor", "--agents", "3", "--steps",
-         "10M", "--evaluate-every", "640", "--out", str(tmp_path / "run"), *options],
+         "10M", "--evaluate-every", "640", "--checkpoint-every", "1e-9",
+         "--out", str(tmp_path / "run"), *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for _ in range(2000):

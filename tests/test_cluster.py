@@ -361,7 +361,7 @@ def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
 
 def test_a_killed_driver_leaves_nothing_and_its_run_resumes(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--agents", "4", "--steps", "4000", "--refresh", "400")
+    options = ("--agents", "4", "--steps", "4000", "--refresh", "400", "--checkpoint-every", "1e-9")
     with _driver(out, *options) as (child, mark):
         checkpoints = out / "checkpoints"
         runs.wait_for(child, lambda: len(list(checkpoints.glob("step-*"))) > 1, WAIT_S)

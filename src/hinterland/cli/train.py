@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hinterland.cli.arguments import Parser, add_config_options, given_config
+from hinterland.cli.arguments import Parser, add_config_options, given_config, real_number
 from hinterland.cli.setup import add_runtime_options
 
 WITH_PAPER = ("warehouse", "traffic", "lux")
@@ -38,6 +38,15 @@ def parser() -> Parser:
         "--out", metavar="RUN", type=Path, help="run folder (default: runs/DOMAIN-1, -2, ...)"
     )
     made.add_argument("--config", metavar="FILE", type=Path, help="start from this config.toml")
+    made.add_argument(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        type=real_number,
+        default=60.0,
+        help="how often to write a checkpoint, as far as stretches of training end (about a minute "
+        "at most on two cores); changes no result (default: 60; systems outside of JAX: after "
+        "every stretch)",
+    )
     made.add_argument("--json", action="store_true", help="last line: the summary as JSON")
     made.add_argument("--quiet", action="store_true", help="no progress")
     made.add_argument("--no-report", action="store_true", help="write no report at the end")
@@ -51,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.core.errors import UserError
 
     options = parser().parse_args(arguments)
+    if options.checkpoint_every <= 0:
+        raise UserError(f"--checkpoint-every {options.checkpoint_every:g}: must be above 0")
     if options.resume is not None:
         return _resume(options)
     if options.domain is None and options.config is None:
@@ -146,7 +157,8 @@ def _train(
     folder: "RunFolder",
     checkpoint: Any,
 ) -> int:
-    from hinterland.cli.display import Display
+    from hinterland.cli.display import Display, note
+    from hinterland.record.manifest import moved
     from hinterland.training import Experiment, train
 
     spent = checkpoint[1]["spent"] if checkpoint else None
@@ -159,12 +171,15 @@ def _train(
             file=sys.stderr,
             flush=True,
         )
-        for note in getattr(domain, "notes", ()):
-            print(f"note: {note}", file=sys.stderr)
+        for said in getattr(domain, "notes", ()):
+            note(f"note: {said}")
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
+            if change := moved(folder.manifest, runtime.describe()):
+                note(f"note: {change}")
     whole = config.total_updates * config.steps_per_update
-    display = Display(whole * domain.agents, began_at * domain.agents, domain.agents, options.quiet)
+    total, done, time = whole * domain.agents, began_at * domain.agents, (spent or {}).get("time")
+    display = Display(total, done, domain.agents, options.quiet, time)
 
     # The second Ctrl-C is Python's own, for those who cannot wait for the unit under way.
     def stop(*_: object) -> None:
@@ -174,7 +189,9 @@ def _train(
     signal.signal(signal.SIGINT, stop)
     try:
         with display:
-            experiment = Experiment(config, domain, runtime, folder, display, spent)
+            experiment = Experiment(
+                config, domain, runtime, folder, display, spent, options.checkpoint_every
+            )
             summary = train(experiment, checkpoint)
     except KeyboardInterrupt:
         steps = folder.checkpoint_steps()

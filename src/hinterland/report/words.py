@@ -169,6 +169,8 @@ def machine(run: Run) -> str:
     """Where and with what a run was made, from its manifest; empty where that says nothing."""
     manifest = run.manifest
     parts = []
+    if processor := manifest.get("processor"):
+        parts.append(str(processor))
     if cores := manifest.get("cores"):
         parts.append(f"{cores} core" + ("s" if cores != 1 else ""))
     if devices := manifest.get("devices"):
