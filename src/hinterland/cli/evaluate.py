@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
 from hinterland.cli.setup import add_runtime_options
+from hinterland.config import MILLION, SEEDS, STEPS
+from hinterland.core.errors import UserError
 
 MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
 """Shares of evaluation games that reach their last step with everybody still in them."""
@@ -22,7 +24,11 @@ def parser() -> Parser:
     )
     made.add_argument("run", metavar="RUN", type=Path, help="run folder")
     made.add_argument(
-        "--episodes", type=whole_number, default=100, metavar="E", help="default: 100"
+        "--episodes",
+        type=whole(2, MILLION),
+        default=100,
+        metavar="E",
+        help=f"2 to {MILLION:,} (default: 100)",
     )
     made.add_argument(
         "--policy",
@@ -38,10 +44,13 @@ def parser() -> Parser:
     )
     made.add_argument("--greedy", action="store_true", help="likeliest actions, not sampled ones")
     made.add_argument(
-        "--step", type=whole_number, metavar="N", help="checkpoint of this step (default: newest)"
+        "--step",
+        type=whole(0, STEPS),
+        metavar="N",
+        help="checkpoint of this step (default: newest)",
     )
     made.add_argument(
-        "--seed", type=whole_number, default=0, metavar="K", help="of the episodes (default: 0)"
+        "--seed", type=whole(0, SEEDS), default=0, metavar="K", help="of the episodes (default: 0)"
     )
     made.add_argument("--json", action="store_true", help="last line: the figures as JSON")
     add_runtime_options(made)
@@ -50,14 +59,10 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Evaluates; returns the exit status."""
-    from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
     options = parser().parse_args(arguments)
-    if options.episodes < 2:
-        raise UserError(f"--episodes {options.episodes}: must be at least 2")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must be at least 0")
+    _check_used(options)
     folder = RunFolder.read(options.run)
     from hinterland.cli.setup import make_runtime
 
@@ -80,6 +85,13 @@ def run(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(figures))
     return 0
+
+
+def _check_used(options: Any) -> None:
+    """A hand-written policy has neither likeliest actions nor checkpoints."""
+    for name, given in (("greedy", options.greedy), ("step", options.step is not None)):
+        if given and options.policy != "learned":
+            raise UserError(f"--{name} is for --policy learned, not {options.policy}: leave it out")
 
 
 def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:

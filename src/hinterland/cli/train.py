@@ -55,6 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         return _resume(options)
     if options.domain is None and options.config is None:
         raise UserError("which DOMAIN? For example: hinterland train warehouse --agents 4")
+    from hinterland.applies import check_applies
     from hinterland.config import make_config
     from hinterland.record import RunFolder
 
@@ -80,9 +81,11 @@ def run(arguments: Sequence[str]) -> int:
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
+        from hinterland.core import is_entity_domain
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)
+        check_applies(config, is_entity_domain(domain), hasattr(domain, "planes"))
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
         folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
@@ -120,6 +123,9 @@ def _resume(options: argparse.Namespace) -> int:
             f"--resume continues a run as it was configured; "
             f"leave out --{given[0][0].replace('_', '-')}"
         )
+    for name in ("out", "config"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is for a new run; --resume goes on in its own folder")
     folder = RunFolder.open(options.resume)
     config = make_config(folder.config)
     if (summary := folder.summary()) is not None and summary.get("finished"):
