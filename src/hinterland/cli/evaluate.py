@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, whole
+from hinterland.cli.display import Played
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, SEEDS, STEPS
 from hinterland.core.errors import UserError
@@ -101,7 +102,8 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
     how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
-                           "opponent": options.opponent}  # fmt: skip
+                           "opponent": options.opponent,
+                           "told": Played(options.episodes)}  # fmt: skip
     if options.policy == "learned":
         config, domain, networks, step = trained_networks(folder, options.step)
         check_players(domain, options.policy, options.opponent)
