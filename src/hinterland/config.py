@@ -217,7 +217,7 @@ class Config(BaseModel):
     workers: int | None = Field(
         None,
         ge=1,
-        le=10_000,
+        le=1_024,
         description="--schedule: workers; each holds a snapshot of the policy and acts for its "
         "actors (1)",
     )
@@ -485,6 +485,12 @@ def make_config(values: dict[str, Any]) -> Config:
     if sequences % config.minibatches:
         raise UserError(
             f"--minibatches {config.minibatches}: must divide copies x windows = {sequences}"
+        )
+    if config.total_updates > SEEDS:
+        raise UserError(
+            f"--steps {config.steps}: {config.total_updates:,} updates of "
+            f"{config.steps_per_update:,} steps are more than {SEEDS:,}: raise --copies, --window "
+            "or --windows"
         )
     for part in config.global_names:
         if part not in GLOBAL_PARTS:

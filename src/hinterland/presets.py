@@ -147,7 +147,7 @@ PIPELINE_OPTIONS: dict[str, Any] = {
     "correction": "vtrace", "critic": "own",
 }  # fmt: skip
 POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
-_GRID = re.compile(r"([0-9]{1,4})x([0-9]{1,4})")
+_GRID = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 
 
 def preset_of(values: dict[str, Any]) -> dict[str, Any]:

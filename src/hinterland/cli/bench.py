@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         sizes = "+" if name == "growth" else None
         default: Any = {"simulator": 25, "training": 4, "growth": [4, 25, 49, 100]}[name]
         one.add_argument(
-            "--agents", type=whole(1, MILLION), nargs=sizes, default=default, metavar="N"
+            "--agents", type=whole(1, 10_000), nargs=sizes, default=default, metavar="N"
         )
         if name != "simulator":
             one.add_argument("--preset", choices=("fast", "paper"), default="fast")

@@ -12,7 +12,7 @@ from typing import Any
 from hinterland.cli.arguments import whole
 from hinterland.cli.display import note
 from hinterland.cli.setup import MOST_DEVICES, make_runtime
-from hinterland.config import MILLION, range_of
+from hinterland.config import range_of
 from hinterland.core.errors import UserError
 
 PHASES = ("collect", "fit", "train")
@@ -24,7 +24,7 @@ HEADS = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train"
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
     for name, least, most, default, text in (
-        ("agents", 1, MILLION, [100], "agents, a case for each"),
+        ("agents", 1, 10_000, [100], "agents, a case for each"),
         (
             "workers",
             0,

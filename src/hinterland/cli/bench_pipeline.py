@@ -41,7 +41,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
     parser.add_argument("--step-ms", type=real(Range(0, 10_000)), default=2.0, metavar="X",
                         help="waited in a step on hosts, milliseconds (default: 2)")  # fmt: skip
-    parser.add_argument("--agents", type=whole(1, MILLION), default=10, metavar="N",
+    parser.add_argument("--agents", type=whole(1, 1_000), default=10, metavar="N",
                         help="units of each side (default: 10)")  # fmt: skip
     parser.add_argument("--updates", type=whole(2, MILLION), default=40, metavar="U",
                         help="policy updates of each repetition, after half as many more that "

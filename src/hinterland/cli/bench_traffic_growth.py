@@ -15,7 +15,7 @@ from typing import Any
 from hinterland.cli.arguments import whole
 from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
-from hinterland.config import MILLION, SEEDS, STEPS
+from hinterland.config import SEEDS, STEPS
 
 SIMULATIONS: dict[str, dict[str, Any]] = {
     "global": {"simulation": "global"},
@@ -32,7 +32,7 @@ QUANTITIES = {"cpu_s": "CPU", "wall_s": "wall", "critical_path_s": "critical pat
 
 def add_growth_options(parser: argparse.ArgumentParser) -> None:
     """Sizes, and the run that is charged for."""
-    parser.add_argument("--agents", type=whole(1, MILLION), nargs="+", default=[4, 25, 100],
+    parser.add_argument("--agents", type=whole(1, 10_000), nargs="+", default=[4, 25, 100],
                         metavar="N", help="lights (default: 4 25 100)")  # fmt: skip
     parser.add_argument("--steps", type=whole(1, STEPS), nargs="+", default=[300_000], metavar="S",
                         help="of the run that is charged for, per agent; a table for each "

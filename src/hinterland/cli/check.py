@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from hinterland.cli.arguments import Parser, whole
-from hinterland.config import MILLION, SEEDS
+from hinterland.config import SEEDS
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -17,7 +17,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("domain", metavar="MODULE:FACTORY", help="or an installed domain's name")
     parser.add_argument(
-        "--agents", type=whole(1, MILLION), default=4, metavar="N", help="default: 4"
+        "--agents", type=whole(1, 10_000), default=4, metavar="N", help="default: 4"
     )
     parser.add_argument(
         "--episodes", type=whole(1, 10_000), default=2, metavar="E", help="default: 2"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli.arguments import Parser, whole
-from hinterland.cli.display import Played
+from hinterland.cli.display import Played, note
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, SEEDS, STEPS
 from hinterland.core.errors import UserError
@@ -107,6 +107,7 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     if options.policy == "learned":
         config, domain, networks, step = trained_networks(folder, options.step)
         check_players(domain, options.policy, options.opponent)
+        _say_needs(config, domain, runtime, options.episodes)
         figures = evaluate_networks(
             runtime,
             domain,
@@ -122,8 +123,16 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
 
         config = make_config(folder.config)
         domain, step = get_domain(config), 0
+        _say_needs(config, domain, runtime, options.episodes)
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
     return {**figures, "step": step}
+
+
+def _say_needs(config: Any, domain: Any, runtime: Any, episodes: int) -> None:
+    from hinterland.training import check_evaluation
+
+    for text in check_evaluation(config, domain, runtime, episodes):
+        note(f"note: {text}")
 
 
 def milestones(metrics: list[dict[str, Any]]) -> dict[str, int | None]:

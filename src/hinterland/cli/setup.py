@@ -64,6 +64,10 @@ def make_runtime(
 
         jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
         use_cores(1)
+        if devices is not None:
+            from hinterland.training import check_processors
+
+            check_processors(devices)
         _keep_compiled_programs()
         return ClusterRuntime(address, devices)
     use_cores(max(cores, devices or 1))

@@ -86,6 +86,7 @@ def run(arguments: Sequence[str]) -> int:
 
         check_config(config, domain, options.runtime)
         check_applies(config, is_entity_domain(domain), hasattr(domain, "planes"))
+        _check_resources(options, config, domain, runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
         folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
@@ -139,9 +140,20 @@ def _resume(options: argparse.Namespace) -> int:
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)
+        _check_resources(options, config, domain, runtime)
         checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
         folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
         return _train(options, config, domain, runtime, folder, checkpoint)
+
+
+def _check_resources(
+    options: argparse.Namespace, config: "Config", domain: Any, runtime: Any
+) -> None:
+    from hinterland.training import check_resources
+
+    for note in check_resources(config, domain, runtime):
+        if not options.quiet:
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _train(
