@@ -320,7 +320,7 @@ def stretches(
         update = steps * agents * (learning + STEP_S[kind])
         update /= 1 if team else len(runtime.devices)
     else:
-        each = runtime.block(agents)
+        each = 1 if runtime.units_travel else runtime.block(agents)
         update = max(steps, STEPS_PER_CALL) * each * (learning + STEP_S["traced"])
     cure = "a lower --windows, --window, --copies or --epochs"
     found = [Stretch("one policy update", update, cure)]
