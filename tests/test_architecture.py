@@ -32,11 +32,13 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 ALLOWED = {room: {r for r in LEVEL if LEVEL[r] < level} | {room} for room, level in LEVEL.items()}
 # Shipped to people who write domains: it judges simulators and needs no trainer for that.
 ALLOWED["testing"] = {"testing", "core", "domains", "rollout", "influence"}
-# Two files, not rooms: the choices of a run. The rooms below get plain numbers instead.
+# Three files, not rooms: the choices of a run. The rooms below get plain numbers instead.
 ALLOWED["presets"] = {"presets"}
 ALLOWED["config"] = {"config", "presets", "core"}
+ALLOWED["applies"] = {"applies", "config", "presets", "core"}
 for reader in ("training", "report", "cli"):
     ALLOWED[reader] |= {"config", "presets"}
+ALLOWED["cli"] |= {"applies"}
 ALLOWED["__main__"] = {"cli"}  # `python -m hinterland`
 ALLOWED["hinterland"] = set()  # the package's own __init__: whatever it imports, everybody imports
 

@@ -58,7 +58,7 @@ def test_local_compares_native_with_libsumo() -> None:
     ("arguments", "words"),
     [
         ("traffic-fidelity --seconds 5", "--seconds 5: must be at least 60"),
-        ("traffic-local --seed -1", "--seed -1: must be in 0 .."),
+        ("traffic-local --seed -1", "--seed -1: must be at least 0"),
         ("traffic-local --repeat 0", "--repeat 0: must be at least 1"),
         ("traffic-fidelity --agents 4", "unrecognized arguments: --agents"),
         ("traffic-growth --agents 4 5", "--agents 5: the traffic grid needs a square number"),

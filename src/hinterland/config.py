@@ -4,18 +4,47 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from math import inf, log10, nan
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hinterland.core.errors import UserError
 from hinterland.presets import PIPELINE_OPTIONS, POOL_OPTIONS, preset_of
 
+SEEDS = 2**31 - 1
+"""The largest seed, of everything that has one."""
+MILLION = 1_000_000
+STEPS = 10**12
+WIDTH = 65_536
+"""Of a layer. What a machine bears is another question: see `training.estimate`."""
+
+
+class Range(NamedTuple):
+    """What a number may be."""
+
+    least: float = -inf
+    most: float = inf
+    above: bool = False
+    """Whether it must be more than `least`."""
+
+    def problem(self, value: float) -> str | None:
+        """What is wrong with it, if anything is: "must be ..."."""
+        if value < self.least or (self.above and value == self.least):
+            return f"must be {'above' if self.above else 'at least'} {self.least:,}"
+        return None if value <= self.most else f"must be at most {self.most:,}"
+
+    def __str__(self) -> str:
+        if self.above:
+            return f"above {self.least:,}, up to {self.most:,}"
+        return f"{self.least:,} to {self.most:,}"
+
 
 class Config(BaseModel):
     """Everything that decides the numbers of a run, and nothing else (no paths, no machine)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     domain: str = Field(description="name of the domain, or MODULE:OBJECT of your own")
     simulation: Literal["dials", "global", "untrained"] = Field(
@@ -23,64 +52,90 @@ class Config(BaseModel):
         description="where experience is simulated: local simulators with learned influence, the "
         "global simulator, or local simulators with an untrained predictor",
     )
-    agents: int = Field(4, gt=0, description="number of learning agents N")
-    steps: int = Field(1_000_000, gt=0, description="environment steps per agent, in total")
-    refresh: int | Literal["auto"] = Field(
+    agents: int = Field(4, ge=1, le=MILLION, description="number of learning agents N")
+    steps: int = Field(
+        1_000_000, ge=1, le=STEPS, description="environment steps per agent, in total"
+    )
+    refresh: Annotated[int, Field(ge=1, le=STEPS)] | Literal["auto"] = Field(
         "auto",
         description="refresh period F: local steps per agent between two trainings of the "
         "influence predictors; auto: --steps divided by --refreshes",
     )
-    refreshes: int = Field(20, gt=0, description="refresh periods in a run, if --refresh is auto")
+    refreshes: int = Field(
+        20, ge=1, le=MILLION, description="refresh periods in a run, if --refresh is auto"
+    )
     preset: Literal["fast", "paper"] = Field(
         "fast",
         description="fast: many copies and large minibatches; paper: the paper's hyperparameters",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of every random stream of the run")
+    seed: int = Field(0, ge=0, le=SEEDS, description="seed of every random stream of the run")
     shared_policy: bool = Field(
         False,
         description="global simulation only: all agents share one network and one recurrent "
         "state, as in the paper's public code",
     )
 
-    evaluate_every: int | Literal["auto"] = Field(
+    evaluate_every: Annotated[int, Field(ge=1, le=STEPS)] | Literal["auto"] = Field(
         "auto",
         description="steps per agent between evaluations; auto: --steps divided by --evaluations",
     )
-    evaluations: int = Field(10, gt=0, description="evaluations in a run, if that is auto")
-    evaluate_episodes: int = Field(
-        64, gt=1, description="episodes of one evaluation, for sampled and for greedy actions each"
+    evaluations: int = Field(
+        10, ge=1, le=MILLION, description="evaluations in a run, if that is auto"
     )
-    final_episodes: int = Field(256, gt=1, description="episodes of the last evaluation")
+    evaluate_episodes: int = Field(
+        64,
+        ge=2,
+        le=MILLION,
+        description="episodes of one evaluation, for sampled and for greedy actions each",
+    )
+    final_episodes: int = Field(
+        256, ge=2, le=MILLION, description="episodes of the last evaluation"
+    )
 
     network: Literal["gru", "feed-forward"] = Field("gru", description="kind of actor-critic")
-    hidden: int = Field(256, gt=0, description="width of the first (recurrent) layer")
-    trunk: int = Field(128, gt=0, description="width of the second layer")
-    copies: int = Field(128, gt=0, description="parallel copies of each local simulator")
-    window: int = Field(16, gt=0, description="steps of one recurrent sequence and of one GAE pass")
-    windows: int = Field(1, gt=0, description="windows between two policy updates")
-    epochs: int = Field(2, gt=0, description="passes over the data of one update")
-    minibatches: int = Field(4, gt=0, description="minibatches of one epoch")
-    learning_rate: float = Field(2e-3, gt=0, description="Adam step size at the start")
+    hidden: int = Field(256, ge=1, le=WIDTH, description="width of the first (recurrent) layer")
+    trunk: int = Field(128, ge=1, le=WIDTH, description="width of the second layer")
+    copies: int = Field(
+        128, ge=1, le=MILLION, description="parallel copies of each local simulator"
+    )
+    window: int = Field(
+        16, ge=1, le=100_000, description="steps of one recurrent sequence and of one GAE pass"
+    )
+    windows: int = Field(1, ge=1, le=100_000, description="windows between two policy updates")
+    epochs: int = Field(2, ge=1, le=10_000, description="passes over the data of one update")
+    minibatches: int = Field(4, ge=1, le=MILLION, description="minibatches of one epoch")
+    learning_rate: float = Field(2e-3, gt=0, le=10, description="Adam step size at the start")
     anneal_rate: bool = Field(True, description="let the learning rate fall linearly to 0")
-    clip: float = Field(0.2, gt=0, description="PPO clip range at the start")
+    clip: float = Field(0.2, gt=0, le=MILLION, description="PPO clip range at the start")
     anneal_clip: bool = Field(False, description="let the clip range fall linearly to 0")
     clip_value: bool = Field(False, description="clip the value loss by the same range")
-    value_weight: float = Field(0.5, ge=0, description="weight of the value loss")
-    entropy_weight: float = Field(0.02, ge=0, description="weight of the entropy bonus")
+    value_weight: float = Field(0.5, ge=0, le=MILLION, description="weight of the value loss")
+    entropy_weight: float = Field(0.02, ge=0, le=MILLION, description="weight of the entropy bonus")
     anneal_entropy: bool = Field(True, description="let the entropy weight fall linearly to 0")
-    gradient_norm: float = Field(0.5, ge=0, description="largest global gradient norm; 0: no limit")
-    adam_epsilon: float = Field(1e-5, gt=0, description="epsilon of Adam")
+    gradient_norm: float = Field(
+        0.5, ge=0, le=10**9, description="largest global gradient norm; 0: no limit"
+    )
+    adam_epsilon: float = Field(1e-5, gt=0, le=1, description="epsilon of Adam")
     discount: float = Field(0.9, gt=0, le=1, description="discount factor gamma")
     trace: float = Field(0.9, ge=0, le=1, description="GAE lambda")
 
     predictor: Literal["gru", "feed-forward"] = Field("gru", description="kind of predictor")
-    predictor_hidden: int = Field(64, gt=0, description="width of the predictor's hidden layer")
-    predictor_episodes: int = Field(
-        100, gt=1, description="global episodes collected for one training of the predictors"
+    predictor_hidden: int = Field(
+        64, ge=1, le=WIDTH, description="width of the predictor's hidden layer"
     )
-    predictor_epochs: int = Field(15, gt=0, description="passes over the predictor's dataset")
-    predictor_batch: int = Field(15, gt=0, description="episodes in one predictor minibatch")
-    predictor_rate: float = Field(3e-3, gt=0, description="predictor's Adam step size")
+    predictor_episodes: int = Field(
+        100,
+        ge=2,
+        le=MILLION,
+        description="global episodes collected for one training of the predictors",
+    )
+    predictor_epochs: int = Field(
+        15, ge=1, le=100_000, description="passes over the predictor's dataset"
+    )
+    predictor_batch: int = Field(
+        15, ge=1, le=MILLION, description="episodes in one predictor minibatch"
+    )
+    predictor_rate: float = Field(3e-3, gt=0, le=10, description="predictor's Adam step size")
 
     credit: Literal["agent", "team"] | Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
@@ -92,7 +147,7 @@ class Config(BaseModel):
     )
     grouping: str | None = Field(
         None,
-        pattern=r"^(entity|single|mod-[1-9]\d*)$",
+        pattern=r"^(entity|single|mod-[1-9][0-9]{0,5})$",
         description="entity domains: which slots share a trajectory: entity (none; the default), "
         "mod-N (slot number modulo N) or single (all)",
     )
@@ -103,7 +158,7 @@ class Config(BaseModel):
     )
     keep: str | None = Field(
         None,
-        pattern=r"^(all|(top|top-abs|top-return|random)-[1-9]\d*)$",
+        pattern=r"^(all|(top|top-abs|top-return|random)-[1-9][0-9]{0,5})$",
         description="entity domains: what is learned from of each step: all (the default), top-N "
         "by advantage, top-abs-N by its size, top-return-N, or random-N",
     )
@@ -119,30 +174,39 @@ class Config(BaseModel):
     )
     pieces: int | None = Field(
         None,
-        gt=0,
+        ge=1,
+        le=MILLION,
         description="entity domains: parts of a minibatch whose gradients are computed one after "
         "another; bounds memory, changes no result beyond rounding (1)",
     )
 
     channels: int | None = Field(
-        None, gt=1, description="boards: channels of the convolutions (32)"
+        None, ge=2, le=4_096, description="boards: channels of the convolutions (32)"
     )
     blocks: str | None = Field(
         None,
-        pattern=r"^\d(,\d)*$",
+        pattern=r"^[0-9](,[0-9]){0,7}$",
         description="boards: residual blocks before each further convolution, such as 2,2 "
         "(the default)",
     )
 
-    map: int | None = Field(None, gt=0, description="lux: cells on a side of the board (48)")
+    map: int | None = Field(
+        None, ge=1, le=1_000, description="lux: cells on a side of the board (48)"
+    )
     factories: str | None = Field(
         None, description="lux: factories of each side, such as 2 or 1-3; by default 2-5 on 48 x 48"
     )
     length: int | None = Field(
-        None, gt=0, description="lux: steps of a whole game, which evaluation plays (1000)"
+        None,
+        ge=1,
+        le=100_000,
+        description="lux: steps of a whole game, which evaluation plays (1000)",
     )
     train_length: int | None = Field(
-        None, gt=0, description="lux: steps after which games are truncated in training (256)"
+        None,
+        ge=1,
+        le=100_000,
+        description="lux: steps after which games are truncated in training (256)",
     )
     water: bool | None = Field(None, description="lux: whether factories may water lichen (no)")
     schedule: Literal["pipeline", "lockstep"] | None = Field(
@@ -152,19 +216,22 @@ class Config(BaseModel):
     )
     workers: int | None = Field(
         None,
-        gt=0,
+        ge=1,
+        le=1_024,
         description="--schedule: workers; each holds a snapshot of the policy and acts for its "
         "actors (1)",
     )
     actors: int | None = Field(
         None,
-        gt=0,
+        ge=1,
+        le=10_000,
         description="--schedule: actors of each worker; each has --copies copies; divides "
         "--windows (1)",
     )
     copies_per_process: int | None = Field(
         None,
-        gt=0,
+        ge=1,
+        le=MILLION,
         description="--schedule, systems in processes of their own: copies that one process steps, "
         "one after another; divides copies x actors; if it is all of them, the pipeline's worker "
         "steps them itself (1)",
@@ -172,12 +239,14 @@ class Config(BaseModel):
     lag: int | None = Field(
         None,
         ge=0,
+        le=1_000,
         description="--schedule: policy versions that a segment may be older than the learner; "
         "older ones are dropped and counted (1)",
     )
     queue: int | None = Field(
         None,
-        gt=0,
+        ge=1,
+        le=10_000,
         description="--schedule pipeline: segments that may wait for the learner before workers "
         "must (2)",
     )
@@ -199,20 +268,31 @@ class Config(BaseModel):
         "unset: whom the domain takes",
     )
     snapshot_every: int | None = Field(
-        None, gt=0, description="--opponents: updates between two snapshots of the team (20)"
+        None,
+        ge=1,
+        le=MILLION,
+        description="--opponents: updates between two snapshots of the team (20)",
     )
     pool: int | None = Field(
-        None, gt=0, description="--opponents: snapshots that are kept; the oldest goes (8)"
+        None,
+        ge=1,
+        le=10_000,
+        description="--opponents: snapshots that are kept; the oldest goes (8)",
     )
 
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
     )
     grid: str | None = Field(
-        None, description="traffic: ROWSxCOLUMNS of lights; a square of --agents by default"
+        None,
+        pattern=r"^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$",
+        description="traffic: ROWSxCOLUMNS of lights; a square of --agents by default",
     )
     inflow: float | None = Field(
-        None, description="traffic: cars per second at each border edge (a probability; 0.1)"
+        None,
+        ge=0,
+        le=MILLION,
+        description="traffic: cars per second at each border edge (a probability; 0.1)",
     )
     net: str | None = Field(
         None, description="traffic: your own SUMO network (.net.xml); its lights are the agents"
@@ -222,11 +302,14 @@ class Config(BaseModel):
         None, description="pettingzoo: MODULE:FUNCTION that returns the parallel environment"
     )
     seconds: int | None = Field(
-        None, gt=0, description="traffic: seconds of an episode in your own network (1200)"
+        None,
+        ge=1,
+        le=MILLION,
+        description="traffic: seconds of an episode in your own network (1200)",
     )
 
     detectors: int | None = Field(
-        None, ge=0, description="combat: how many of a side's units are detectors (0)"
+        None, ge=0, le=MILLION, description="combat: how many of a side's units are detectors (0)"
     )
     opponent: str | None = Field(
         None, description="combat: who plays the other side: random, nearest, coordinated (default)"
@@ -304,10 +387,70 @@ GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "do
 
 _SAID = {
     # Where what the checker says would not help.
-    "--credit": "must be agent, team, or a weight from 0 to 1 of the own reward",
-    "--grouping": "must be entity, single or mod-N, for example mod-4",
-    "--keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1",
+    "refresh": f"must be auto or a whole number, 1 to {STEPS:,}",
+    "evaluate_every": f"must be auto or a whole number, 1 to {STEPS:,}",
+    "credit": "must be agent, team, or a weight from 0 to 1 of the own reward",
+    "grouping": "must be entity, single or mod-N, for example mod-4; N is 999,999 at most",
+    "keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1; "
+    "N is 999,999 at most",
+    "blocks": "must be up to eight numbers from 0 to 9, for example 2,2",
+    "grid": "must be ROWSxCOLUMNS, for example 2x3; each is 9,999 at most",
 }
+_KINDS = {
+    # By the checker's word for what went wrong.
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+}
+
+
+def range_of(name: str) -> Range:
+    """What the number in that field may be; of those with a word beside it, the number's part."""
+    field = Config.model_fields[name]
+    limits = field.metadata or next(
+        (list(kind.__metadata__[0].metadata) for kind in get_args(field.annotation)
+         if get_origin(kind) is Annotated), []
+    )  # fmt: skip
+    found: dict[str, float] = {
+        word: getattr(limit, word)
+        for limit in limits
+        for word in ("ge", "gt", "le")
+        if hasattr(limit, word)
+    }
+    least = found.get("gt", found.get("ge", -inf))
+    return Range(least, found.get("le", inf), "gt" in found)
+
+
+def number_of(text: str) -> float:
+    """A number written with ASCII digits, such as 12, 0.5 or 1e6; NaN if it is none."""
+    written = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text.strip().lower())
+    return float(text) if written else nan
+
+
+def shortened(value: Any) -> str:
+    """A value as a sentence can quote it."""
+    if isinstance(value, int) and value.bit_length() > 100:
+        return f"(a number of {int(value.bit_length() * log10(2)) + 1:,} digits)"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text):,} characters)"
+
+
+def _problem(name: str, error: Any) -> str:
+    """What is wrong with a field, from the checker's finding."""
+    if name in _SAID:
+        return _SAID[name]
+    if error["type"].startswith(("greater_than", "less_than")):
+        return range_of(name).problem(error["input"]) or error["msg"].lower()
+    return _KINDS.get(error["type"], error["msg"].lower())
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a field holds whole numbers."""
+    kind = Config.model_fields[name].annotation
+    return kind is int or int in get_args(kind) or range_of(name) == Range(1, STEPS)
 
 
 def make_config(values: dict[str, Any]) -> Config:
@@ -324,24 +467,30 @@ def make_config(values: dict[str, Any]) -> Config:
     for option in POOL_OPTIONS:
         if values.get(option) is not None and values.get("opponents") is None:
             raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")
+    for name, value in values.items():  # TOML's 1e6 is whole
+        if isinstance(value, float) and value.is_integer() and name in Config.model_fields:
+            values = {**values, name: int(value)} if _is_whole(name) else values
     preset = preset_of(values)
     try:
         config = Config(**{**preset, **values})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
+        first: Any = error.errors()[0]
+        name = str(first["loc"][0])
+        flag = "--" + name.replace("_", "-")
         if first["type"] == "extra_forbidden":
-            raise UserError(f"{name} is not a setting; see 'hinterland train --help'") from None
-        said = _SAID.get(name, first["msg"].lower())
-        raise UserError(f"{name} {first['input']}: {said}") from None
-    for field in ("refresh", "evaluate_every"):
-        value = getattr(config, field)
-        if value != "auto" and value <= 0:
-            raise UserError(f"--{field.replace('_', '-')} {value}: must be at least 1 step")
+            raise UserError(f"{flag} is not a setting; see 'hinterland train --help'") from None
+        said = _problem(name, first)
+        raise UserError(f"{flag} {shortened(first['input'])}: {said}") from None
     sequences = config.windows * config.copies
     if sequences % config.minibatches:
         raise UserError(
             f"--minibatches {config.minibatches}: must divide copies x windows = {sequences}"
+        )
+    if config.total_updates > SEEDS:
+        raise UserError(
+            f"--steps {config.steps}: {config.total_updates:,} updates of "
+            f"{config.steps_per_update:,} steps are more than {SEEDS:,}: raise --copies, --window "
+            "or --windows"
         )
     for part in config.global_names:
         if part not in GLOBAL_PARTS:

@@ -147,6 +147,7 @@ PIPELINE_OPTIONS: dict[str, Any] = {
     "correction": "vtrace", "critic": "own",
 }  # fmt: skip
 POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
+_GRID = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 
 
 def preset_of(values: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +174,6 @@ def preset_of(values: dict[str, Any]) -> dict[str, Any]:
         preset |= {"simulation": "global", **PIPELINE_OPTIONS}
         if values.get("opponents") is not None:
             preset |= POOL_OPTIONS
-    if "agents" not in values and (sizes := re.fullmatch(r"(\d+)x(\d+)", values.get("grid") or "")):
+    if "agents" not in values and (sizes := _GRID.fullmatch(str(values.get("grid")))):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     return preset

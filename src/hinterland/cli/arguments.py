@@ -2,12 +2,16 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from math import isnan
 from typing import Any, Literal, get_args, get_origin
 
-from hinterland.config import Config
+from hinterland.config import Config, Range, number_of, range_of, shortened
 from hinterland.core.errors import UserError
 from hinterland.presets import PAPER
 
+LARGEST = 2.0**53
+"""Whole numbers up to here are read as they are written; the bounds of all options lie below."""
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
@@ -16,6 +20,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raises instead of printing the usage."""
+        if found := re.fullmatch(r"argument (\S+): (.*: must be .*)", message, re.DOTALL):
+            raise UserError(f"{found[1]} {found[2]}")  # as the configuration says it
         raise UserError(f"{message}; see '{self.prog} --help'")
 
 
@@ -23,37 +29,65 @@ def whole_number(text: str) -> int:
     """An integer such as 4000000, 4e6, 4M or 250k.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: it is none, or 2^53 and more.
     """
-    match = re.fullmatch(r"([+-]?\d+(?:\.\d+)?(?:e\+?\d+)?)([kmg]?)", text.strip().lower())
-    value = float(match[1]) * _SUFFIXES[match[2]] if match else 0.5
-    if value != int(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number (try 1000000, 1e6 or 1M)")
-    return int(value)
+    return whole(-LARGEST, LARGEST)(text)
+
+
+def whole(least: float, most: float) -> Callable[[str], int]:
+    """As `whole_number`, from `least` to `most`; for `type=` of an option."""
+
+    def parsed(text: str) -> int:
+        word = text.strip().lower()
+        suffix = word[-1:] if word[-1:] in _SUFFIXES else ""
+        value = number_of(word.removesuffix(suffix)) * _SUFFIXES[suffix]
+        if isnan(value) or (abs(value) < LARGEST and value != int(value)):
+            raise argparse.ArgumentTypeError(
+                f"{shortened(text)!r} is not a whole number (try 1000000, 1e6 or 1M)"
+            )
+        _check(text, value, Range(least, most))
+        return int(value)
+
+    return parsed
 
 
 def real_number(text: str) -> float:
     """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if value - value != 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
+    return real(Range())(text)
 
 
-def number_or_auto(text: str) -> int | str:
-    """A whole number, or the word auto."""
-    return "auto" if text == "auto" else whole_number(text)
+def real(allowed: Range) -> Callable[[str], float]:
+    """A finite number in that range; for `type=` of an option."""
+
+    def parsed(text: str) -> float:
+        value = number_of(text)
+        if value - value != 0:
+            raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not a finite number")
+        _check(text, value, allowed)
+        return value
+
+    return parsed
 
 
-def word_or_number(text: str) -> float | str:
-    """A finite number, or a word; the configuration says which words there are."""
-    try:
-        return real_number(text)
-    except argparse.ArgumentTypeError:
-        return text
+def _check(text: str, value: float, allowed: Range) -> None:
+    if problem := allowed.problem(value):
+        raise argparse.ArgumentTypeError(f"{shortened(text)}: {problem}")
+
+
+def or_word(parsed: Callable[[str], Any], word: str | None = None) -> Callable[[str], Any]:
+    """What `parsed` gives, or that word; without one, any word, on which others decide."""
+
+    def both(text: str) -> Any:
+        if text == word:
+            return text
+        try:
+            return parsed(text)
+        except argparse.ArgumentTypeError:
+            if word is not None or not isnan(number_of(text)):
+                raise
+            return text
+
+    return both
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -63,27 +97,27 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             continue
         flag = "--" + name.replace("_", "-")
         text = str(field.description)
-        if field.default is not None:
-            text += f" (default: {field.default}"
-            text += f"; preset paper: {PAPER[name]})" if name in PAPER else ")"
+        kind, allowed = field.annotation, range_of(name)
+        told = [] if field.default is None else [f"default: {field.default}"]
+        told += [f"preset paper: {PAPER[name]}"] if name in PAPER else []
+        told += [str(allowed)] if allowed != Range() else []
+        text += f" ({'; '.join(told)})" if told else ""
         options: dict[str, Any] = {"dest": name, "help": text, "default": argparse.SUPPRESS}
-        kind = field.annotation
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif choices := _choices(kind):
             options["choices"] = choices
         elif kind == str | None:
             options["metavar"] = "TEXT"
-        elif kind == float | None:
-            options |= {"type": real_number, "metavar": "X"}
-        elif kind is int or kind == int | None:
-            options |= {"type": whole_number, "metavar": "N"}
-        elif kind is float:
-            options |= {"type": real_number, "metavar": "X"}
+        elif kind in (float, float | None):
+            options |= {"type": real(allowed), "metavar": "X"}
+        elif kind in (int, int | None):
+            options |= {"type": whole(allowed.least, allowed.most), "metavar": "N"}
         elif name == "credit":
-            options |= {"type": word_or_number, "metavar": "agent|team|WEIGHT"}
+            options |= {"type": or_word(real(Range(0, 1))), "metavar": "agent|team|WEIGHT"}
         else:
-            options |= {"type": number_or_auto, "metavar": "N|auto"}
+            numbers = whole(allowed.least, allowed.most)
+            options |= {"type": or_word(numbers, "auto"), "metavar": "N|auto"}
         parser.add_argument(flag, **options)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, add_config_options, whole_number
+from hinterland.cli.arguments import Parser, add_config_options, whole
 from hinterland.cli.bench_cluster import add_cluster_options, cluster
 from hinterland.cli.bench_lux import lux_speed
 from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
@@ -22,7 +22,7 @@ from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
 from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
-from hinterland.core.errors import UserError
+from hinterland.config import MILLION, SEEDS
 
 BENCHES = {
     "lux-speed": "training in Lux AI S2: environment steps/s of the whole loop and of the bare "
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
             continue
         if name != "traffic-fidelity":
             repeat = 3 if name == "traffic-growth" else 5
-            one.add_argument("--repeat", type=whole_number, default=repeat, metavar="R",
+            one.add_argument("--repeat", type=whole(1, 1_000), default=repeat, metavar="R",
                              help=f"default: {repeat}")  # fmt: skip
         if name in ("traffic-growth", "pipeline"):
             {"pipeline": add_pipeline_options}.get(name, add_growth_options)(one)
@@ -67,20 +67,21 @@ def run(arguments: Sequence[str]) -> int:
             add_machine_options(one)
             continue
         if name.startswith("traffic"):
-            one.add_argument("--seconds", type=whole_number, default=3000, metavar="S",
-                             help="of simulated traffic (default: 3000)")  # fmt: skip
-            one.add_argument("--seed", type=whole_number, default=0, metavar="K",
+            one.add_argument("--seconds", type=whole(60, MILLION), default=3000, metavar="S",
+                             help="of simulated traffic, at least 60, or a case may see no "
+                             "car (default: 3000)")  # fmt: skip
+            one.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="K",
                              help="default: 0")  # fmt: skip
             continue
         sizes = "+" if name == "growth" else None
         default: Any = {"simulator": 25, "training": 4, "growth": [4, 25, 49, 100]}[name]
-        one.add_argument("--agents", type=whole_number, nargs=sizes, default=default, metavar="N")
+        one.add_argument(
+            "--agents", type=whole(1, 10_000), nargs=sizes, default=default, metavar="N"
+        )
         if name != "simulator":
             one.add_argument("--preset", choices=("fast", "paper"), default="fast")
         add_machine_options(one)
     options = parser.parse_args(arguments)
-    if getattr(options, "repeat", 1) < 1:
-        raise UserError(f"--repeat {options.repeat}: must be at least 1")
     measure = {"simulator": simulator, "training": training, "growth": growth,
                "pipeline": pipeline, "cluster": cluster,
                "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,

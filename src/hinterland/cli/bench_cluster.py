@@ -9,9 +9,10 @@ import hashlib
 import time
 from typing import Any
 
-from hinterland.cli.arguments import whole_number
+from hinterland.cli.arguments import whole
 from hinterland.cli.display import note
-from hinterland.cli.setup import make_runtime
+from hinterland.cli.setup import MOST_DEVICES, make_runtime
+from hinterland.config import range_of
 from hinterland.core.errors import UserError
 
 PHASES = ("collect", "fit", "train")
@@ -22,11 +23,17 @@ HEADS = ("agents", "workers", "CPU (s)", "round (s)", "collect", "fit and train"
 
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
-    for name, default, text in (
-        ("agents", [100], "agents, a case for each"),
-        ("workers", [1, 2, 4], "Ray workers, a case for each; 0: the local runtime"),
+    for name, least, most, default, text in (
+        ("agents", 1, 10_000, [100], "agents, a case for each"),
+        (
+            "workers",
+            0,
+            MOST_DEVICES,
+            [1, 2, 4],
+            "Ray workers, a case for each; 0: the local runtime",
+        ),
     ):
-        parser.add_argument(f"--{name}", type=whole_number, nargs="+", default=default,
+        parser.add_argument(f"--{name}", type=whole(least, most), nargs="+", default=default,
                             metavar="N", help=f"{text} (default: {default})")  # fmt: skip
     for name, default, text in (
         ("updates", 2, "policy updates of each agent in a round"),
@@ -34,14 +41,15 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
         ("predictor-episodes", 32, "global episodes collected in a round"),
         ("predictor-epochs", 1, "passes over them"),
     ):
-        parser.add_argument(f"--{name}", type=whole_number, default=default, metavar="N",
+        field = {"updates": "windows"}.get(name, name.replace("-", "_"))
+        allowed = range_of(field)
+        number = whole(allowed.least, allowed.most)
+        parser.add_argument(f"--{name}", type=number, default=default, metavar="N",
                             help=f"{text} (default: {default})")  # fmt: skip
 
 
 def cluster(options: Any) -> dict[str, Any]:
     """A table: seconds of a round and of its phases, bytes, and whether policies are the same."""
-    if min(*options.agents, options.updates, options.copies) < 1 or min(options.workers) < 0:
-        raise UserError("--agents, --updates and --copies must be at least 1, --workers at least 0")
     rows: list[dict[str, Any]] = []
     print("  ".join(head.rjust(7) for head in HEADS))
     for agents in options.agents:

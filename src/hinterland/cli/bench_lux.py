@@ -27,8 +27,9 @@ def lux_speed(options: Any) -> dict[str, Any]:
     config = make_config({"domain": "lux", **given_config(options)})
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
     from hinterland.domains.lux import seconds
-    from hinterland.training import Experiment, Lines, separated
+    from hinterland.training import Experiment, Lines, check_resources, separated
 
+    check_resources(config, domain, runtime)
     told = Lines()
     experiment = Experiment(config, domain, runtime, progress=told)
     separated.check_config(config, domain)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from hinterland.cli.arguments import real_number, whole_number
+from hinterland.cli.arguments import real, whole
 from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.config import MILLION, Range
 from hinterland.core.errors import UserError
 
 BAR = 1.7
@@ -38,21 +39,21 @@ SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/
 
 def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
-    parser.add_argument("--step-ms", type=real_number, default=2.0, metavar="X",
+    parser.add_argument("--step-ms", type=real(Range(0, 10_000)), default=2.0, metavar="X",
                         help="waited in a step on hosts, milliseconds (default: 2)")  # fmt: skip
-    parser.add_argument("--agents", type=whole_number, default=10, metavar="N",
+    parser.add_argument("--agents", type=whole(1, 1_000), default=10, metavar="N",
                         help="units of each side (default: 10)")  # fmt: skip
-    parser.add_argument("--updates", type=whole_number, default=40, metavar="U",
+    parser.add_argument("--updates", type=whole(2, MILLION), default=40, metavar="U",
                         help="policy updates of each repetition, after half as many more that "
                         "start everything (default: 40)")  # fmt: skip
-    parser.add_argument("--lag", type=whole_number, default=1, metavar="L", help="default: 1")
+    parser.add_argument("--lag", type=whole(0, 1_000), default=1, metavar="L", help="default: 1")
     add_machine_options(parser)
 
 
 def pipeline(options: Any) -> dict[str, Any]:
     """A table of rates, lags and waits for each system, and whether the bar is met."""
-    if options.updates < 2 or options.updates % 2 or options.step_ms < 0:
-        raise UserError("--updates must be even and at least 2, and --step-ms at least 0")
+    if options.updates % 2:
+        raise UserError(f"--updates {options.updates}: must be even")
     runtime = make_runtime(options.devices)
     from hinterland.domains import load_domain
     from hinterland.testing.hosted import HostedDomain

@@ -8,15 +8,12 @@ from typing import Any
 
 from hinterland.cli.display import note
 
-LEAST_SECONDS = 60
-"""Of simulated traffic; with fewer a case may see no car."""
 REWARD_BAR, BITS_BAR, BITS_BAR_UP_TO = 0.02, 0.95, 0.1
 """Of fidelity: difference of mean rewards; share of equal bits, up to this insertion rate."""
 
 
 def traffic_fidelity(options: Any) -> dict[str, Any]:
     """The native intersection against SUMO, second by second, and whether it is close enough."""
-    _check_traffic(options)
     from hinterland.domains.traffic import fidelity
 
     note("SUMO twice and the native simulator, in each case ...")
@@ -49,18 +46,8 @@ def _plain(figures: Any) -> dict[str, Any]:
     }
 
 
-def _check_traffic(options: Any) -> None:
-    from hinterland.core.errors import UserError
-
-    if options.seconds < LEAST_SECONDS:
-        raise UserError(f"--seconds {options.seconds}: must be at least {LEAST_SECONDS}")
-    if not 0 <= options.seed < 2**30:
-        raise UserError(f"--seed {options.seed}: must be in 0 .. {2**30 - 1}")
-
-
 def traffic_local(options: Any) -> dict[str, Any]:
     """µs of a core per intersection-step: native with 128 copies, and one libsumo."""
-    _check_traffic(options)
     # One core for everything that follows, the child and JAX's threads included; and CPU time,
     # which other programs on that core do not lengthen as they do wall time.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -12,10 +12,10 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from hinterland.cli.arguments import whole_number
+from hinterland.cli.arguments import whole
 from hinterland.cli.display import note
 from hinterland.cli.setup import add_machine_options, make_runtime
-from hinterland.core.errors import UserError
+from hinterland.config import SEEDS, STEPS
 
 SIMULATIONS: dict[str, dict[str, Any]] = {
     "global": {"simulation": "global"},
@@ -32,23 +32,21 @@ QUANTITIES = {"cpu_s": "CPU", "wall_s": "wall", "critical_path_s": "critical pat
 
 def add_growth_options(parser: argparse.ArgumentParser) -> None:
     """Sizes, and the run that is charged for."""
-    parser.add_argument("--agents", type=whole_number, nargs="+", default=[4, 25, 100], metavar="N",
-                        help="lights (default: 4 25 100)")  # fmt: skip
-    parser.add_argument("--steps", type=whole_number, nargs="+", default=[300_000], metavar="S",
+    parser.add_argument("--agents", type=whole(1, 10_000), nargs="+", default=[4, 25, 100],
+                        metavar="N", help="lights (default: 4 25 100)")  # fmt: skip
+    parser.add_argument("--steps", type=whole(1, STEPS), nargs="+", default=[300_000], metavar="S",
                         help="of the run that is charged for, per agent; a table for each "
                         "(default: 300k)")  # fmt: skip
-    parser.add_argument("--updates", type=whole_number, default=4, metavar="U",
+    parser.add_argument("--updates", type=whole(1, 100_000), default=4, metavar="U",
                         help="policy updates of each agent that are really run, in each "
                         f"repetition; {LONGER['native']} times as many of native ones "
                         "(default: 4)")  # fmt: skip
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="default: 0")
+    parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="K", help="default: 0")
     add_machine_options(parser)
 
 
 def traffic_growth(options: Any) -> dict[str, Any]:
     """A table for each number of steps, ratios, and whether the bar is met."""
-    if options.updates < 1:
-        raise UserError(f"--updates {options.updates}: must be at least 1")
     values = {"domain": "traffic", "seed": options.seed}
     _check(options.agents, options.steps, values)
     measured: list[dict[str, Any]] = []

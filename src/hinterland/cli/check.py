@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
+from hinterland.config import SEEDS
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -15,9 +16,13 @@ def run(arguments: Sequence[str]) -> int:
         "as its region of the global simulator does).",
     )
     parser.add_argument("domain", metavar="MODULE:FACTORY", help="or an installed domain's name")
-    parser.add_argument("--agents", type=whole_number, default=4, metavar="N", help="default: 4")
-    parser.add_argument("--episodes", type=whole_number, default=2, metavar="E", help="default: 2")
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="default: 0")
+    parser.add_argument(
+        "--agents", type=whole(1, 10_000), default=4, metavar="N", help="default: 4"
+    )
+    parser.add_argument(
+        "--episodes", type=whole(1, 10_000), default=2, metavar="E", help="default: 2"
+    )
+    parser.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="K", help="default: 0")
     options = parser.parse_args(arguments)
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
     from hinterland.domains import load_domain

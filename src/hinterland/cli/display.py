@@ -48,6 +48,7 @@ class Display:
         self._quiet = quiet
         self._phase, self._returns = "", ""
         self._spent, self._under_way = dict(spent or {}), ("", 0.0)
+        self._part, self._whole = 0, 0  # of the phase
         self._first: tuple[float, int] | None = None
         self._last_line = 0.0
         self._seen: set[str] = set()
@@ -81,12 +82,15 @@ class Display:
             self._seen.add(name)
             self._phase = WORDS[name] + (" (compiling, first time only)" if first else "")
             self._under_way = (name, time.perf_counter())
+            self._part, self._whole = 0, total
             self._draw(force=first)
 
     def advance(self, amount: int) -> None:
-        """Work of the phase is done; only training moves the bar."""
+        """Work of the phase is done; only training moves the bar, others say their share."""
         with self._lock:
+            self._part = min(self._whole, self._part + amount)
             if not self._phase.startswith(WORDS["train"]):
+                self._draw()
                 return
             self._phase = WORDS["train"]
             self._done += amount
@@ -121,7 +125,9 @@ class Display:
     def _draw(self, force: bool = False) -> None:
         if self._quiet:
             return
-        parts = [self._phase]
+        training = self._phase.startswith(WORDS["train"])
+        share = f", {self._part / max(1, self._whole):.0%}" if self._part and not training else ""
+        parts = [self._phase + share]
         if self._first is not None and self._done > self._first[1]:
             seconds = time.perf_counter() - self._first[0]
             pace = (self._done - self._first[1]) / max(seconds, 1e-9)
@@ -139,3 +145,23 @@ class Display:
             step = self._done // self._agents
             share = 100 * self._done / self._total
             print(f"step {step:>9,} {share:5.1f}%  {text}", file=sys.stderr, flush=True)
+
+
+class Played:
+    """Says now and then how many episodes have been played.
+
+    Args:
+        episodes: how many there will be.
+    """
+
+    def __init__(self, episodes: int) -> None:
+        self._episodes, self._played = episodes, 0
+        self._last_line = time.perf_counter()
+
+    def __call__(self, more: int) -> None:
+        """So many more."""
+        self._played = min(self._episodes, self._played + more)
+        now = time.perf_counter()
+        if now - self._last_line >= PLAIN_LINE_EVERY_S:
+            self._last_line = now
+            note(f"{self._played:,} of {self._episodes:,} episodes")

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
+from hinterland.cli.display import Played, note
 from hinterland.cli.setup import add_runtime_options
+from hinterland.config import MILLION, SEEDS, STEPS
+from hinterland.core.errors import UserError
 
 MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
 """Shares of evaluation games that reach their last step with everybody still in them."""
@@ -22,7 +25,11 @@ def parser() -> Parser:
     )
     made.add_argument("run", metavar="RUN", type=Path, help="run folder")
     made.add_argument(
-        "--episodes", type=whole_number, default=100, metavar="E", help="default: 100"
+        "--episodes",
+        type=whole(2, MILLION),
+        default=100,
+        metavar="E",
+        help=f"2 to {MILLION:,} (default: 100)",
     )
     made.add_argument(
         "--policy",
@@ -38,10 +45,13 @@ def parser() -> Parser:
     )
     made.add_argument("--greedy", action="store_true", help="likeliest actions, not sampled ones")
     made.add_argument(
-        "--step", type=whole_number, metavar="N", help="checkpoint of this step (default: newest)"
+        "--step",
+        type=whole(0, STEPS),
+        metavar="N",
+        help="checkpoint of this step (default: newest)",
     )
     made.add_argument(
-        "--seed", type=whole_number, default=0, metavar="K", help="of the episodes (default: 0)"
+        "--seed", type=whole(0, SEEDS), default=0, metavar="K", help="of the episodes (default: 0)"
     )
     made.add_argument("--json", action="store_true", help="last line: the figures as JSON")
     add_runtime_options(made)
@@ -50,14 +60,10 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Evaluates; returns the exit status."""
-    from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
     options = parser().parse_args(arguments)
-    if options.episodes < 2:
-        raise UserError(f"--episodes {options.episodes}: must be at least 2")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must be at least 0")
+    _check_used(options)
     folder = RunFolder.read(options.run)
     from hinterland.cli.setup import make_runtime
 
@@ -82,6 +88,13 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _check_used(options: Any) -> None:
+    """A hand-written policy has neither likeliest actions nor checkpoints."""
+    for name, given in (("greedy", options.greedy), ("step", options.step is not None)):
+        if given and options.policy != "learned":
+            raise UserError(f"--{name} is for --policy learned, not {options.policy}: leave it out")
+
+
 def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     """What the evaluation gives, and the step of the checkpoint."""
     from hinterland.cli.setup import get_domain, trained_networks
@@ -89,10 +102,12 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
     how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
-                           "opponent": options.opponent}  # fmt: skip
+                           "opponent": options.opponent,
+                           "told": Played(options.episodes)}  # fmt: skip
     if options.policy == "learned":
         config, domain, networks, step = trained_networks(folder, options.step)
         check_players(domain, options.policy, options.opponent)
+        _say_needs(config, domain, runtime, options.episodes)
         figures = evaluate_networks(
             runtime,
             domain,
@@ -108,8 +123,16 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
 
         config = make_config(folder.config)
         domain, step = get_domain(config), 0
+        _say_needs(config, domain, runtime, options.episodes)
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
     return {**figures, "step": step}
+
+
+def _say_needs(config: Any, domain: Any, runtime: Any, episodes: int) -> None:
+    from hinterland.training import check_evaluation
+
+    for text in check_evaluation(config, domain, runtime, episodes):
+        note(f"note: {text}")
 
 
 def milestones(metrics: list[dict[str, Any]]) -> dict[str, int | None]:

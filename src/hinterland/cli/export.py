@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
+from hinterland.config import STEPS
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -20,7 +21,10 @@ def run(arguments: Sequence[str]) -> int:
         help="folder, or archive (.tar.gz) (default: submission)",
     )  # fmt: skip
     parser.add_argument(
-        "--step", type=whole_number, metavar="N", help="checkpoint of this step (default: newest)"
+        "--step",
+        type=whole(0, STEPS),
+        metavar="N",
+        help="checkpoint of this step (default: newest)",
     )
     options = parser.parse_args(arguments)
     from hinterland.core.errors import UserError

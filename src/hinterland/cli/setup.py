@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from hinterland.record import RunFolder
     from hinterland.runtime import LocalRuntime
 
+MOST_DEVICES = 256
+"""Each device of a CPU is a thread or more, each of a cluster started here a process."""
+
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Where work happens; none of these changes a result."""
-    from hinterland.cli.arguments import whole_number
+    from hinterland.cli.arguments import whole
 
     parser.add_argument(
         "--devices",
-        type=whole_number,
+        type=whole(1, MOST_DEVICES),
         metavar="N",
         help="devices to use: cores of the CPU, or accelerators (default: all)",
     )
@@ -52,8 +55,6 @@ def make_runtime(
     if address is not None and devices is not None:
         raise UserError("--devices is of this machine; the nodes at --address know their own")
     cores = len(os.sched_getaffinity(0))
-    if devices is not None and devices < 1:
-        raise UserError(f"--devices {devices}: must be at least 1")
     import jax
 
     from hinterland.runtime import LocalRuntime, use_cores
@@ -63,6 +64,10 @@ def make_runtime(
 
         jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
         use_cores(1)
+        if devices is not None:
+            from hinterland.training import check_processors
+
+            check_processors(devices)
         _keep_compiled_programs()
         return ClusterRuntime(address, devices)
     use_cores(max(cores, devices or 1))

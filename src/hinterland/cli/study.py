@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
+from hinterland.config import SEEDS
 from hinterland.core.errors import UserError
 
 
@@ -26,7 +27,7 @@ def parser() -> Parser:
     made.add_argument("--resume", action="store_true", help="continue a study that has begun")
     made.add_argument(
         "--jobs",
-        type=whole_number,
+        type=whole(1, 256),
         default=1,
         metavar="J",
         help="runs at a time; the cores are shared out among them, results do not change "
@@ -35,8 +36,14 @@ def parser() -> Parser:
     made.add_argument(
         "--only", metavar="VARIANT", action="append", help="only this variant (may be repeated)"
     )
-    made.add_argument("--seeds", metavar="K,K,...", help="only these seeds (default: the file's)")
+    made.add_argument(
+        "--seeds", type=_seeds, metavar="K,K,...", help="only these seeds (default: the file's)"
+    )
     return made
+
+
+def _seeds(text: str) -> list[int]:
+    return [whole(0, SEEDS)(part) for part in text.split(",")]
 
 
 def read_study(path: Path) -> dict[str, Any]:
@@ -45,6 +52,7 @@ def read_study(path: Path) -> dict[str, Any]:
     Raises:
         UserError: not readable, not TOML, or a setting that a run would refuse.
     """
+    from hinterland.applies import ignored
     from hinterland.config import make_config
 
     try:
@@ -56,13 +64,30 @@ def read_study(path: Path) -> dict[str, Any]:
     for name, kind in (("name", str), ("seeds", list), ("base", dict), ("variants", dict)):
         if not isinstance(study.get(name), kind) or not study[name]:
             raise UserError(f"{path}: {name!r} is missing or empty (see studies/warehouse-4.toml)")
+    unread = set(study["base"])
     for name, variant in study["variants"].items():
         for seed in study["seeds"]:
             try:
-                make_config({**study["base"], **variant, "seed": seed})
+                config = make_config({**study["base"], **variant, "seed": seed})
+                for option, reason in ignored(config).items():
+                    if option in variant:
+                        raise UserError(f"{option}: {reason}; leave it out")
             except UserError as error:
                 raise UserError(f"{path}: variant {name!r}, seed {seed}: {error}") from None
+            unread &= set(ignored(config))
+    if unread:
+        raise UserError(f"{path}: {min(unread)} of [base] is read by none of the variants")
     return study
+
+
+def values_of(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
+    """The settings of one run: of [base] those that this variant reads, and its own."""
+    from hinterland.applies import ignored
+    from hinterland.config import make_config
+
+    base, variant = study["base"], study["variants"][name]
+    unread = ignored(make_config({**base, **variant, "seed": seed}))
+    return {k: x for k, x in base.items() if k not in unread} | variant | {"seed": seed}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -70,17 +95,11 @@ def run(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     study = read_study(options.file)
     folder = options.out or Path("runs") / f"study-{study['name']}"
-    if options.jobs < 1:
-        raise UserError(f"--jobs {options.jobs}: must be at least 1")
     for name in options.only or ():
         if name not in study["variants"]:
             raise UserError(f"--only {name}: the study has {', '.join(study['variants'])}")
     _prepare(folder, options.file, options.resume)
-    seeds = study["seeds"]
-    if options.seeds:
-        seeds = [int(text) for text in options.seeds.split(",") if text.strip().isdigit()]
-        if not seeds:
-            raise UserError(f"--seeds {options.seeds}: give whole numbers such as 0,1,2")
+    seeds = options.seeds or study["seeds"]
     grid = [
         (name, seed)
         for seed in seeds
@@ -138,8 +157,7 @@ def _run_grid(
             else:
                 config = folder / "configs" / f"{name}-seed-{seed}.toml"
                 config.parent.mkdir(exist_ok=True)
-                values = {**study["base"], **study["variants"][name], "seed": seed}
-                config.write_text(tomli_w.dumps(values))
+                config.write_text(tomli_w.dumps(values_of(study, name, seed)))
                 command += ["--config", str(config), "--out", str(out)]
             started = time.perf_counter()
             process = subprocess.Popen(

@@ -66,6 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         return _resume(options)
     if options.domain is None and options.config is None:
         raise UserError("which DOMAIN? For example: hinterland train warehouse --agents 4")
+    from hinterland.applies import check_applies
     from hinterland.config import make_config
     from hinterland.record import RunFolder
 
@@ -91,9 +92,12 @@ def run(arguments: Sequence[str]) -> int:
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
+        from hinterland.core import is_entity_domain
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)
+        check_applies(config, is_entity_domain(domain), hasattr(domain, "planes"))
+        _check_resources(options, config, domain, runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
         folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
@@ -131,6 +135,9 @@ def _resume(options: argparse.Namespace) -> int:
             f"--resume continues a run as it was configured; "
             f"leave out --{given[0][0].replace('_', '-')}"
         )
+    for name in ("out", "config"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is for a new run; --resume goes on in its own folder")
     folder = RunFolder.open(options.resume)
     config = make_config(folder.config)
     if (summary := folder.summary()) is not None and summary.get("finished"):
@@ -144,9 +151,20 @@ def _resume(options: argparse.Namespace) -> int:
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)
+        _check_resources(options, config, domain, runtime)
         checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
         folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
         return _train(options, config, domain, runtime, folder, checkpoint)
+
+
+def _check_resources(
+    options: argparse.Namespace, config: "Config", domain: Any, runtime: Any
+) -> None:
+    from hinterland.training import check_resources
+
+    for note in check_resources(config, domain, runtime):
+        if not options.quiet:
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _train(

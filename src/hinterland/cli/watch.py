@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, whole
+from hinterland.config import SEEDS
 
 if TYPE_CHECKING:
     from hinterland.record import RunFolder
@@ -33,12 +34,16 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="also the game in the simulator's own format"
     )
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="of the episode")
+    parser.add_argument(
+        "--seed", type=whole(0, SEEDS), default=0, metavar="K", help="of the episode"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help=".html or .gif")
     options = parser.parse_args(arguments)
     out = options.out or options.run / "replay.html"
     if out.suffix not in (".html", ".gif"):
         raise UserError(f"--out {out}: the name must end in .html or .gif")
+    if options.greedy and options.policy != "learned":
+        raise UserError(f"--greedy is for --policy learned, not {options.policy}: leave it out")
     folder = RunFolder.read(options.run)
     from hinterland.cli.setup import make_runtime
 

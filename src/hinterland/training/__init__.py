@@ -1,5 +1,6 @@
 """The main loops: lockstep on the global simulator, DIALS, and systems of entities."""
 
+from hinterland.training.estimate import check_evaluation, check_processors, check_resources
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, Unevaluated
 from hinterland.training.games import check_players, watch_game
@@ -14,7 +15,10 @@ __all__ = [
     "Silent",
     "Unevaluated",
     "check_config",
+    "check_evaluation",
     "check_players",
+    "check_processors",
+    "check_resources",
     "evaluate_networks",
     "evaluate_scripted",
     "message_sizes",

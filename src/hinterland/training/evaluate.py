@@ -1,6 +1,6 @@
 """Evaluation: always on the global simulator, sampled and greedy actions named apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,20 @@ def blocks_of(domain: Domain | EntityDomain, episodes: int) -> range:
     return range(-(-episodes // (SESSIONS if on_host else BLOCK)))
 
 
+Told = Callable[[int], None]
+"""Told of so many more episodes that have been played."""
+
+
+def nobody(episodes: int) -> None:
+    """Is told, and does nothing."""
+
+
+def in_groups(runtime: LocalRuntime, blocks: range) -> Iterator[range]:
+    """Some blocks at a time: of many episodes, only those of one group lie in memory."""
+    each = max(8, 2 * runtime.processors)
+    return (blocks[first : first + each] for first in range(0, len(blocks), each))
+
+
 @partial(jax.jit, static_argnames=("domain", "shared"))
 def _network_block(key, greedy, networks, domain, shared):  # type: ignore[no-untyped-def]
     """One block of episodes; one program serves evaluation and collection, compiled once."""
@@ -77,6 +91,7 @@ def network_episodes(
     place: int,
     shared: bool = False,
     finished: Callable[[int], None] | None = None,
+    blocks: range | None = None,
 ) -> list[Episodes]:
     """Blocks of global episodes of trained networks; the last block may hold some too many.
 
@@ -91,38 +106,37 @@ def network_episodes(
         place: where in the run (its update count), so that no two calls draw the same episodes.
         shared: see `rollout.network_actor`.
         finished: told of each finished block.
+        blocks: numbers of the blocks, if they are not all that hold so many episodes.
     """
+    blocks = blocks_of(domain, episodes) if blocks is None else blocks
     if is_host(domain.global_simulator):
         where = (seed, purpose, place)
-        waves, _ = host_episodes(
-            runtime, domain, networks, episodes, greedy, where, finished, with_influence=True
+        played = host_waves(
+            runtime, domain, networks, blocks, greedy, where, finished, with_influence=True
         )
-        return waves
-    units = [
-        (stream(seed, purpose, place, block), greedy, networks)
-        for block in blocks_of(domain, episodes)
-    ]
+        return [wave for wave, _ in played]
+    units = [(stream(seed, purpose, place, block), greedy, networks) for block in blocks]
     function = partial(_network_block, domain=domain, shared=shared)
     return runtime.map(function, units, finished)
 
 
-def host_episodes(
+def host_waves(
     runtime: LocalRuntime,
     domain: Domain,
     policy: Any,
-    episodes: int,
+    blocks: range,
     greedy: bool,
     place: tuple[Any, ...],
     finished: Callable[[int], None] | None = None,
     **wanted: bool,
-) -> tuple[list[Episodes], dict[str, float]]:
-    """Waves of episodes of a host simulator, and the means of its own figures, if wanted.
+) -> list[tuple[Episodes, list[dict[str, float]]]]:
+    """Waves of episodes of a host simulator, and each episode's own figures, if wanted.
 
     Args:
         runtime: where the waves run.
         domain: the system.
         policy: networks stacked on the agent axis, or a controller's name.
-        episodes: how many are needed.
+        blocks: numbers of the waves.
         greedy: the likeliest action instead of a sampled one.
         place: (seed, purpose, place) of the random stream.
         finished: told of each finished wave.
@@ -130,12 +144,8 @@ def host_episodes(
     """
     controller, networks = (policy, None) if isinstance(policy, str) else (None, policy)
     function = partial(_host_wave, domain=domain, controller=controller, greedy=greedy, **wanted)
-    units = [(stream(*place, wave), networks) for wave in blocks_of(domain, episodes)]
-    played = runtime.one_by_one(function, units, finished)
-    figures = [each for _, measured in played for each in measured][:episodes]
-    names = figures[0] if figures else {}
-    means = {name: float(np.mean([x[name] for x in figures])) for name in names}
-    return [wave for wave, _ in played], means
+    units = [(stream(*place, wave), networks) for wave in blocks]
+    return runtime.one_by_one(function, units, finished)
 
 
 def _host_wave(
@@ -169,9 +179,14 @@ def _scripted_returns(seed, place, block, domain, name):  # type: ignore[no-unty
     return play(key, domain, scripted_actor(policy), memory, BLOCK).reward.sum(0)
 
 
+def _by_episode(reward: np.ndarray) -> np.ndarray:
+    """Returns [copy], means over agents, of rewards [time, copy, agent]."""
+    return reward.sum(0).astype(np.float64).mean(1)
+
+
 def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, Any]:
-    per_agent = np.concatenate(returns)[:episodes].astype(np.float64)
-    each = per_agent.mean(1)
+    """Of the returns [episode] of each block; the last block may hold some too many."""
+    each = np.concatenate(returns)[:episodes]
     if not np.isfinite(each).all():
         raise UserError("evaluation gave returns that are not finite: check the domain's rewards")
     deviation = float(each.std(ddof=1)) if episodes > 1 else 0.0
@@ -192,11 +207,19 @@ def _host_figures(
     greedy: bool,
     where: tuple[Any, ...],
     name: str,
+    told: Told,
 ) -> dict[str, Any]:
-    waves, means = host_episodes(
-        runtime, domain, policy, episodes, greedy, where, with_figures=True
-    )
-    returns = [wave.reward.sum(0) for wave in waves]
+    returns, figures = [], []
+    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+        for wave, measured in host_waves(
+            runtime, domain, policy, blocks, greedy, where, lambda _: told(SESSIONS),
+            with_figures=True,
+        ):  # fmt: skip
+            returns.append(_by_episode(wave.reward))
+            figures += measured
+    figures = figures[:episodes]
+    names = figures[0] if figures else {}
+    means = {name: float(np.mean([x[name] for x in figures])) for name in names}
     return {**_figures(returns, episodes, policy=name, greedy=greedy), **means}
 
 
@@ -217,13 +240,18 @@ def _evaluate_entities(
     episodes: int,
     greedy: bool,
     place: tuple[Any, ...],
+    told: Told,
 ) -> dict[str, Any]:
     """Return per episode of all entities together; how long somebody lived, and how many did."""
-    units = [(stream(*place, block), greedy, network) for block in blocks_of(domain, episodes)]
     function = partial(_entity_block, domain=domain, name=name)
-    played = [EntityEpisodes(**block) for block in runtime.map(function, units)]
-    returns = [block.reward.sum((0, 2))[:, None] for block in played]
-    living = np.concatenate([block.alive.sum(2) for block in played], axis=1)[:, :episodes]
+    returns, alive = [], []
+    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+        units = [(stream(*place, block), greedy, network) for block in blocks]
+        for block in runtime.map(function, units, lambda _: told(BLOCK)):
+            played = EntityEpisodes(**block)
+            returns.append(played.reward.sum((0, 2)).astype(np.float64))
+            alive.append(played.alive.sum(2))
+    living = np.concatenate(alive, axis=1)[:, :episodes]
     return {
         **_figures(returns, episodes, policy=name or "learned", greedy=greedy),
         "length": float((living > 0).sum(0).mean()),
@@ -232,7 +260,14 @@ def _evaluate_entities(
 
 
 def evaluate_networks(
-    runtime: LocalRuntime, domain: Domain, networks: Any, *, episodes: int, greedy: bool, **how: Any
+    runtime: LocalRuntime,
+    domain: Domain,
+    networks: Any,
+    *,
+    episodes: int,
+    greedy: bool,
+    told: Told = nobody,
+    **how: Any,
 ) -> dict[str, Any]:
     """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`.
 
@@ -244,17 +279,24 @@ def evaluate_networks(
     where = (how["seed"], how["purpose"], how["place"])
     if isinstance(networks, TeamNetwork):
         return evaluate_team(
-            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=where
-        )
+            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=where,
+            told=told,
+        )  # fmt: skip
     if is_entity_domain(domain):
-        told: dict[str, Any] = {"episodes": episodes, "greedy": greedy, "place": where}
+        play: dict[str, Any] = {"episodes": episodes, "greedy": greedy, "place": where,
+                                "told": told}  # fmt: skip
         if is_game(domain):
-            return evaluate_games(runtime, domain, networks, "learned", opponent=opponent, **told)
-        return _evaluate_entities(runtime, domain, networks, None, **told)
+            return evaluate_games(runtime, domain, networks, "learned", opponent=opponent, **play)
+        return _evaluate_entities(runtime, domain, networks, None, **play)
     if is_host(domain.global_simulator):
-        return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned")
-    blocks = network_episodes(runtime, domain, networks, episodes=episodes, greedy=greedy, **how)
-    returns = [block.reward.sum(0) for block in blocks]
+        return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned", told)
+    returns = []
+    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+        played = network_episodes(
+            runtime, domain, networks, episodes=episodes, greedy=greedy, blocks=blocks,
+            finished=lambda _: told(BLOCK), **how,
+        )  # fmt: skip
+        returns += [_by_episode(block.reward) for block in played]
     return _figures(returns, episodes, policy="learned", greedy=greedy)
 
 
@@ -267,6 +309,7 @@ def evaluate_scripted(
     seed: int,
     place: int = 0,
     opponent: str | None = None,
+    told: Told = nobody,
 ) -> dict[str, Any]:
     """Return per episode (mean over agents) when every agent follows one hand-written policy.
 
@@ -276,17 +319,22 @@ def evaluate_scripted(
     check_players(domain, name, opponent)
     controller, where = domain.scripted[name], (seed, "evaluate/scripted", place)
     if is_entity_domain(domain):
-        told: dict[str, Any] = {"episodes": episodes, "greedy": False, "place": where}
+        play: dict[str, Any] = {"episodes": episodes, "greedy": False, "place": where,
+                                "told": told}  # fmt: skip
         if is_game(domain):
-            return evaluate_games(runtime, domain, controller, name, opponent=opponent, **told)
+            return evaluate_games(runtime, domain, controller, name, opponent=opponent, **play)
         by_team = is_host(domain.entity_simulator) or hasattr(domain.entity_simulator, "figures")
         return (evaluate_team if by_team else _evaluate_entities)(
-            runtime, domain, None, name, **told
+            runtime, domain, None, name, **play
         )
     if isinstance(controller, str):
-        return _host_figures(runtime, domain, controller, episodes, False, where, name)
-    units = [(seed, place, block) for block in blocks_of(domain, episodes)]
-    returns = runtime.map(partial(_scripted_returns, domain=domain, name=name), units)
+        return _host_figures(runtime, domain, controller, episodes, False, where, name, told)
+    function = partial(_scripted_returns, domain=domain, name=name)
+    returns = []
+    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+        units = [(seed, place, block) for block in blocks]
+        played = runtime.map(function, units, lambda _: told(BLOCK))
+        returns += [block.astype(np.float64).mean(1) for block in played]
     return _figures(returns, episodes, policy=name, greedy=False)
 
 
@@ -300,7 +348,7 @@ def evaluate(
     config = experiment.config
     values: dict[str, float] = {}
     games = is_game(experiment.domain)
-    with experiment.phase("evaluate", 1 if games else 2):
+    with experiment.phase("evaluate", (1 if games else 2) * config.evaluate_episodes):
         for greedy in (False,) if games else (False, True):
             figures = evaluate_networks(
                 experiment.runtime,
@@ -312,6 +360,7 @@ def evaluate(
                 purpose="evaluate/greedy" if greedy else "evaluate/sampled",
                 place=updates,
                 shared=shared,
+                told=experiment.progress.advance,
             )
             name = "eval/greedy" if greedy else "eval/sampled"
             values[f"{name}/return"] = figures["return_mean"]
@@ -320,6 +369,5 @@ def evaluate(
             values[f"{name}/episodes"] = figures["episodes"]
             own = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
             values |= {f"{name}/{x}": figures[x] for x in own}
-            experiment.progress.advance(1)
     experiment.log(updates, "evaluate", values)
     return values

@@ -214,10 +214,15 @@ class Experiment:
 
     def ppo_settings(self) -> PPOSettings:
         """The learner's part of the configuration."""
+        return self.settings_of(self.config)
+
+    @staticmethod
+    def settings_of(config: Config) -> PPOSettings:
+        """The same of any configuration."""
         shared = {
-            name: getattr(self.config, name) for name in PPOSettings._fields if name != "annealing"
+            name: getattr(config, name) for name in PPOSettings._fields if name != "annealing"
         }
-        return PPOSettings(**shared, annealing=self.total_updates)
+        return PPOSettings(**shared, annealing=config.total_updates)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Evaluation of entities outside of JAX: whole games, of the policy with itself or against bots."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,6 +39,7 @@ def play_games(
     greedy: bool,
     place: tuple[Any, ...],
     opponent: str | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> list[Figures]:
     """The figures of so many games.
 
@@ -50,6 +52,7 @@ def play_games(
         place: (seed, purpose, place) of the random stream; games are numbered within.
         opponent: a controller for all sides but one, which goes round from game to game. The
             figures are then those of the player's side, with "losses" beside "wins".
+        told: of so many more games that have been played.
     """
     count = min(SESSIONS, episodes)
     sessions = domain.entity_simulator.sessions(count)
@@ -67,6 +70,8 @@ def play_games(
             played = [_of_side(one, game % domain.sides, domain.sides)
                       for one, game in zip(played, games, strict=True)]  # fmt: skip
         figures += played
+        if told is not None:
+            told(count)
     return figures[:episodes]
 
 
@@ -134,7 +139,7 @@ def evaluate_games(
     runtime: LocalRuntime, domain: HostEntityDomain, player: Any, name: str, **how: Any
 ) -> dict[str, Any]:
     """`summed_up` figures of `play_games`; the opponent by the name that users know."""
-    told = {"policy": name, "greedy": how["greedy"]}
+    said = {"policy": name, "greedy": how["greedy"]}
     if (opponent := how.pop("opponent", None)) is not None:
-        told["opponent"], how["opponent"] = opponent, domain.scripted[opponent]
-    return summed_up(play_games(runtime, domain, player, **how), domain.sides, **told)
+        said["opponent"], how["opponent"] = opponent, domain.scripted[opponent]
+    return summed_up(play_games(runtime, domain, player, **how), domain.sides, **said)

@@ -37,9 +37,9 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
     learner, predictor, copies, dset = jax.eval_shape(parts, jax.random.key(0))
     steps = config.predictor_episodes * domain.spec.horizon
     # Influence and who is alive are bytes.
-    dataset = steps * (_bytes(dset) + domain.spec.sources + 1) / 1e6
-    own, network = _bytes(predictor) / 1e6, _bytes(learner.network) / 1e6
-    state = (_bytes(learner) + _bytes(copies)) / 1e6
+    dataset = steps * (bytes_of(dset) + domain.spec.sources + 1) / 1e6
+    own, network = bytes_of(predictor) / 1e6, bytes_of(learner.network) / 1e6
+    state = (bytes_of(learner) + bytes_of(copies)) / 1e6
     return {
         "collect": Message(network, dataset),
         "train": Message(state + own + dataset, state + own),
@@ -47,7 +47,9 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
     }
 
 
-def _bytes(shapes: Any) -> int:
+def bytes_of(shapes: Any) -> int:
+    """Of all leaves; of arrays or only of their shapes."""
+
     def one(leaf: Any) -> int:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf.size * 8

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from hinterland.config import Config
+from hinterland.config import MILLION, Config, number_of, shortened
 from hinterland.core import Segment, UserError, stream
 from hinterland.rollout import Seats, seats_for
 from hinterland.training.workers import Snapshot, copies_of
@@ -66,13 +66,15 @@ def parse_mix(text: str, known: list[str]) -> Mix:
     for part in text.split(","):
         name, _, number = part.partition("=")
         if name not in ("latest", "past", *known):
-            raise UserError(f"--opponents {name}: known are latest, past, {', '.join(known)}")
-        try:
-            weights[name] = float(number)
-        except ValueError:
-            weights[name] = -1.0
-        if not 0 <= weights[name] < float("inf"):
-            raise UserError(f"--opponents {part}: must be NAME=WEIGHT, with a weight from 0")
+            raise UserError(
+                f"--opponents {shortened(name)}: known are latest, past, {', '.join(known)}"
+            )
+        weights[name] = number_of(number)
+        if not 0 <= weights[name] <= MILLION:
+            raise UserError(
+                f"--opponents {shortened(part)}: must be NAME=WEIGHT, with a weight from 0 to "
+                f"{MILLION:,}"
+            )
     if not sum(weights.values()) > 0:
         raise UserError(f"--opponents {text}: somebody must have a weight above 0")
     scripted = tuple((name, weights[name]) for name in known if name in weights)

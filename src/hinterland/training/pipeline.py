@@ -68,7 +68,8 @@ def check_config(config: Config, domain: Any) -> None:
             raise UserError(f"--{option} works without --schedule only: segments have none of it")
     credit = {name for name in ("credit", "grouping", "team_reward") if getattr(config, name)}
     if credit and not is_entity_domain(domain):
-        raise UserError(f"--{min(credit)} is for domains of entities, which {domain.name} is not")
+        option = min(credit).replace("_", "-")
+        raise UserError(f"--{option} is for domains of entities, which {domain.name} is not")
     if config.windows % (config.actors or 1):
         raise UserError(
             f"--actors {config.actors}: must divide --windows {config.windows}; an update learns "

@@ -79,10 +79,11 @@ def final_evaluation(experiment: Experiment, networks: Any) -> dict[str, dict[st
     config, runtime, domain = experiment.config, experiment.runtime, experiment.domain
     if config.shared_policy:
         networks = jax.tree.map(lambda x: x[0], networks)
-    how = {"episodes": config.final_episodes, "seed": config.seed}
+    advance = experiment.progress.advance
+    how: dict[str, Any] = {"episodes": config.final_episodes, "seed": config.seed, "told": advance}
     result = {}
     names = [name for name in ("random", "heuristic") if name in domain.scripted]
-    with experiment.phase("evaluate", 2 + len(names)):
+    with experiment.phase("evaluate", (2 + len(names)) * config.final_episodes):
         for name, greedy in (("learned", False), ("learned_greedy", True)):
             result[name] = evaluate_networks(
                 runtime,
@@ -94,8 +95,6 @@ def final_evaluation(experiment: Experiment, networks: Any) -> dict[str, dict[st
                 shared=config.shared_policy,
                 **how,
             )
-            experiment.progress.advance(1)
         for name in names:
             result[name] = evaluate_scripted(runtime, domain, name, **how)
-            experiment.progress.advance(1)
     return result

@@ -1,7 +1,8 @@
 """Evaluation of the pipeline's teams: recurrent or not, traced or in processes of their own."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -48,8 +49,8 @@ def team_episodes(
     greedy: bool,
     place: tuple[Any, ...],
     with_states: bool = False,
-) -> list[TeamEpisodes]:
-    """Blocks of episodes; the last one may hold some too many.
+) -> Iterator[TeamEpisodes]:
+    """Blocks of episodes, one after another; the last one may hold some too many.
 
     Args:
         runtime: where the blocks run.
@@ -64,54 +65,67 @@ def team_episodes(
     system = _system(domain, network)
     if not system.is_host:
         copies = min(BLOCK, episodes) if with_states else BLOCK
-        units = [
-            (stream(*place, block), greedy, network) for block in range(-(-episodes // copies))
-        ]
         function = partial(_block, domain=domain, name=name, copies=copies, with_states=with_states)
-        return [TeamEpisodes(**block) for block in runtime.map(function, units)]
+        blocks, each = range(-(-episodes // copies)), max(8, 2 * runtime.processors)
+        for first in range(0, len(blocks), each):  # only so many lie in memory
+            units = [(stream(*place, block), greedy, network)
+                     for block in blocks[first : first + each]]  # fmt: skip
+            yield from (TeamEpisodes(**block) for block in runtime.map(function, units))
+        return
     sessions = system.simulator.sessions(SESSIONS)[:episodes]
     policy = partial(_choose, greedy=greedy, network=network, domain=domain, name=name)
-    waves = []
     for wave in range(-(-episodes // len(sessions))):
         keys = jax.random.split(stream(*place, wave), len(sessions) + 1)
         memory = network.initial(len(sessions)) if name is None else None
         seeds = [episode_seed(key) for key in keys[1:]]
-        waves.append(
-            host_episodes(
-                sessions, system, policy, memory, seeds, keys[0], runtime.raise_if_interrupted,
-                with_states=with_states,
-            )
+        yield host_episodes(
+            sessions, system, policy, memory, seeds, keys[0], runtime.raise_if_interrupted,
+            with_states=with_states,
         )  # fmt: skip
-    return waves
 
 
-def team_figures(blocks: list[TeamEpisodes], episodes: int, of_entities: bool) -> dict[str, Any]:
+class _Sums(NamedTuple):
+    """Of each episode of a block, [copy]."""
+
+    reward: np.ndarray
+    length: np.ndarray
+    alive: np.ndarray
+    figures: dict[str, np.ndarray]
+
+
+def _summed(block: TeamEpisodes) -> _Sums:
+    return _Sums(
+        block.reward.sum((0, 2)), block.alive.any(2).sum(0), block.alive.sum((0, 2)), block.figures
+    )
+
+
+def team_figures(blocks: list[_Sums], episodes: int, slots: int) -> dict[str, Any]:
     """Returns (of all entities together; of agents the mean), and the system's own figures.
+
+    Args:
+        blocks: sums of each.
+        episodes: how many count.
+        slots: of agents; 0 where they are entities.
 
     Raises:
         UserError: a return is not finite.
     """
     count = episodes
-    totals = np.concatenate([block.reward.sum((0, 2)) for block in blocks])[:count]
-    slots = blocks[0].reward.shape[2]
-    each = totals.astype(np.float64) / (1 if of_entities else slots)
+    sums: _Sums = jax.tree.map(lambda *x: np.concatenate(x)[:count], *blocks)
+    each = sums.reward.astype(np.float64) / (slots or 1)
     if not np.isfinite(each).all():
         raise UserError("evaluation gave returns that are not finite: check the domain's rewards")
     deviation = float(each.std(ddof=1)) if count > 1 else 0.0
-    length = np.concatenate([block.alive.any(2).sum(0) for block in blocks])[:count]
-    alive = np.concatenate([block.alive.sum((0, 2)) for block in blocks])[:count]
-    own = {
-        name: float(np.concatenate([block.figures[name] for block in blocks])[:count].mean())
-        for name in blocks[0].figures
-    }
     found = {
         "return_mean": float(each.mean()),
         "return_std": deviation,
         "return_ci95": 1.96 * deviation / count**0.5,
         "episodes": count,
     }
-    living = {"length": float(length.mean()), "alive": float(alive.sum() / length.sum())}
-    return found | (living if of_entities else {}) | own
+    living = {"length": float(sums.length.mean()),
+              "alive": float(sums.alive.sum() / sums.length.sum())}  # fmt: skip
+    own = {name: float(x.mean()) for name, x in sums.figures.items()}
+    return found | ({} if slots else living) | own
 
 
 def evaluate_team(
@@ -123,10 +137,18 @@ def evaluate_team(
     episodes: int,
     greedy: bool,
     place: tuple[Any, ...],
+    told: Callable[[int], None],
 ) -> dict[str, Any]:
-    """`team_figures` of the network, or of a hand-written policy; arguments as `team_episodes`."""
-    blocks = team_episodes(
+    """`team_figures` of the network, or of a hand-written policy; arguments as `team_episodes`.
+
+    `told` is told of so many more episodes that have been played.
+    """
+    blocks = []
+    for block in team_episodes(
         runtime, domain, network, name, episodes=episodes, greedy=greedy, place=place
-    )
-    figures = team_figures(blocks, episodes, _system(domain, network).of_entities)
+    ):
+        blocks.append(_summed(block))
+        told(block.reward.shape[1])
+    system = _system(domain, network)
+    figures = team_figures(blocks, episodes, 0 if system.of_entities else system.slots)
     return {**figures, "policy": name or "learned", "greedy": greedy}

@@ -93,6 +93,6 @@ def make(
 def _range(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    if (numbers := re.fullmatch(r"(\d+)(?:-(\d+))?", text)) is None:
+    if (numbers := re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", text)) is None:
         raise UserError(f"--factories {text}: give a number such as 2, or a range such as 1-3")
     return int(numbers[1]), int(numbers[2] or numbers[1])

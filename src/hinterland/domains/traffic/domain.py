@@ -137,7 +137,7 @@ def make(
     if not 0 < inflow <= 1:
         raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
     if grid is not None:
-        sizes = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", grid)
+        sizes = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", grid)
         if not sizes:
             raise UserError(f"--grid {grid}: must be ROWSxCOLUMNS, for example 2x3")
         rows, columns = int(sizes[1]), int(sizes[2])

@@ -110,7 +110,9 @@ def compare(cases: Sequence[Case] = CASES, seconds: int = 3000, seed: int = 0) -
     """
     inputs = [make_inputs(case, seconds, seed) for case in cases]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        first, second = pool.submit(record_sumo, inputs, (2 * seed + 1, 2 * seed + 2)).result()
+        first, second = pool.submit(
+            record_sumo, inputs, (_for_sumo(2 * seed + 1), _for_sumo(2 * seed + 2))
+        ).result()
     found = []
     for case, given, sumo, other in zip(cases, inputs, first, second, strict=True):
         ours = record_native(given, seed)
@@ -125,6 +127,11 @@ def compare(cases: Sequence[Case] = CASES, seconds: int = 3000, seed: int = 0) -
             )
         )
     return found
+
+
+def _for_sumo(seed: int) -> int:
+    """SUMO's seeds have 31 bits."""
+    return seed % 2**31
 
 
 def make_inputs(case: Case, seconds: int, seed: int) -> Inputs:
@@ -183,7 +190,7 @@ def time_sumo(case: Case, seconds: int, seed: int, repeat: int) -> list[float]:
     """
     inputs = make_inputs(case, seconds, seed)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_time_sumo, inputs, 2 * seed + 1, repeat).result()
+        return pool.submit(_time_sumo, inputs, _for_sumo(2 * seed + 1), repeat).result()
 
 
 def _time_sumo(inputs: Inputs, seed: int, repeat: int) -> list[float]:

@@ -1,0 +1,359 @@
+"""What a run will take, before it takes anything: memory, and long stretches of one kind of work.
+
+From the shapes of networks and simulators; nothing is computed, compiled or allocated. Known runs
+take between half and twice of what is estimated here.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import psutil
+
+from hinterland.config import Config
+from hinterland.core import UserError, is_entity_domain, is_game, is_host
+from hinterland.learn import make_optimiser
+from hinterland.rollout import SESSIONS, System, begin
+from hinterland.runtime import LocalRuntime
+from hinterland.training import initial, pipeline, separated
+from hinterland.training.evaluate import BLOCK
+from hinterland.training.experiment import Experiment
+from hinterland.training.local_learning import STEPS_PER_CALL
+from hinterland.training.messages import bytes_of
+
+BASE = 0.8e9
+"""Bytes of JAX, its compiler and a few programs."""
+PROCESS = {"simulator": 60e6, "worker": 300e6, "ray": 150e6}
+"""Bytes of one process of each kind, before it has much to do."""
+CLEARLY, NEAR = 1.5, 0.8
+"""Refused is what takes so many times the machine's memory, noted what takes this share of what is
+free: the estimate is one."""
+PASS_S = 1 / 20e9
+"""Seconds of a core for a floating-point operation, and, of an accelerator, a tenth of it."""
+STEP_S = {"traced": 2e-6, "host": 1e-4}
+"""Seconds of an agent-step beside its networks."""
+START_S = 1.0
+"""Seconds until a worker is there."""
+LONG_S = 600
+"""So long a stretch is worth a note."""
+
+
+class Part(NamedTuple):
+    """Bytes of one kind of thing."""
+
+    name: str
+    size: float
+    options: tuple[str, ...]
+    """What to lower, most effective first."""
+
+
+class Stretch(NamedTuple):
+    """Work of one kind, during which the run gets no further."""
+
+    name: str
+    seconds: float
+    cure: str
+    """What shortens it."""
+
+
+class _Sizes(NamedTuple):
+    """Bytes, each of one."""
+
+    network: int
+    """Of an agent, or of the team."""
+    learner: int
+    predictor: int
+    copy: float
+    """Of the simulator, as it lies between two updates; with everybody in it, or of one region."""
+    state: int
+    """Of the global simulator."""
+    step: float
+    """Of one agent's experience."""
+    pair: float
+    """Of a d-set with its influence."""
+
+
+def check_resources(config: Config, domain: Any, runtime: LocalRuntime) -> list[str]:
+    """Whether the machine bears the run; notes of what is near, or will take long.
+
+    Raises:
+        UserError: it clearly does not.
+    """
+    sizes = _sizes(config, domain)
+    notes = check_memory(memory(config, domain, runtime, sizes))
+    if (device := runtime.devices[0]).platform != "cpu":
+        limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+        notes += _judged(on_device(config, domain, runtime, sizes), limit, limit, "an accelerator")
+    return notes + [
+        f"{one.name} may take about {_span(one.seconds)}; {one.cure} would shorten it"
+        for one in stretches(config, domain, runtime, sizes)
+        if one.seconds > LONG_S
+    ]
+
+
+def check_memory(parts: list[Part], machine: tuple[float, float] | None = None) -> list[str]:
+    """Whether they fit into this machine; a note if they nearly do not.
+
+    Args:
+        parts: of the memory.
+        machine: bytes in all and bytes that are free, if it is not this one.
+
+    Raises:
+        UserError: they clearly do not.
+    """
+    return _judged(parts, *(machine or machine_memory()), "this machine")
+
+
+def check_processors(count: int) -> None:
+    """Whether a Ray of so many processors can be started here.
+
+    Raises:
+        UserError: it clearly cannot.
+    """
+    check_memory([Part(f"{count:,} processes of Ray", count * PROCESS["ray"], ("devices",))])
+
+
+def _judged(parts: list[Part], total: float, free: float, where: str) -> list[str]:
+    needed = sum(part.size for part in parts)
+    largest = sorted(parts, key=lambda part: -part.size)[:3]
+    named = ", ".join(f"{x.name} {_gb(x.size)}" for x in largest if x.size > 0.02 * needed)
+    options = [f"--{x.replace('_', '-')}" for x in largest[0].options]
+    cure = f"lower {' or '.join(options)}" if options else "close other programs"
+    if needed > CLEARLY * total > 0:
+        raise UserError(
+            f"this would take about {_gb(needed)} ({named}), and {where} has {_gb(total)}: {cure}"
+        )
+    if needed > NEAR * free > 0:
+        return [f"this may take about {_gb(needed)} ({named}), and {where} has {_gb(free)} free: "
+                f"if that is too little, {cure}"]  # fmt: skip
+    return []
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
+
+
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.0f} h"
+
+
+def machine_memory() -> tuple[float, float]:
+    """(all, free) in bytes, swap included; what this control group may have, if that is less."""
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    total, free = memory.total + swap.total, memory.available + swap.free
+    root, groups = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+    lines = groups.read_text().splitlines() if groups.is_file() else []
+    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    for folder, limit, used in (
+        (root / own.strip("/"), "memory.max", "memory.current"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        if not (folder / limit).is_file() or not (folder / used).is_file():
+            continue
+        most, now = ((folder / name).read_text().strip() for name in (limit, used))
+        if most.isdigit() and int(most) < total:
+            total, free = int(most), min(free, int(most) - int(now))
+    return float(total), float(max(free, 0))
+
+
+def _sizes(config: Config, domain: Any) -> _Sizes:
+    """From shapes alone."""
+    settings = Experiment.settings_of(config)
+    key = jax.random.key(0)
+    team = config.schedule is not None or is_entity_domain(domain)
+
+    def learned(network: Any) -> Any:
+        return network, make_optimiser(settings).init(network)
+
+    if team:
+        make = pipeline.network if config.schedule is not None else separated.network
+        learner = jax.eval_shape(lambda: learned(make(config, domain)))
+    else:
+        learner = jax.eval_shape(lambda: learned(initial.network(config, domain, 0)))
+    spec = domain.spec
+    sizes = {"network": bytes_of(learner[0]), "learner": bytes_of(learner), "predictor": 0}
+    carried = 4 * config.hidden * (config.network == "gru")
+    step = 4 * spec.observation + 48 + carried
+    if team:
+        simulator = System(domain).simulator
+        state = 0 if is_host(simulator) else bytes_of(jax.eval_shape(simulator.reset, key))
+        step += spec.actions  # its mask
+        copy: float = state + domain.agents * carried
+        return _Sizes(**sizes, copy=copy, state=state, step=step, pair=0)
+    local, whole = domain.local_simulator, domain.global_simulator
+    state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
+    if config.simulation == "global":
+        return _Sizes(**sizes, copy=state + domain.agents * carried, state=state, step=step, pair=0)
+    predictor = jax.eval_shape(lambda: initial.predictor(config, domain, 0))
+    pair, copy = 4.0 * spec.dset, 0.0
+    if not is_host(local):
+        one = jax.eval_shape(lambda: begin(key, local, spec, *_nets(config, domain), 1))
+        copy = bytes_of(one)
+        pair = bytes_of(jax.eval_shape(lambda: local.dset(local.reset(key))))
+        step = bytes_of(jax.eval_shape(lambda: local.observe(local.reset(key)))) + 48 + carried
+    sizes["predictor"] = bytes_of(predictor)
+    return _Sizes(**sizes, copy=copy, state=state, step=step, pair=pair + 2 * spec.sources + 1)
+
+
+def _nets(config: Config, domain: Any) -> tuple[Any, Any]:
+    return initial.network(config, domain, 0), initial.predictor(config, domain, 0)
+
+
+def memory(
+    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
+) -> list[Part]:
+    """Parts of the largest memory of a run on this machine, its processes included."""
+    one = sizes or _sizes(config, domain)
+    agents = domain.agents
+    team = config.schedule is not None or is_entity_domain(domain)
+    local = not team and config.simulation != "global"
+    learners = 1 if team else agents
+    workers, actors = config.workers or 1, config.actors or 1
+    copies = config.copies * (workers * actors if config.schedule else agents if local else 1)
+    dials = local and config.simulation == "dials"
+    # Before and after an update lie side by side; each device has the networks for evaluation.
+    networks = learners * (2 * one.learner + len(runtime.devices) * one.network)
+    if config.opponents is not None:
+        networks += (config.pool or 1) * one.network
+    episodes = -(-config.predictor_episodes // BLOCK) * BLOCK
+    data = dials * agents * episodes * domain.spec.horizon * one.pair
+    travels = learners * (one.learner + one.predictor) + copies * one.copy + data
+    widths = ("agents", "hidden") if config.channels is None else ("channels",)
+    parts = [
+        Part("JAX and its programs", BASE, ()),
+        Part("networks and optimisers", networks, widths),
+        Part("predictors", local * 2 * agents * one.predictor, ("agents", "predictor_hidden")),
+        Part("simulator copies", 2 * copies * one.copy,
+             ("copies", "actors", "workers") if config.schedule else ("copies", "agents")),
+        Part("datasets of the predictors", 3 * data, ("predictor_episodes", "agents")),
+        Part("experience of an update", _experience(config, domain, runtime, one),
+             ("copies", "windows", "window")),
+        Part("episodes of an evaluation", len(runtime.devices) * _evaluation(config, domain, one),
+             ("agents", "hidden")),
+        _processes(config, domain, runtime),
+    ]  # fmt: skip
+    if runtime.units_travel:
+        parts.append(Part("messages", 2 * travels, ("agents", "copies")))
+    return parts
+
+
+def on_device(
+    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
+) -> list[Part]:
+    """Parts of the largest memory of one accelerator: its share of the agents, all at a time."""
+    one = sizes or _sizes(config, domain)
+    team = config.schedule is not None or is_entity_domain(domain)
+    local = not team and config.simulation != "global"
+    block = 1 if team else runtime.block(domain.agents)
+    copies = config.copies * (block if local else 1)
+    return [
+        Part("networks and optimisers", 2 * block * one.learner, ("agents", "hidden")),
+        Part("simulator copies", copies * one.copy, ("copies", "agents")),
+        Part("experience of an update", _experience(config, domain, runtime, one)
+             / len(runtime.devices), ("copies", "windows", "window")),
+        Part("episodes of an evaluation", _evaluation(config, domain, one), ("agents", "hidden")),
+    ]  # fmt: skip
+
+
+def _experience(config: Config, domain: Any, runtime: LocalRuntime, one: _Sizes) -> float:
+    """Of one update wherever it lies, with what a minibatch's gradients keep."""
+    steps = config.steps_per_update
+    rows = steps / config.minibatches / (config.pieces or 1)
+    orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
+    kept = 4 * (8 * config.hidden + 3 * config.trunk)  # of one agent's step
+    boards = getattr(domain, "planes", None) is not None and config.schedule is None
+    kept = 0 if boards else kept
+    if config.schedule is not None or is_entity_domain(domain):
+        return domain.agents * (3 * steps * one.step + rows * kept) + orders
+    block = runtime.block(domain.agents) * len(runtime.devices)
+    block = min(block, domain.agents)
+    if config.simulation == "global":
+        return 3 * steps * domain.agents * one.step + block * (rows * kept + orders)
+    return block * (2 * steps * one.step + rows * kept + orders)
+
+
+def _evaluation(config: Config, domain: Any, one: _Sizes) -> float:
+    """Of the episodes that one device plays side by side, and of their records."""
+    systems = (getattr(domain, name, None) for name in ("entity_simulator", "global_simulator"))
+    count = SESSIONS if any(is_host(system) for system in systems) else BLOCK
+    playing = 2 * one.state + domain.agents * 4 * (4 * config.hidden + domain.spec.observation)
+    records = domain.spec.horizon * domain.agents * (5 + one.pair)
+    return count * (playing + records)
+
+
+def _processes(config: Config, domain: Any, runtime: LocalRuntime) -> Part:
+    """Of simulators outside of JAX, and of workers."""
+    simulators, workers = 0.0, 0
+    options: tuple[str, ...] = ("copies",)
+    whole = getattr(domain, "entity_simulator", None) or getattr(domain, "global_simulator", None)
+    if is_host(whole):
+        simulators += SESSIONS
+        if config.schedule is not None:
+            count = (config.workers or 1) * (config.actors or 1) * config.copies
+            simulators += count / (config.copies_per_process or 1)
+            workers = (config.workers or 1) if config.schedule == "pipeline" else 0
+            options = ("copies", "actors", "workers")
+            if hasattr(whole, "shared_sessions"):
+                options = ("copies", "workers")
+        elif config.simulation == "global" or is_game(domain):
+            simulators += max(0, config.copies - SESSIONS)
+    if is_host(getattr(domain, "local_simulator", None)) and config.simulation != "global":
+        simulators += len(runtime.devices)
+    size = simulators * PROCESS["simulator"] + workers * PROCESS["worker"]
+    return Part(f"{simulators + workers:,.0f} processes", size, options)
+
+
+def stretches(
+    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
+) -> list[Stretch]:
+    """What is done between two signs of progress, and how long it lasts at a low speed."""
+    one = sizes or _sizes(config, domain)
+    team = config.schedule is not None or is_entity_domain(domain)
+    systems = (getattr(domain, name, None) for name in ("entity_simulator", "global_simulator"))
+    kind = "host" if any(is_host(system) for system in systems) else "traced"
+    speed = PASS_S / (1 if runtime.devices[0].platform == "cpu" else 10)
+    forward = one.network / 4 * 2 * speed
+    agents, steps = domain.agents, config.steps_per_update
+    learning = forward * (1 + 3 * config.epochs)
+    if team or config.simulation == "global":
+        update = steps * agents * (learning + STEP_S[kind])
+        update /= 1 if team else len(runtime.devices)
+    else:
+        each = 1 if runtime.units_travel else runtime.block(agents)
+        update = max(steps, STEPS_PER_CALL) * each * (learning + STEP_S["traced"])
+    cure = "a lower --windows, --window, --copies or --epochs"
+    found = [Stretch("one policy update", update, cure)]
+    if config.schedule is not None:
+        found.append(Stretch("the start of the workers", START_S * (config.workers or 1),
+                             "a lower --workers"))  # fmt: skip
+    if not team and config.simulation == "dials":
+        rows = config.predictor_epochs * config.predictor_episodes * domain.spec.horizon
+        fit = rows * runtime.block(agents) * (3 * one.predictor / 4 * 2 * speed + 1e-7)
+        found.append(Stretch("the training of one predictor", fit,
+                             "a lower --predictor-epochs or --predictor-episodes"))  # fmt: skip
+        collected = config.predictor_episodes * domain.spec.horizon * agents
+        found.append(Stretch("each collection for the predictors",
+                             collected * (forward + STEP_S[kind]) / len(runtime.devices),
+                             "a lower --predictor-episodes"))  # fmt: skip
+    played = domain.spec.horizon * agents * (forward + STEP_S[kind])
+    for option in ("evaluate_episodes", "final_episodes"):
+        whole = 2 * getattr(config, option) * played / len(runtime.devices)
+        name = "the last evaluation" if option == "final_episodes" else "each evaluation"
+        found.append(Stretch(name, whole, f"a lower --{option.replace('_', '-')}"))
+    return found
+
+
+def check_evaluation(
+    config: Config, domain: Any, runtime: LocalRuntime, episodes: int
+) -> list[str]:
+    """As `check_resources`, of the command that only evaluates so many episodes."""
+    one = _sizes(config, domain)
+    learners = 1 if config.schedule is not None or is_entity_domain(domain) else domain.agents
+    networks = learners * one.network * (2 + len(runtime.devices))
+    playing = len(runtime.devices) * _evaluation(config, domain, one)
+    return check_memory([
+        Part("JAX and its programs", BASE, ()),
+        Part("networks", networks, ("devices",)),
+        Part("episodes", playing + 8.0 * episodes, ("devices",)),
+    ])  # fmt: skip
