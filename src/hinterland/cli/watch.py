@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.cli.arguments import Parser, whole_number
+from hinterland.core.names import printable
 
 if TYPE_CHECKING:
     from hinterland.record import RunFolder
 
 LARGEST_REPLAY_AGENTS = 400
 """Above this a picture shows nothing and weighs much."""
+OWN_FORMATS = (b'{"observations":',)
+"""How a replay in a simulator's own format begins, here the Lux AI engine's."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Plays one episode and writes the picture; returns the exit status."""
     from hinterland.core.errors import UserError
-    from hinterland.record import RunFolder
+    from hinterland.record import RunFolder, check_output
 
     parser = Parser(
         prog="hinterland watch",
@@ -40,6 +43,13 @@ def run(arguments: Sequence[str]) -> int:
     if out.suffix not in (".html", ".gif"):
         raise UserError(f"--out {out}: the name must end in .html or .gif")
     folder = RunFolder.read(options.run)
+    from hinterland.report import PAGE, replay_gif, save_replay, write_replay_page
+
+    check_output(out, b"GIF8" if out.suffix == ".gif" else PAGE.encode())
+    if options.replay is not None:
+        if _same(options.replay, out):
+            raise UserError(f"--replay and --out both name {out}")
+        check_output(options.replay, *OWN_FORMATS)
     from hinterland.cli.setup import make_runtime
 
     make_runtime(None)
@@ -47,19 +57,21 @@ def run(arguments: Sequence[str]) -> int:
     replay, own = record_episode(
         folder, options.policy, options.greedy, options.seed, options.opponent
     )
-    from hinterland.report import replay_gif, save_replay, write_replay_page
-
     if options.replay is not None:
         if own is None:
             raise UserError(f"--replay: {folder.config['domain']} has no format of its own")
-        print(save_replay(own, options.replay))
+        print(printable(str(save_replay(own, options.replay))))
 
     if out.suffix == ".gif":
         replay_gif(replay, out)
     else:
         write_replay_page(replay, out)
-    print(out)
+    print(printable(str(out)))
     return 0
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.parent.resolve() / one.name == other.parent.resolve() / other.name
 
 
 def record_episode(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.core.errors import UserError
+from hinterland.record import write_output
 
 Table = list[dict[str, Any]]
 
@@ -124,13 +124,9 @@ def finish(figure: Any, name: str, label: str, table: Table, folder: Path | None
             figure.savefig(raster, format="png", dpi=200, metadata={"Title": label})
     text = vector.getvalue()
     if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.svg").write_text(text, "utf-8")
-            (folder / f"{name}.png").write_bytes(raster.getvalue())
-            (folder / f"{name}.csv").write_text(as_csv(table), "utf-8", newline="")
-        except OSError as error:
-            raise UserError(f"could not write figure {folder / name}: {error.strerror}") from error
+        write_output(folder / f"{name}.svg", text.encode())
+        write_output(folder / f"{name}.png", raster.getvalue())
+        write_output(folder / f"{name}.csv", as_csv(table).encode())
     return _inline(text, name, label)
 
 
