@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -98,7 +99,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
     try:
         values = read_toml(path, CONFIG_SIZE)
-        check(Settings, values, path)
+        check(Settings, {"domain": "", **values}, path)  # which may be given beside it
     except UserError as error:
         raise UserError(f"--config: {error}") from None
     return values
@@ -106,7 +107,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _free_folder(domain: str) -> Path:
     number = 1
-    while is_there(path := Path("runs") / f"{as_file_name(domain)}-{number}"):
+    while os.path.lexists(path := Path("runs") / f"{as_file_name(domain)}-{number}"):
         number += 1
     return path
 

@@ -1,5 +1,6 @@
 """`hinterland watch`: a moving picture of a trained team."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,9 @@ def run(arguments: Sequence[str]) -> int:
         "--replay", type=Path, metavar="FILE", help="also the game in the simulator's own format"
     )
     parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="of the episode")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=".html or .gif")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=".html or .gif (default: replay.html in RUN)"
+    )
     options = parser.parse_args(arguments)
     out = options.out or options.run / "replay.html"
     if out.suffix not in (".html", ".gif"):
@@ -71,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.parent.resolve() / one.name == other.parent.resolve() / other.name
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def record_episode(

@@ -22,9 +22,14 @@ WHOLE = range(-(2**63), 2**63)
 
 
 def is_there(path: Path) -> bool:
-    """Whether the name is taken, by a thing of whatever kind; a name that cannot be is not."""
+    """Whether the name is taken, by a thing of whatever kind; a name that cannot be is not.
+
+    Where it may not be known, it is: who goes on to read is told why he cannot.
+    """
     try:
         os.lstat(path)
+    except PermissionError:
+        return True
     except (OSError, ValueError):  # too long, a NUL byte, behind a file
         return False
     return True

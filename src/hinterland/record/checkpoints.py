@@ -48,6 +48,11 @@ def _meta_digest(meta: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
+def temporary(path: Path) -> Path:
+    """Where a file lies until it is complete."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 def write_atomically(path: Path, *content: bytes | memoryview, sync: bool = True) -> None:
     """Replaces the file in one step; a reader sees the old or the new content, piece after piece.
 
@@ -59,17 +64,17 @@ def write_atomically(path: Path, *content: bytes | memoryview, sync: bool = True
     Raises:
         OSError: it could not be written; the old file is untouched and nothing is left over.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    made = temporary(path)
     try:
-        with open(temporary, "wb") as file:
+        with open(made, "wb") as file:
             for piece in content:
                 file.write(piece)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(made, path)
     except BaseException:  # Ctrl-C too: the next run could not tell whose half file this is
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
     if not sync:
         return

@@ -16,7 +16,7 @@ import numpy as np
 
 from hinterland.core.errors import UserError
 from hinterland.core.reading import is_there, open_regular
-from hinterland.record.checkpoints import write_atomically
+from hinterland.record.checkpoints import temporary, write_atomically
 from hinterland.record.run_folder import is_taken
 
 OWN = {
@@ -44,6 +44,12 @@ def check_output(path: Path, *beginnings: bytes, own: bool = False) -> None:
         raise UserError(f"{path} would be one of the run's own files; {advice}")
     if real.parent.name == "checkpoints" and _is_of_ours(real.parent.parent):
         raise UserError(f"{path} would lie among the run's checkpoints; {advice}")
+    try:
+        os.lstat(temporary(real))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"could not write {path}: {error.strerror}; {advice}") from error
     if is_there(real):
         if not stat.S_ISREG(os.lstat(real).st_mode):
             raise UserError(f"{path} is there already and is no file; {advice}")
@@ -80,7 +86,7 @@ def _check_place(path: Path, folder: Path) -> None:
     """Whether a file can be made in a folder that may not be there yet."""
     while not is_there(folder) and folder != folder.parent:
         folder = folder.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, it raises nothing
         raise UserError(f"could not write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 from hinterland.core.errors import UserError
 from hinterland.core.reading import is_there, parse_json, read_bytes
 from hinterland.record.checkpoints import write_atomically
+
+LARGEST = 1e100
+"""Of figures: beyond every float32; sums and squares of them are still numbers."""
 
 
 def _pieces(path: Path) -> tuple[list[bytes], bool]:
@@ -56,13 +58,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def append_metrics(
     path: Path, step: int, wall_s: float, phase: str, values: Mapping[str, Any]
 ) -> None:
-    """Appends one line and hands it to the system; values that are not finite become null.
+    """Appends one line and hands it to the system; what is beyond `LARGEST` becomes null.
 
     Raises:
         OSError: it could not be written; the file is as it was.
     """
     plain = {name: float(value) for name, value in values.items()}
-    finite = {name: x if math.isfinite(x) else None for name, x in plain.items()}
+    finite = {name: x if abs(x) <= LARGEST else None for name, x in plain.items()}
     line = {"step": int(step), "wall_s": round(float(wall_s), 3), "phase": phase, **finite}
     size = path.stat().st_size if path.exists() else 0
     try:

@@ -20,6 +20,7 @@ from pydantic import (
 from hinterland.core.errors import UserError
 from hinterland.core.names import why_no_name
 from hinterland.core.reading import MB
+from hinterland.record.metrics import LARGEST
 
 CONFIG_SIZE = MB
 """Bytes of a configuration or a study file."""
@@ -27,9 +28,6 @@ JSON_SIZE = 16 * MB
 """Of a manifest or a summary."""
 METRICS_SIZE = 1000 * MB
 REPLAY_SIZE = 1000 * MB
-
-LARGEST = 1e100
-"""Beyond every float32; sums and squares of such figures are still numbers."""
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 """Whole, and exact as a float too."""
@@ -58,7 +56,7 @@ class Settings(_Open):
 
     __pydantic_extra__: dict[str, Plain]  # ty: ignore[incompatible-mutable-override]
 
-    domain: Text | None = None
+    domain: Text
     agents: Count | None = None
     steps: Count | None = None
     evaluate_episodes: Count | None = None

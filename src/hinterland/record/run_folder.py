@@ -85,7 +85,8 @@ class RunFolder:
         """A new run folder with config.toml and manifest.json.
 
         Raises:
-            UserError: the path exists and is not empty, or cannot be written.
+            UserError: the path exists and is not empty, or cannot be written; or the configuration
+                could not be read back.
         """
         import tomli_w
 
@@ -96,6 +97,8 @@ class RunFolder:
                 f"run folder {path} already exists; resume it with 'hinterland train --resume "
                 f"{path}' or choose another --out"
             )
+        if why := models().why_not(models().Settings, dict(config)):
+            raise UserError(f"the configuration cannot be kept: {why}")
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             folder = cls(path, Lock(path))

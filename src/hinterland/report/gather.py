@@ -31,7 +31,7 @@ class Run:
     @property
     def system(self) -> tuple[str, int]:
         """(domain, agents): only returns of the same system can be compared."""
-        return self.config.get("domain", "unknown"), self.config.get("agents", 0)
+        return self.config["domain"], self.config.get("agents", 0)
 
     @property
     def seed(self) -> Any:

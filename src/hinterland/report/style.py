@@ -95,6 +95,11 @@ def short_steps(value: float) -> str:
     return f"{value / 1e3:g}K" if abs(value) >= 1e3 else f"{value:g}"
 
 
+def short(value: float, decimals: int = 0) -> str:
+    """1,234 or 12.34; what nobody could count the digits of as 1e+100: it must fit a figure."""
+    return f"{value:,.{decimals}f}" if abs(value) < 1e9 else f"{value:.3g}"
+
+
 def time_unit(longest: float) -> tuple[float, str]:
     """(seconds of the unit, its sign) in which a time up to `longest` seconds reads well."""
     if longest >= 2 * 3600:

@@ -288,6 +288,8 @@ def text(value: Any) -> str:
         return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.2f}"
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

@@ -41,7 +41,7 @@ PACKING = 200
 """A file is at most so many times what it is packed; those of towns are 10 to 40 times."""
 SMALL = 64_000_000
 """Bytes that any file may have unpacked."""
-PIECE = 16_000_000
+PIECE = 4_000_000
 """Bytes of one road, junction or vehicle with all that is in it."""
 
 
