@@ -43,8 +43,8 @@ CONFIG = {
     "predictor": "feed-forward", "hidden": 8, "trunk": 8, "predictor_hidden": 8, "copies": 8,
     "window": 8, "steps": 128, "refresh": 64,
 }  # fmt: skip
-SECONDS = 20
-"""A command that waits for ever, or computes, is found out by this; all here take well below 1."""
+SECONDS = 120
+"""Of one command; what waits for ever is found out by this. All here take about one."""
 ODD = "\x1b[31m\u202egnp.\ud800\n\x00"
 """A colour for terminals, a sign that turns the direction, half a character, a line's end."""
 ANNOUNCED = ("evaluating (", "playing ")
@@ -185,6 +185,9 @@ CHECKPOINT = "checkpoints/step-000000000128.safetensors"
 FILES = ("config.toml", "manifest.json", "metrics.jsonl", "summary.json", "replay.json", CHECKPOINT)
 
 
+EVERY = "report evaluate watch resume export"
+
+
 def put(content: bytes) -> Callable[[Path], None]:
     def edit(path: Path) -> None:
         path.write_bytes(content)
@@ -234,20 +237,24 @@ WHOLE: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_whole_files(tries: Tries, quick_figures: None, file: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "commands"),
+    [("config.toml", EVERY), ("manifest.json", EVERY), ("metrics.jsonl", "report resume"),
+     ("summary.json", "report resume"), ("replay.json", "report"), (CHECKPOINT, EVERY[7:])],
+)  # fmt: skip
+def test_whole_files(tries: Tries, quick_figures: None, file: str, commands: str) -> None:
     for name, edit in WHOLE.items():
         if name == "larger than any disk" and not _sparse(tries.place):
             continue
         run = tries.edited(lambda folder, edit=edit: edit(folder / file))
-        results = tries.all_of(run, "report evaluate watch resume export")
+        results = tries.all_of(run, commands)
         if file in ("config.toml", "manifest.json"):
             assert all(status == 2 for status, _ in results), (name, results)
         if file == CHECKPOINT and name != "gone":
-            assert all("checkpoint" in said for _, said in results[1:3]), (name, results)
+            assert all("checkpoint" in said for _, said in results[:2]), (name, results)
         shutil.rmtree(run)
     assert tries.folders >= 21
-    assert tries.refused >= 21
+    assert tries.refused >= 16
 
 
 def _sparse(place: Path) -> bool:
@@ -304,8 +311,8 @@ def _each(values: list[Any], most: int) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("file", "commands", "most"),
-    [("manifest.json", "report evaluate", 35), ("summary.json", "report resume", 90),
-     ("replay.json", "report", 80), ("metrics.jsonl", "report resume", 50)],
+    [("manifest.json", "report evaluate", 35), ("summary.json", "report resume", 60),
+     ("replay.json", "report", 50), ("metrics.jsonl", "report resume", 50)],
 )  # fmt: skip
 def test_keys_of_json(
     tries: Tries, quick_figures: None, file: str, commands: str, most: int
@@ -323,14 +330,14 @@ def test_keys_of_json(
 
 def test_keys_of_the_configuration(tries: Tries, quick_figures: None) -> None:
     config = RunFolder.read(tries.finished).config
-    for edited in _each(list(edits_of(config)), 70):
+    for edited in _each(list(edits_of(config)), 50):
         with contextlib.suppress(TypeError, UnicodeEncodeError):  # what TOML has no way to say
             content = tomli_w.dumps(edited).encode()
             run = tries.edited(lambda folder, x=content: put(x)(folder / "config.toml"))
             results = tries.all_of(run, "report evaluate resume")
             assert results[2][0] == 2 or "is finished" in results[2][1]
             shutil.rmtree(run)
-    assert tries.folders >= 50
+    assert tries.folders >= 40
 
 
 def test_keys_of_checkpoints(tries: Tries) -> None:
