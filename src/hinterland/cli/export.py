@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hinterland.cli.arguments import Parser, whole
 from hinterland.config import STEPS
+from hinterland.core.names import printable
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,11 +29,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     from hinterland.core.errors import UserError
-    from hinterland.record import RunFolder, write_files
+    from hinterland.record import RunFolder, check_new, write_files
 
     folder = RunFolder.read(options.run)
     if (found := folder.config.get("domain")) != options.domain:
         raise UserError(f"{options.run} is a run of {found}, not of {options.domain}")
+    check_new(options.out)
     from hinterland.cli.setup import make_runtime, trained_networks
 
     make_runtime(None)
@@ -43,5 +45,5 @@ def run(arguments: Sequence[str]) -> int:
 
     grid = Path(numpy_grid.__file__).read_text(encoding="utf-8")
     write_files(options.out, domain.submission(to_numpy(network.network), grid))
-    print(f"{options.out}: the policy of step {step:,}")
+    print(f"{printable(str(options.out))}: the policy of step {step:,}")
     return 0

@@ -42,11 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Each command is a module with `run(arguments)`; the others, and what they need, stay unread.
     command = importlib.import_module(f"hinterland.cli.{name}")
     from hinterland.core.errors import UserError
+    from hinterland.core.names import printable
 
     try:
         return command.run(arguments[1:])
     except UserError as error:
-        print(f"hinterland {name}: {error}", file=sys.stderr)
+        # Names out of files and messages of other programs: nothing that a terminal would obey.
+        print(f"hinterland {name}: {printable(str(error))}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(f"hinterland {name}: interrupted", file=sys.stderr)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hinterland.cli.arguments import Parser
+from hinterland.core.names import printable
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -23,5 +24,6 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     from hinterland.report import write_report
 
-    print(write_report(options.paths, options.out or options.paths[0] / "report.html"))
+    page = write_report(options.paths, options.out or options.paths[0] / "report.html")
+    print(printable(str(page)))
     return 0

@@ -101,9 +101,11 @@ def get_domain(config: "Config") -> "Domain":
 def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any, Any, Any, int]:
     """(configuration, domain, networks, step) of a run's newest or named checkpoint."""
     from hinterland.config import make_config
-    from hinterland.training.networks import load_networks
+    from hinterland.training.networks import check_step, load_networks
 
     config = make_config(folder.config)
-    domain = get_domain(config)
+    # What is damaged is said before a domain, which may be a thousand processes, is made.
     arrays, meta = folder.load_checkpoint(step)
-    return config, domain, load_networks(arrays, config, domain), int(meta["step"])
+    check_step(meta, config)
+    domain = get_domain(config)
+    return config, domain, load_networks(arrays, config, domain), meta["step"]

@@ -1,11 +1,9 @@
 """`hinterland study`: a grid of runs, resumable, into one report."""
 
-import shutil
 import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,9 @@ from typing import Any
 from hinterland.cli.arguments import Parser, whole
 from hinterland.config import SEEDS
 from hinterland.core.errors import UserError
+from hinterland.core.names import printable
+from hinterland.core.reading import is_there, parse_toml, read_bytes
+from hinterland.record import check_output, write_output
 
 
 def parser() -> Parser:
@@ -46,24 +47,26 @@ def _seeds(text: str) -> list[int]:
     return [whole(0, SEEDS)(part) for part in text.split(",")]
 
 
-def read_study(path: Path) -> dict[str, Any]:
+def read_study(path: Path, content: bytes) -> dict[str, Any]:
     """A study file, checked down to each run's configuration.
 
+    Args:
+        path: where it lies, for messages.
+        content: of the file.
+
     Raises:
-        UserError: not readable, not TOML, or a setting that a run would refuse.
+        UserError: not TOML, no study, or a setting that a run would refuse.
     """
     from hinterland.applies import ignored
     from hinterland.config import make_config
+    from hinterland.record.models import Study, why_not
 
     try:
-        study = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        study = parse_toml(content)
+    except ValueError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
-    for name, kind in (("name", str), ("seeds", list), ("base", dict), ("variants", dict)):
-        if not isinstance(study.get(name), kind) or not study[name]:
-            raise UserError(f"{path}: {name!r} is missing or empty (see studies/warehouse-4.toml)")
+    if why := why_not(Study, study):
+        raise UserError(f"{path}: {why} (see studies/warehouse-4.toml)")
     unread = set(study["base"])
     for name, variant in study["variants"].items():
         for seed in study["seeds"]:
@@ -92,54 +95,89 @@ def values_of(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the study; returns the exit status."""
+    from hinterland.record.models import CONFIG_SIZE
+    from hinterland.report import check_report, write_report
+
     options = parser().parse_args(arguments)
-    study = read_study(options.file)
+    content = read_bytes(options.file, CONFIG_SIZE)
+    study = read_study(options.file, content)
     folder = options.out or Path("runs") / f"study-{study['name']}"
     for name in options.only or ():
         if name not in study["variants"]:
             raise UserError(f"--only {name}: the study has {', '.join(study['variants'])}")
-    _prepare(folder, options.file, options.resume)
     seeds = options.seeds or study["seeds"]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {','.join(map(str, seeds))}: one is there twice")
+    _check_folder(folder, options.file, content, options.resume)
+    check_report(folder / "report.html")
     grid = [
         (name, seed)
         for seed in seeds
         for name in study["variants"]
         if not options.only or name in options.only
     ]
-    failed = _run_grid(folder, study, grid, options.jobs)
-    from hinterland.report import write_report
-
-    print(write_report([folder], folder / "report.html"))
+    if not is_there(folder / "study.toml"):
+        write_output(folder / "study.toml", content)
+    commands = [_command(folder, study, name, seed) for name, seed in grid]
+    failed = _run_grid(grid, commands, options.jobs)
+    print(printable(str(write_report([folder], folder / "report.html"))))
     if failed:
         print(f"{len(failed)} of {len(grid)} runs failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _prepare(folder: Path, file: Path, resume: bool) -> None:
+def _check_folder(folder: Path, file: Path, content: bytes, resume: bool) -> None:
+    """Whether the study can be made, or go on, in this folder.
+
+    Raises:
+        UserError: it cannot.
+    """
+    from hinterland.record import check_new
+    from hinterland.record.models import CONFIG_SIZE
+
     kept = folder / "study.toml"
-    if kept.exists():
-        if not resume:
-            raise UserError(f"study folder {folder} already exists; add --resume to continue it")
-        if kept.read_bytes() != file.read_bytes():
-            raise UserError(f"{file} is no longer what {folder} began with; choose another --out")
+    if not is_there(kept):
+        try:
+            check_new(folder)
+        except UserError as error:
+            raise UserError(f"{error}; {folder} is no study folder") from None
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not a study folder and not empty; choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, kept)
+    if not resume:
+        raise UserError(f"study folder {folder} already exists; add --resume to continue it")
+    if read_bytes(kept, CONFIG_SIZE) != content:
+        raise UserError(f"{file} is no longer what {folder} began with; choose another --out")
 
 
-def _run_grid(
-    folder: Path, study: dict[str, Any], grid: list[tuple[str, int]], jobs: int
-) -> list[str]:
+def _command(folder: Path, study: dict[str, Any], name: str, seed: int) -> list[str]:
+    """What starts or continues one run; the configuration of a new one is written.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    import tomli_w
+
+    out = folder / "runs" / name / f"seed-{seed}"
+    command = [sys.executable, "-m", "hinterland", "train", "--quiet", "--no-report"]
+    if is_there(out / "manifest.json"):
+        return [*command, "--resume", str(out)]
+    config = folder / "configs" / f"{name}-seed-{seed}.toml"
+    written = tomli_w.dumps(values_of(study, name, seed)).encode()
+    check_output(config, written)
+    write_output(config, written)
+    return [*command, "--config", str(config), "--out", str(out)]
+
+
+def _run_grid(grid: list[tuple[str, int]], commands: list[list[str]], jobs: int) -> list[str]:
     """Runs the grid, `jobs` at a time; names of the runs that failed."""
     import os
 
-    import tomli_w
-
     cores = sorted(os.sched_getaffinity(0))
     shares = [cores[job::jobs] or cores for job in range(jobs)]
-    waiting, failed, lock = list(reversed(grid)), [], threading.Lock()
+    waiting, failed, lock = (
+        list(reversed([*zip(grid, commands, strict=True)])),
+        [],
+        threading.Lock(),
+    )
     began, finished = time.perf_counter(), 0
     running: list[subprocess.Popen[bytes]] = []
 
@@ -149,16 +187,7 @@ def _run_grid(
             with lock:
                 if not waiting:
                     return
-                name, seed = waiting.pop()
-            out = folder / "runs" / name / f"seed-{seed}"
-            command = [sys.executable, "-m", "hinterland", "train", "--quiet", "--no-report"]
-            if (out / "manifest.json").exists():
-                command += ["--resume", str(out)]
-            else:
-                config = folder / "configs" / f"{name}-seed-{seed}.toml"
-                config.parent.mkdir(exist_ok=True)
-                config.write_text(tomli_w.dumps(values_of(study, name, seed)))
-                command += ["--config", str(config), "--out", str(out)]
+                (name, seed), command = waiting.pop()
             started = time.perf_counter()
             process = subprocess.Popen(
                 command,
@@ -172,7 +201,9 @@ def _run_grid(
                 finished += 1
                 seconds = time.perf_counter() - started
                 left = (time.perf_counter() - began) / finished * (len(grid) - finished)
-                what = "done" if process.returncode == 0 else f"FAILED: {complaint[-500:]}"
+                what = (
+                    "done" if process.returncode == 0 else f"FAILED: {printable(complaint[-500:])}"
+                )
                 if process.returncode != 0:
                     failed.append(f"{name}/seed-{seed}")
                 print(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hinterland.cli.arguments import Parser, add_config_options, given_config, real_number
 from hinterland.cli.setup import add_runtime_options
+from hinterland.core.names import as_file_name
+from hinterland.core.reading import is_there
 
 WITH_PAPER = ("warehouse", "traffic", "lux")
 """Domains of which there are published hyperparameters."""
@@ -78,9 +81,9 @@ def run(arguments: Sequence[str]) -> int:
     if "net" in values and "routes" in values and "agents" not in values:
         from hinterland.domains.traffic.city import read_city
 
+        values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
         # Absolute: the run is resumed and evaluated from anywhere.
         values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
-        values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
     if "env" in values and "agents" not in values:
         from hinterland.domains.adapters.parallel import from_parallel
 
@@ -100,27 +103,26 @@ def run(arguments: Sequence[str]) -> int:
         _check_resources(options, config, domain, runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
-        folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
-        return _train(options, config, domain, runtime, folder, None)
+        with RunFolder.create(out, config.model_dump(exclude_none=True), manifest) as folder:
+            return _train(options, config, domain, runtime, folder, None)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    import tomllib
-
     from hinterland.core.errors import UserError
+    from hinterland.core.reading import read_toml
+    from hinterland.record.models import CONFIG_SIZE, Settings, check
 
     try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"--config {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: not a TOML file: {error}") from error
+        values = read_toml(path, CONFIG_SIZE)
+        check(Settings, {"domain": "", **values}, path)  # which may be given beside it
+    except UserError as error:
+        raise UserError(f"--config: {error}") from None
+    return values
 
 
 def _free_folder(domain: str) -> Path:
     number = 1
-    stem = domain.replace(":", "-").replace(".", "-")
-    while (path := Path("runs") / f"{stem}-{number}").exists():
+    while os.path.lexists(path := Path("runs") / f"{as_file_name(domain)}-{number}"):
         number += 1
     return path
 
@@ -138,23 +140,29 @@ def _resume(options: argparse.Namespace) -> int:
     for name in ("out", "config"):
         if getattr(options, name) is not None:
             raise UserError(f"--{name} is for a new run; --resume goes on in its own folder")
-    folder = RunFolder.open(options.resume)
-    config = make_config(folder.config)
-    if (summary := folder.summary()) is not None and summary.get("finished"):
+    folder = RunFolder.read(options.resume)
+    if (summary := folder.result()) is not None:
         print(f"{options.resume} is finished: {summary['step']:,} steps", file=sys.stderr)
         _say_result(options, folder, summary)
         return 0
-    from hinterland.cli.setup import get_domain, make_runtime
-
-    with make_runtime(options.devices, options.runtime, options.address) as runtime:
-        domain = get_domain(config)
-        from hinterland.training import check_config
-
-        check_config(config, domain, options.runtime)
-        _check_resources(options, config, domain, runtime)
+    # Until the run goes on, nothing in its folder changes: what is refused leaves no trace.
+    with RunFolder.open(options.resume) as folder:
+        config = make_config(folder.config)
         checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
-        folder.truncate_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
-        return _train(options, config, domain, runtime, folder, checkpoint)
+        folder.check_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
+        from hinterland.cli.setup import get_domain, make_runtime
+
+        with make_runtime(options.devices, options.runtime, options.address) as runtime:
+            domain = get_domain(config)
+            from hinterland.training import check_config
+            from hinterland.training.networks import check_step, load_networks
+
+            check_config(config, domain, options.runtime)
+            _check_resources(options, config, domain, runtime)
+            if checkpoint is not None:
+                check_step(checkpoint[1], config)
+                load_networks(checkpoint[0], config, domain)
+            return _train(options, config, domain, runtime, folder, checkpoint)
 
 
 def _check_resources(
@@ -176,11 +184,18 @@ def _train(
     checkpoint: Any,
 ) -> int:
     from hinterland.cli.display import Display, note
+    from hinterland.record import check_output
     from hinterland.record.manifest import moved
     from hinterland.training import Experiment, train
 
-    spent = checkpoint[1]["spent"] if checkpoint else None
+    if not options.no_report:
+        from hinterland.report import check_report
+
+        check_report(folder.path / "report.html")
+        check_output(folder.path / "replay.json", b"{", own=True)
+    spent = checkpoint[1].get("spent") if checkpoint else None
     began_at = int(checkpoint[1]["step"]) if checkpoint else 0
+    lines = checkpoint[1]["metrics_lines"] if checkpoint else 0
     if not options.quiet:
         print(
             f"{config.domain}: {domain.agents} agents, {config.simulation} simulation, preset "
@@ -210,7 +225,7 @@ def _train(
             experiment = Experiment(
                 config, domain, runtime, folder, display, spent, options.checkpoint_every
             )
-            summary = train(experiment, checkpoint)
+            summary = train(experiment, checkpoint, lambda: folder.truncate_metrics(lines))
     except KeyboardInterrupt:
         steps = folder.checkpoint_steps()
         print(
@@ -235,7 +250,7 @@ def _say_result(options: argparse.Namespace, folder: "RunFolder", summary: dict[
     if not options.quiet:
         print(result_table(summary))
         print(f"run folder: {folder.path}")
-        if (folder.path / "report.html").exists():
+        if is_there(folder.path / "report.html"):
             print(f"report:     {folder.path / 'report.html'}")
     if options.json:
         print(json.dumps(summary))

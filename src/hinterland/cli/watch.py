@@ -1,5 +1,6 @@
 """`hinterland watch`: a moving picture of a trained team."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from hinterland.cli.arguments import Parser, whole
 from hinterland.config import SEEDS
+from hinterland.core.names import printable
 
 if TYPE_CHECKING:
     from hinterland.record import RunFolder
 
 LARGEST_REPLAY_AGENTS = 400
 """Above this a picture shows nothing and weighs much."""
+OWN_FORMATS = (b'{"observations":',)
+"""How a replay in a simulator's own format begins, here the Lux AI engine's."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Plays one episode and writes the picture; returns the exit status."""
     from hinterland.core.errors import UserError
-    from hinterland.record import RunFolder
+    from hinterland.record import RunFolder, check_output
 
     parser = Parser(
         prog="hinterland watch",
@@ -37,7 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--seed", type=whole(0, SEEDS), default=0, metavar="K", help="of the episode"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help=".html or .gif")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=".html or .gif (default: replay.html in RUN)"
+    )
     options = parser.parse_args(arguments)
     out = options.out or options.run / "replay.html"
     if out.suffix not in (".html", ".gif"):
@@ -45,6 +51,13 @@ def run(arguments: Sequence[str]) -> int:
     if options.greedy and options.policy != "learned":
         raise UserError(f"--greedy is for --policy learned, not {options.policy}: leave it out")
     folder = RunFolder.read(options.run)
+    from hinterland.report import PAGE, replay_gif, save_replay, write_replay_page
+
+    check_output(out, b"GIF8" if out.suffix == ".gif" else PAGE.encode())
+    if options.replay is not None:
+        if _same(options.replay, out):
+            raise UserError(f"--replay and --out both name {out}")
+        check_output(options.replay, *OWN_FORMATS)
     from hinterland.cli.setup import make_runtime
 
     make_runtime(None)
@@ -52,19 +65,21 @@ def run(arguments: Sequence[str]) -> int:
     replay, own = record_episode(
         folder, options.policy, options.greedy, options.seed, options.opponent
     )
-    from hinterland.report import replay_gif, save_replay, write_replay_page
-
     if options.replay is not None:
         if own is None:
             raise UserError(f"--replay: {folder.config['domain']} has no format of its own")
-        print(save_replay(own, options.replay))
+        print(printable(str(save_replay(own, options.replay))))
 
     if out.suffix == ".gif":
         replay_gif(replay, out)
     else:
         write_replay_page(replay, out)
-    print(out)
+    print(printable(str(out)))
     return 0
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def record_episode(

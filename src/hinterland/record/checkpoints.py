@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 
 from hinterland.core.errors import UserError
+from hinterland.core.reading import MB, open_regular, parse_json
 
 FORMAT = 1
-NAME = re.compile(r"step-(\d{12,})\.safetensors")
+HEADER_SIZE = 16 * MB
+"""Bytes of names, shapes and metadata: a hundred thousand arrays."""
+NAME = re.compile(r"step-([0-9]{12,})\.safetensors")
 MARKS = ("format", "sha256", "meta_sha256")
 TYPES = {
     "bool": "BOOL",
@@ -45,23 +48,36 @@ def _meta_digest(meta: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
-def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+def temporary(path: Path) -> Path:
+    """Where a file lies until it is complete."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write_atomically(path: Path, *content: bytes | memoryview, sync: bool = True) -> None:
     """Replaces the file in one step; a reader sees the old or the new content, piece after piece.
+
+    Args:
+        path: the file.
+        content: its pieces.
+        sync: wait until the disk has it, so that it survives the machine's end too.
 
     Raises:
         OSError: it could not be written; the old file is untouched and nothing is left over.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    made = temporary(path)
     try:
-        with open(temporary, "wb") as file:
+        with open(made, "wb") as file:
             for piece in content:
                 file.write(piece)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(made, path)
     except BaseException:  # Ctrl-C too: the next run could not tell whose half file this is
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
+    if not sync:
+        return
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -108,20 +124,30 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     import safetensors
     import safetensors.numpy
 
+    # What is read becomes memory: a sparse file may claim more than there is.
+    with open_regular(path, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) as file:
+        header = int.from_bytes(file.read(8), "little")
+        if header > min(HEADER_SIZE, os.fstat(file.fileno()).st_size):
+            raise UserError(
+                f"checkpoint {path} is damaged or no checkpoint: a header of {header} bytes"
+            )
     try:
         with safetensors.safe_open(path, framework="np") as file:
             stamp = (file.metadata() or {}).get("hinterland")
             arrays = {name: file.get_tensor(name) for name in file.keys()}
     # TypeError: the file holds a type of numbers that NumPy does not know, such as bfloat16.
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError) as error:
+    # OverflowError: an empty array with a length beyond 64 bits.
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
     try:
-        meta = json.loads(stamp or "")
+        meta = parse_json(stamp or "")
         known, digest = meta["format"], meta["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a checkpoint of Hinterland") from error
     if known != FORMAT:
-        raise UserError(f"checkpoint {path} has format {known}; this version reads {FORMAT}")
+        raise UserError(
+            f"checkpoint {path} has format {str(known)[:20]}; this version reads {FORMAT}"
+        )
     # The first checkpoints of format 1 had no checksum of their metadata.
     if digest != _digest(arrays) or meta.get("meta_sha256", right := _meta_digest(meta)) != right:
         raise UserError(f"checkpoint {path} is damaged: its checksum does not fit")
@@ -134,21 +160,34 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def steps_in(folder: Path) -> list[int]:
-    """Steps of all checkpoints of a folder, oldest first; files of other names are not ours."""
-    names = (NAME.fullmatch(path.name) for path in folder.glob("*"))
-    return sorted(int(name[1]) for name in names if name)
+    """Steps of all checkpoints of a folder, oldest first; files of other names are not ours.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror}") from error
+    return sorted(int(found[1]) for name in names if (found := NAME.fullmatch(name)))
 
 
 def read_step(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, metadata) of one checkpoint of a folder.
 
     Raises:
-        UserError: see `read_checkpoint`; or the file holds another step than its name says.
+        UserError: see `read_checkpoint`; or its metadata are not those of a run, or the file holds
+            another step than its name says.
     """
+    from hinterland.record import models
+
     path = checkpoint_path(folder, step)
     arrays, meta = read_checkpoint(path)
-    if meta.get("step") != step:
-        raise UserError(f"checkpoint {path} was renamed: it holds step {meta.get('step')}")
+    models.check(models.Checkpoint, meta, path)
+    if meta["step"] != step:
+        raise UserError(f"checkpoint {path} was renamed: it holds step {meta['step']}")
     return arrays, meta
 
 

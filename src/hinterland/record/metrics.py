@@ -2,25 +2,32 @@
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hinterland.core.errors import UserError
+from hinterland.core.reading import is_there, parse_json, read_bytes
 from hinterland.record.checkpoints import write_atomically
 
+LARGEST = 1e100
+"""Of figures: beyond every float32; sums and squares of them are still numbers."""
 
-def _pieces(path: Path) -> list[bytes]:
-    """The lines without their ends; a file that ends as it should has no empty last piece."""
-    try:
-        pieces = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    return pieces[:-1] if pieces[-1] == b"" else pieces
+
+def _pieces(path: Path) -> tuple[list[bytes], bool]:
+    """(lines without their ends, whether the last one lacks its end); no file has no lines.
+
+    Raises:
+        UserError: it cannot be read, or is no file.
+    """
+    if not is_there(path):
+        return [], False
+    from hinterland.record.models import METRICS_SIZE
+
+    pieces = read_bytes(path, METRICS_SIZE).split(b"\n")
+    torn = pieces[-1] != b""
+    return (pieces, True) if torn else (pieces[:-1], False)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -29,15 +36,17 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: any complete line is damaged (it names the line), or the file cannot be read.
     """
+    from hinterland.record.models import Line, why_not
+
     found = []
-    pieces = _pieces(path)
+    pieces, torn = _pieces(path)
     for number, piece in enumerate(pieces, 1):
         try:
-            line = json.loads(piece)
-            if not isinstance(line, dict):
-                raise ValueError("not a JSON object")
+            line = parse_json(piece)
+            if why := why_not(Line, line):
+                raise ValueError(why)
         except ValueError as error:
-            if number == len(pieces) and is_torn(path):
+            if number == len(pieces) and torn:
                 break
             raise UserError(
                 f"{path} is damaged in line {number} ({error}); mend or delete that line"
@@ -46,27 +55,16 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def is_torn(path: Path) -> bool:
-    """Whether the last line has no end, so that an appended line would run into it."""
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            return file.read() not in (b"\n", b"")
-    except FileNotFoundError:
-        return False
-
-
 def append_metrics(
     path: Path, step: int, wall_s: float, phase: str, values: Mapping[str, Any]
 ) -> None:
-    """Appends one line and hands it to the system; values that are not finite become null.
+    """Appends one line and hands it to the system; what is beyond `LARGEST` becomes null.
 
     Raises:
         OSError: it could not be written; the file is as it was.
     """
     plain = {name: float(value) for name, value in values.items()}
-    finite = {name: x if math.isfinite(x) else None for name, x in plain.items()}
+    finite = {name: x if abs(x) <= LARGEST else None for name, x in plain.items()}
     line = {"step": int(step), "wall_s": round(float(wall_s), 3), "phase": phase, **finite}
     size = path.stat().st_size if path.exists() else 0
     try:
@@ -79,21 +77,33 @@ def append_metrics(
         raise
 
 
-def cut_metrics(path: Path, lines: int) -> None:
-    """Keeps the first `lines` lines, to the byte, in one step.
+def check_lines(path: Path, lines: int) -> None:
+    """Whether the first `lines` lines are there; of a file deleted on purpose they need not be.
 
     Raises:
         UserError: the file is damaged, or has fewer lines.
-        OSError: it could not be written; the file is as it was.
     """
     there = len(read_metrics(path))
-    if path.exists() and there < lines:
+    if is_there(path) and there < lines:
         raise UserError(
             f"{path} has {there} lines but its checkpoint was written after {lines}; put the whole "
             "file back, or delete it to continue without the earlier metrics"
         )
-    kept = _pieces(path)[:lines]
-    write_atomically(path, b"".join(piece + b"\n" for piece in kept))
+
+
+def cut_metrics(path: Path, lines: int) -> int:
+    """Keeps the first `lines` lines, to the byte, in one step; how many there are then.
+
+    Raises:
+        UserError: see `check_lines`.
+        OSError: it could not be written; the file is as it was.
+    """
+    check_lines(path, lines)
+    pieces, torn = _pieces(path)
+    kept = pieces[:lines]
+    if torn or len(kept) < len(pieces):
+        write_atomically(path, b"".join(piece + b"\n" for piece in kept))
+    return len(kept)
 
 
 def sync_metrics(path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import tomllib
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hinterland.core.errors import UserError
+from hinterland.core.reading import is_there, read_json, read_toml
 from hinterland.record.checkpoints import (
     checkpoint_path,
     read_step,
@@ -20,12 +20,12 @@ from hinterland.record.checkpoints import (
     write_atomically,
     write_checkpoint,
 )
-from hinterland.record.lock import take_lock
+from hinterland.record.lock import Lock
 from hinterland.record.manifest import circumstances
 from hinterland.record.metrics import (
     append_metrics,
+    check_lines,
     cut_metrics,
-    is_torn,
     read_metrics,
     sync_metrics,
 )
@@ -33,64 +33,101 @@ from hinterland.record.metrics import (
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def models() -> Any:
+    """The files' models, loaded with the first file: pydantic is no part of a quick start."""
+    from hinterland.record import models
+
+    return models
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder, or a link to one; a name that cannot be is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_taken(path: Path) -> bool:
+    """Whether a new folder cannot be made there: something else is, or a folder that is not empty.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    if not is_there(path):
+        return False
+    try:
+        return not path.is_dir() or bool(os.listdir(path))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
 class RunFolder:
     """Made by `create`, `open` (both lock it) or `read` (does not)."""
 
-    def __init__(self, path: Path, lock: int | None) -> None:
+    def __init__(self, path: Path, lock: Lock | None) -> None:
         self.path = path
         self._lock = lock
         self._lines = 0
+        self._touched = True
+        """False: opened, and as the process before left it."""
         self._metrics = path / "metrics.jsonl"
         self._checkpoints = path / "checkpoints"
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], manifest: dict) -> "RunFolder":
         """A new run folder with config.toml and manifest.json.
 
         Raises:
-            UserError: the path exists and is not empty, or cannot be written.
+            UserError: the path exists and is not empty, or cannot be written; or the configuration
+                could not be read back.
         """
         import tomli_w
 
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if is_taken(path):
             if not (path / "manifest.json").is_file():
                 raise UserError(f"{path} already exists and is no run folder; choose another --out")
             raise UserError(
                 f"run folder {path} already exists; resume it with 'hinterland train --resume "
                 f"{path}' or choose another --out"
             )
+        if why := models().why_not(models().Settings, dict(config)):
+            raise UserError(f"the configuration cannot be kept: {why}")
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            folder = cls(path, take_lock(path))
+            folder = cls(path, Lock(path))
             whole = {**manifest, **circumstances()}
             write_atomically(path / "config.toml", tomli_w.dumps(dict(config)).encode())
             # Last: a folder with a manifest is a run folder that can be resumed.
             write_atomically(path / "manifest.json", json.dumps(whole, indent=2).encode())
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
             raise UserError(
-                f"could not write run folder {path}: {error.strerror}; choose another --out"
+                f"could not write run folder {path}: {why}; choose another --out"
             ) from error
         return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """An existing run, locked for writing; what a killed process left half done is removed.
+        """An existing run, locked for writing; nothing in it changes before the first write.
 
         Raises:
             UserError: no run folder, or another process uses it, or its metrics are damaged.
         """
         folder = cls.read(path)
         try:
-            folder._lock = take_lock(path)
+            folder._lock = Lock(path)
         except OSError as error:
             raise UserError(f"cannot write in run folder {path}: {error.strerror}") from error
+        folder._touched = False
         try:
-            with folder._explained(path):
-                for left in (*path.glob(".*.tmp"), *path.glob("checkpoints/.*.tmp")):
-                    left.unlink()
-                folder._lines = len(folder.metrics())
-                if is_torn(folder._metrics):
-                    cut_metrics(folder._metrics, folder._lines)
+            folder._lines = len(folder.metrics())
         except UserError:
             folder.close()
             raise
@@ -101,47 +138,75 @@ class RunFolder:
         """An existing run, for reading only.
 
         Raises:
-            UserError: there is none, or its configuration is damaged.
+            UserError: there is none, or its configuration or manifest is damaged.
         """
-        if not path.is_dir():
+        if not is_there(path):
             raise UserError(f"run folder {path} does not exist")
+        if not is_folder(path):
+            raise UserError(f"{path} is not a run folder but a file")
         for name in ("config.toml", "manifest.json"):
-            if not (path / name).is_file():
+            if not is_there(path / name):
                 raise UserError(f"{path} is not a run folder: it has no {name}")
         folder = cls(path, None)
         _ = folder.config, folder.manifest
         return folder
 
     def close(self) -> None:
-        """Gives up the lock."""
+        """Gives up the lock; of a folder that was only opened, nothing stays."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release(keep_file=self._touched)
             self._lock = None
+
+    def _touch(self) -> None:
+        """Before the first write: what a killed process left half done goes.
+
+        Raises:
+            OSError: it could not be removed.
+            UserError: the metrics are damaged.
+        """
+        if self._touched:
+            return
+        self._touched = True
+        for left in (*self.path.glob(".*.tmp"), *self._checkpoints.glob(".*.tmp")):
+            left.unlink()
+        self._lines = cut_metrics(self._metrics, self._lines)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration, as in config.toml."""
-        try:
-            return tomllib.loads((self.path / "config.toml").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.path / 'config.toml'} is damaged: {error}") from error
+        """The configuration, as in config.toml: a flat table."""
+        path = self.path / "config.toml"
+        found = read_toml(path, models().CONFIG_SIZE)
+        models().check(models().Settings, found, path)
+        return found
 
     @property
     def manifest(self) -> dict[str, Any]:
         """Command, versions, devices, git state."""
-        return self._read_json("manifest.json")
+        return self._read_json("manifest.json", models().Manifest)
 
     def summary(self) -> dict[str, Any] | None:
         """The run's result, once it has one."""
-        return self._read_json("summary.json") if (self.path / "summary.json").exists() else None
+        if not is_there(self.path / "summary.json"):
+            return None
+        return self._read_json("summary.json", models().Summary)
 
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            found = json.loads((self.path / name).read_text("utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("not a JSON object")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.path / name} is damaged: {error}") from error
+    def result(self) -> dict[str, Any] | None:
+        """The summary of a run that is finished, with all that is shown of it.
+
+        Raises:
+            UserError: it lacks something.
+        """
+        summary = self.summary()
+        if not summary or not summary.get("finished"):
+            return None
+        path = self.path / "summary.json"
+        if why := models().why_not(models().Result, summary):
+            raise UserError(f"{path} is damaged: {why}; delete it to have it made again")
+        return summary
+
+    def _read_json(self, name: str, model: Any) -> dict[str, Any]:
+        found = read_json(self.path / name, models().JSON_SIZE)
+        models().check(model, found, self.path / name)
         return found
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -164,8 +229,17 @@ class RunFolder:
             UserError: the disk is full or the folder cannot be written.
         """
         with self._explained(self._metrics):
+            self._touch()
             append_metrics(self._metrics, step, wall_s, phase, values)
         self._lines += 1
+
+    def check_metrics(self, lines: int) -> None:
+        """Whether so many lines are there to be kept; nothing changes.
+
+        Raises:
+            UserError: the metrics are damaged or have fewer lines.
+        """
+        check_lines(self._metrics, lines)
 
     def truncate_metrics(self, lines: int) -> None:
         """Forgets lines after the first `lines`: a resumed run writes them again.
@@ -173,9 +247,10 @@ class RunFolder:
         Raises:
             UserError: the metrics are damaged or have fewer lines, or the disk is full.
         """
+        self.check_metrics(lines)
         with self._explained(self._metrics):
-            cut_metrics(self._metrics, lines)
-        self._lines = len(self.metrics())
+            self._touch()
+            self._lines = cut_metrics(self._metrics, lines)
 
     def checkpoint_steps(self) -> list[int]:
         """Steps of all complete checkpoints, oldest first."""
@@ -190,13 +265,16 @@ class RunFolder:
             UserError: the disk is full or the folder cannot be written; older ones are untouched.
         """
         path = checkpoint_path(self._checkpoints, step)
-        whole = {"step": step, "config": self.config, "metrics_lines": self._lines, **meta}
         with self._explained(path, "checkpoint "):
+            self._touch()
+            whole = {"step": step, "config": self.config, "metrics_lines": self._lines, **meta}
             sync_metrics(self._metrics)  # a checkpoint must not count lines that a crash can lose
             write_checkpoint(path, arrays, whole)
         others = [other for other in self.checkpoint_steps() if other != step]
         for old in others[: max(0, len(others) - (keep - 1))]:
-            checkpoint_path(self._checkpoints, old).unlink(missing_ok=True)
+            path = checkpoint_path(self._checkpoints, old)
+            if path.is_file():  # what else may have that name is not ours
+                path.unlink()
 
     def load_checkpoint(
         self, step: int | None = None
@@ -218,7 +296,7 @@ class RunFolder:
         except UserError as error:
             # Never an older one in silence: the user would take old policies for new ones.
             raise UserError(f"{error}; {way_back(self._checkpoints, chosen)}") from error
-        then, now = meta.get("config", {}), self.config
+        then, now = meta["config"], self.config
         if then != now:
             changed = sorted(n for n in {*then, *now} if then.get(n) != now.get(n))
             raise UserError(
@@ -235,6 +313,7 @@ class RunFolder:
         """
         path = self.path / "summary.json"
         with self._explained(path):
+            self._touch()
             write_atomically(path, json.dumps(summary, indent=2).encode())
 
     @contextlib.contextmanager

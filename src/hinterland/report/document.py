@@ -4,15 +4,18 @@ import html
 from importlib import resources
 from pathlib import Path
 
-from hinterland.core.errors import UserError
+from hinterland.core.names import printable
+from hinterland.record import write_output
+
+PAGE = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>'
+"""How every page of ours begins, and so what a page of ours may replace."""
 
 
 def document(title: str, body: str) -> str:
     """A whole page around a body."""
     style = resources.files("hinterland.report").joinpath("page.css").read_text("utf-8")
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title>"
+        f"{PAGE}{html.escape(printable(title))}</title>"
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"<style>\n{style}</style></head><body>\n{body}\n</body></html>\n"
@@ -23,11 +26,6 @@ def write_text(out: Path, text: str) -> Path:
     """Writes a file, its folder included.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written; what was there is untouched.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"could not write {out}: {error.strerror}") from error
-    return out
+    return write_output(out, text.encode())

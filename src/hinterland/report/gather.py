@@ -2,13 +2,14 @@
 
 import json
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hinterland.core.errors import UserError
+from hinterland.core.names import all_printable, printable
+from hinterland.core.reading import is_there, read_json, read_toml
 from hinterland.record import RunFolder
 
 PHASES = ("train", "collect", "fit", "evaluate", "save")
@@ -30,8 +31,7 @@ class Run:
     @property
     def system(self) -> tuple[str, int]:
         """(domain, agents): only returns of the same system can be compared."""
-        agents = self.config.get("agents")
-        return str(self.config.get("domain", "unknown")), agents if isinstance(agents, int) else 0
+        return self.config["domain"], self.config.get("agents", 0)
 
     @property
     def seed(self) -> Any:
@@ -51,13 +51,12 @@ class Run:
     @property
     def step(self) -> int:
         """Steps per agent so far."""
-        steps = [line["step"] for line in self.metrics if _is_number(line.get("step"))]
-        return int(max(steps, default=0))
+        return max((line["step"] for line in self.metrics), default=0)
 
     def series(self, name: str, against: str = "step") -> tuple[list[float], list[float]]:
         """(x, y) of one metric; lines without it, or with null, are skipped."""
         pairs = [(line.get(against), line.get(name)) for line in self.metrics]
-        known = [(x, y) for x, y in pairs if _is_number(x) and _is_number(y)]
+        known = [(x, y) for x, y in pairs if x is not None and y is not None]
         return [x for x, _ in known], [y for _, y in known]
 
     def last(self, name: str) -> float | None:
@@ -65,17 +64,17 @@ class Run:
         values = self.series(name)[1]
         return values[-1] if values else None
 
-    def final(self, policy: str) -> dict[str, float] | None:
+    def final(self, policy: str) -> dict[str, Any] | None:
         """Figures of the last evaluation: return_mean, return_ci95, episodes."""
         found = ((self.summary or {}).get("eval") or {}).get(policy) or {}
-        return found if _is_number(found.get("return_mean")) else None
+        return None if found.get("return_mean") is None else found
 
     def total(self, *names: str) -> float | None:
         """A figure of the summary, or of the newest metrics while there is none."""
-        found: Any = self.summary or {}
+        found: Any = self.summary
         for name in names:
-            found = found.get(name) if isinstance(found, dict) else None
-        return found if _is_number(found) else self.last("/".join(names))
+            found = (found or {}).get(name)
+        return self.last("/".join(names)) if found is None else found
 
     def missing(self) -> str:
         """What the run lacks, in words; empty for a whole one."""
@@ -84,14 +83,10 @@ class Run:
         if not self.metrics:
             return "has measured nothing yet"
         steps = self.config.get("steps")
-        text = f"stands at step {self.step:,}" + (f" of {steps:,}" if _is_number(steps) else "")
+        text = f"stands at step {self.step:,}" + ("" if steps is None else f" of {steps:,}")
         if not self.series("eval/sampled/return")[1]:
             text += " and was not evaluated yet"
         return text
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def read_run(path: Path, variant: str | None = None) -> Run:
@@ -101,9 +96,9 @@ def read_run(path: Path, variant: str | None = None) -> Run:
         UserError: it is none, or is damaged.
     """
     folder = RunFolder.read(path)
-    config = folder.config
-    name = variant or str(config.get("simulation", path.name))
-    return Run(name, path, config, folder.manifest, folder.metrics(), folder.summary())
+    config, manifest = all_printable(folder.config), all_printable(folder.manifest)
+    name = printable(variant or config.get("simulation", path.name))
+    return Run(name, path, config, manifest, folder.metrics(), folder.summary())
 
 
 def gather(paths: Sequence[Path]) -> list[Run]:
@@ -116,12 +111,12 @@ def gather(paths: Sequence[Path]) -> list[Run]:
     for path in paths:
         if study := read_study(path):
             order = list(study.get("variants", {}))
-            found = [p for p in (path / "runs").glob("*/seed-*") if (p / "manifest.json").is_file()]
+            found = [p for p in (path / "runs").glob("*/seed-*") if is_there(p / "manifest.json")]
             if not found:
                 raise UserError(f"study {path} has no runs yet; start it with 'hinterland study'")
             found.sort(key=lambda run: _place(run, order))
             runs += [read_run(run, run.parent.name) for run in found]
-        elif path.is_dir() and any((path / n).is_file() for n in ("config.toml", "manifest.json")):
+        elif any(is_there(path / name) for name in ("config.toml", "manifest.json")):
             runs.append(read_run(path))
         else:
             raise UserError(f"{path} is neither a run folder nor a study folder")
@@ -137,19 +132,20 @@ def read_study(path: Path) -> dict[str, Any] | None:
     Raises:
         UserError: it is damaged.
     """
+    from hinterland.record.models import CONFIG_SIZE, KeptStudy, check
+
     file = path / "study.toml"
-    if not file.is_file():
+    if not is_there(file):
         return None
-    try:
-        return {"name": path.name, **tomllib.loads(file.read_text("utf-8"))}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} is damaged: {error}") from error
+    found = read_toml(file, CONFIG_SIZE)
+    check(KeptStudy, found, file)
+    return {"name": path.name, **found}
 
 
 def _place(run: Path, order: Sequence[str]) -> tuple[int, str, int, str]:
     name, seed = run.parent.name, run.name.removeprefix("seed-")
     place = order.index(name) if name in order else len(order)
-    return place, name, int(seed) if seed.isdigit() else -1, seed
+    return place, name, int(seed) if seed.isdecimal() else -1, seed
 
 
 def by_variant(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -185,14 +181,15 @@ def scripted_return(
     return the interval is not known.
     """
     name = "return_mean" if figure_of == "return" else figure_of
-    by_seed = {str(run.seed): found for run in runs if name in (found := run.final(policy) or {})}
+    finals = [(str(run.seed), run.final(policy) or {}) for run in runs]
+    by_seed = {seed: found for seed, found in finals if found.get(name) is not None}
     if not by_seed:
         return None
     level = sum(found[name] for found in by_seed.values()) / len(by_seed)
     halves = [found.get(f"{figure_of}_ci95") for found in by_seed.values()]
-    if not all(map(_is_number, halves)):
+    if any(half is None for half in halves):
         return level, None
-    return level, math.sqrt(sum(h**2 for h in halves if h)) / len(halves)
+    return level, math.sqrt(sum(half**2 for half in halves if half)) / len(halves)
 
 
 def by_system(runs: Sequence[Run]) -> dict[tuple[str, int], list[Run]]:
@@ -209,15 +206,12 @@ def read_replay(runs: Sequence[Run]) -> dict[str, Any] | None:
     Raises:
         UserError: it is damaged.
     """
+    from hinterland.record.models import REPLAY_SIZE, Replay, check
+
     for run in runs:
         path = run.path / "replay.json"
-        if not path.is_file():
-            continue
-        try:
-            replay = json.loads(path.read_text("utf-8"))
-            if not replay["frames"] or not replay["scene"]["width"]:
-                raise ValueError("no frames")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error!r}); delete it") from error
-        return replay
+        if is_there(path):
+            replay = read_json(path, REPLAY_SIZE)
+            check(Replay, replay, path)
+            return all_printable(replay)
     return None

@@ -2,12 +2,17 @@
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hinterland.core.errors import UserError
+from hinterland.core.names import as_file_name, printable
+from hinterland.core.reading import is_there
+from hinterland.record import check_output
 from hinterland.report import plots, tables, words
-from hinterland.report.document import document, write_text
+from hinterland.report.document import PAGE, document, write_text
 from hinterland.report.gather import Run, by_system, by_variant, gather, read_replay
 from hinterland.report.replay import player
 
@@ -19,6 +24,18 @@ _PAPER_MEMORY = (
     "Peak resident memory of the run's process. Column named paper: Table 3, all processes "
     "together; with DIALS that is one process of 196 to 208 MB per agent."
 )
+
+_FILES = re.compile(
+    r"(learning|learning-by-time|lengths|cross-entropy|runtime|throughput|returns|seeds|populations|"
+    r"influence|runtimes|memory|cluster)(-.*)?"
+)
+_KINDS = {
+    ".svg": (b"<?xml",),
+    ".png": (b"\x89PNG",),
+    ".csv": (b"variant,", b"policy,"),
+    ".md": (b"| variant", b"| policy"),
+}
+"""How the figures' files begin."""
 
 
 def write_report(paths: Sequence[Path], out: Path) -> Path:
@@ -32,6 +49,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
         UserError: a path holds no run, is damaged, or `out` cannot be written.
     """
     paths = [Path(path) for path in paths]
+    check_report(out)
     runs = gather(paths)
     replay = read_replay(runs)
     folder = Path(out).parent / "report"
@@ -55,6 +73,27 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     return write_text(Path(out), document(title, body))
 
 
+def check_report(out: Path) -> None:
+    """Whether the page and its figures may be written there, before the work for them.
+
+    Raises:
+        UserError: something else lies there, or the folder cannot be written.
+    """
+    check_output(out, PAGE.encode())
+    folder = out.parent / "report"
+    try:
+        beside = sorted(folder.iterdir()) if is_there(folder) else []
+    except OSError as error:
+        raise UserError(
+            f"the figures of {out} lie in {folder}: {error.strerror}; choose another place with "
+            "--out"
+        ) from error
+    for path in beside:
+        if path.suffix in _KINDS and _FILES.match(path.stem):
+            check_output(path, *_KINDS[path.suffix])
+    check_output(folder / "learning.svg", *_KINDS[".svg"])
+
+
 def _notes(runs: Sequence[Run]) -> list[str]:
     found = words.notes(runs)
     if len(found) > 6:
@@ -72,7 +111,7 @@ def _returns(runs: Sequence[Run], folder: Path) -> list[str]:
     for (domain, agents), members in systems.items():
         suffix = ""
         if len(systems) > 1:
-            suffix = f"-{domain}-{agents}".replace(":", "-")
+            suffix = f"-{as_file_name(domain)}-{agents}"
             parts.append(f"<h3>{html.escape(domain)}, {agents} agents</h3>")
         parts += _returns_of(members, folder, suffix)
     return parts
@@ -195,7 +234,7 @@ def _manifests(runs: Sequence[Run]) -> list[str]:
         text = html.escape(json.dumps(run.manifest, indent=1))
         parts.append(
             f"<details><summary>{html.escape(name)} <span class=note>"
-            f"{html.escape(str(run.path))}</span></summary><pre>{text}</pre></details>"
+            f"{html.escape(printable(str(run.path)))}</span></summary><pre>{text}</pre></details>"
         )
     return parts
 

@@ -22,6 +22,7 @@ from hinterland.report.style import (
     legend,
     literal,
     new_axes,
+    short,
     short_steps,
     steps_axis,
     stroke,
@@ -147,7 +148,7 @@ def _add_scripted(axes: Any, runs: Sequence[Run], figure_of: str) -> None:
     for name, style in (("heuristic", (0, (6, 2))), ("random", (0, (1, 2)))):
         if found := scripted_return(runs, name, figure_of):
             level = found[0]
-            axes.axhline(level, color=INK, ls=style, lw=1, label=f"{name} ({level:.2f})")
+            axes.axhline(level, color=INK, ls=style, lw=1, label=f"{name} ({short(level, 2)})")
 
 
 def cross_entropy(
@@ -270,9 +271,9 @@ def throughput(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, max(0.0, *(row["agent-steps/s"] for row in table)) * 1.05 or 1)
     axes.locator_params(axis="x", nbins=6)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.set_xlabel("agent-steps/s in training")
     text = f"Agent-steps/s in training: {', '.join(means)}"
     return finish(figure, name, text, table, folder)

@@ -1,13 +1,15 @@
 """Moving pictures from plain shapes (see `core.Domain.frame`): a page, a fragment, or a GIF."""
 
 import html
+import io
 import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hinterland.core.errors import UserError
+from hinterland.core.names import printable
+from hinterland.record import write_output
 from hinterland.report.document import document, write_text
 
 _PLAYER = """
@@ -64,7 +66,7 @@ def player(replay: dict[str, Any]) -> str:
 
 
 def _title(replay: dict[str, Any]) -> str:
-    return str(replay.get("title") or "Replay of one episode")
+    return printable(replay.get("title") or "Replay of one episode")
 
 
 def replay_page(replay: dict[str, Any]) -> str:
@@ -108,19 +110,16 @@ def replay_gif(replay: dict[str, Any], out: Path, width: int = 480) -> Path:
     # One palette for all frames: colours must not flicker, and the file stays small.
     palette = _together(images[:: max(1, len(images) // 8)]).quantize(colors=128)
     frames = [image.quantize(palette=palette, dither=0) for image in images]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        frames[0].save(
-            out,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=int(1000 * replay.get("seconds_per_frame", 0.2)),
-            loop=0,
-        )
-    except OSError as error:
-        raise UserError(f"could not write {out}: {error.strerror or error}") from error
-    return out
+    packed = io.BytesIO()
+    frames[0].save(
+        packed,
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=int(1000 * replay.get("seconds_per_frame", 0.2)),
+        loop=0,
+    )
+    return write_output(out, packed.getvalue())
 
 
 def _together(images: Sequence[Any]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.core.errors import UserError
+from hinterland.record import write_output
 
 Table = list[dict[str, Any]]
 
@@ -95,6 +95,11 @@ def short_steps(value: float) -> str:
     return f"{value / 1e3:g}K" if abs(value) >= 1e3 else f"{value:g}"
 
 
+def short(value: float, decimals: int = 0) -> str:
+    """1,234 or 12.34; what nobody could count the digits of as 1e+100: it must fit a figure."""
+    return f"{value:,.{decimals}f}" if abs(value) < 1e9 else f"{value:.3g}"
+
+
 def time_unit(longest: float) -> tuple[float, str]:
     """(seconds of the unit, its sign) in which a time up to `longest` seconds reads well."""
     if longest >= 2 * 3600:
@@ -124,13 +129,9 @@ def finish(figure: Any, name: str, label: str, table: Table, folder: Path | None
             figure.savefig(raster, format="png", dpi=200, metadata={"Title": label})
     text = vector.getvalue()
     if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.svg").write_text(text, "utf-8")
-            (folder / f"{name}.png").write_bytes(raster.getvalue())
-            (folder / f"{name}.csv").write_text(as_csv(table), "utf-8", newline="")
-        except OSError as error:
-            raise UserError(f"could not write figure {folder / name}: {error.strerror}") from error
+        write_output(folder / f"{name}.svg", text.encode())
+        write_output(folder / f"{name}.png", raster.getvalue())
+        write_output(folder / f"{name}.csv", as_csv(table).encode())
     return _inline(text, name, label)
 
 

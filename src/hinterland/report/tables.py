@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hinterland.core.names import printable
 from hinterland.report import paper
 from hinterland.report.gather import Run, by_system, by_variant, scripted_return
 from hinterland.report.statistics import (
@@ -38,6 +39,8 @@ APART = "95 % interval apart from"
 SCRIPTED = ("random", "heuristic")
 POPULATION = ("length", "alive", "finished", "ice", "ice/factory", "factories/alive")
 """Figures of entities that evaluation may give."""
+CLUSTER = tuple(f"cluster/{x}" for x in ("units", "nodes", "processors", "up_mb", "down_mb"))
+"""Figures of messages, none of which is 0 where there were any."""
 
 
 def final_returns(runs: Sequence[Run]) -> list[Row]:
@@ -89,7 +92,7 @@ def populations(runs: Sequence[Run]) -> list[Row]:
 
 def _population(name: str, found: Sequence[dict[str, Any] | None]) -> Row:
     known = [one for one in found if one]
-    names = [x for x in POPULATION if known and all(x in one for one in known)]
+    names = [x for x in POPULATION if known and all(one.get(x) is not None for one in known)]
     return {"policy": name, **{x: mean(np.array([one[x] for one in known])) for x in names}}
 
 
@@ -219,20 +222,22 @@ def cluster(runs: Sequence[Run]) -> list[Row]:
     """Messages of runs with `--runtime ray`, by phase, all seeds together."""
     rows: list[Row] = []
     for variant, group in by_variant(runs).items():
-        lines = [x for run in group for x in run.metrics if x.get("cluster/units")]
-        for phase in dict.fromkeys(line["phase"] for line in lines):
-            told = [line for line in lines if line["phase"] == phase]
+        lines = [
+            x for run in group for x in run.metrics if all((x.get(n) or 0) > 0 for n in CLUSTER)
+        ]
+        for phase in dict.fromkeys(line.get("phase") for line in lines):
+            told = [line for line in lines if line.get("phase") == phase]
             units = sum(line["cluster/units"] for line in told)
             rows.append(
                 {
                     "variant": variant,
-                    "phase": phase,
+                    "phase": phase and printable(phase),
                     "nodes": min(line["cluster/nodes"] for line in told),
                     "processors": min(line["cluster/processors"] for line in told),
                     "messages each way": units,
                     "MB up, of one": sum(line["cluster/up_mb"] for line in told) / units,
                     "MB down, of one": sum(line["cluster/down_mb"] for line in told) / units,
-                    "lost": sum(line["cluster/lost"] for line in told),
+                    "lost": sum(line.get("cluster/lost") or 0 for line in told),
                 }
             )
     return rows
@@ -282,6 +287,8 @@ def text(value: Any) -> str:
         return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.2f}"
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

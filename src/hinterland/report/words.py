@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hinterland.core.names import printable
 from hinterland.report.gather import Run, by_system, by_variant, read_study
 from hinterland.report.plots import RETURN
 from hinterland.report.statistics import intervals_overlap
@@ -21,7 +22,7 @@ def title(runs: Sequence[Run], paths: Sequence[Path]) -> str:
     """Of the study, or of the system."""
     studies = [study for path in paths if (study := read_study(path))]
     if studies and len(studies) == len(paths):
-        return " and ".join(str(s.get("title") or s["name"]) for s in studies)
+        return " and ".join(printable(s.get("title") or s["name"]) for s in studies)
     sizes: dict[str, list[str]] = {}
     for domain, agents in by_system(runs):
         sizes.setdefault(domain, []).append(str(agents))

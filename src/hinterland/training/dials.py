@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.core import InfluenceBatch, is_host, stream
+from hinterland.config import Config
+from hinterland.core import Domain, InfluenceBatch, is_host, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
 from hinterland.learn import Learner
@@ -15,7 +16,7 @@ from hinterland.rollout import LocalCopies
 from hinterland.runtime import over_block
 from hinterland.training import initial
 from hinterland.training.evaluate import blocks_of, evaluate, network_episodes
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import Experiment, ppo_settings
 from hinterland.training.local_learning import make_host_local_learning, make_local_learning
 
 
@@ -29,12 +30,20 @@ class DialsState(NamedTuple):
 
 def start(experiment: Experiment) -> DialsState:
     """Untrained networks and predictors, simulators at their beginning."""
-    config, domain = experiment.config, experiment.domain
-    settings = experiment.ppo_settings()
+    return _first(experiment.config, experiment.domain, initial.stacked)
+
+
+def shapes(config: Config, domain: Domain) -> DialsState:
+    """Shapes and types of `start`."""
+    return _first(config, domain, initial.stacked_shapes)
+
+
+def _first(config: Config, domain: Domain, stack: Any) -> DialsState:
+    settings = ppo_settings(config)
     return DialsState(
-        initial.stacked(lambda i: initial.learner(config, domain, settings, i), domain.agents),
-        initial.stacked(lambda i: initial.predictor(config, domain, i), domain.agents),
-        initial.local_copies(config, domain),
+        stack(lambda i: initial.learner(config, domain, settings, i), domain.agents),
+        stack(lambda i: initial.predictor(config, domain, i), domain.agents),
+        initial.local_copies(config, domain, stack),
     )
 
 

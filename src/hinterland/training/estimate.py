@@ -17,7 +17,7 @@ from hinterland.rollout import SESSIONS, System, begin
 from hinterland.runtime import LocalRuntime
 from hinterland.training import initial, pipeline, separated
 from hinterland.training.evaluate import BLOCK
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import ppo_settings
 from hinterland.training.local_learning import STEPS_PER_CALL
 from hinterland.training.messages import bytes_of
 
@@ -159,7 +159,7 @@ def machine_memory() -> tuple[float, float]:
 
 def _sizes(config: Config, domain: Any) -> _Sizes:
     """From shapes alone."""
-    settings = Experiment.settings_of(config)
+    settings = ppo_settings(config)
     key = jax.random.key(0)
     team = config.schedule is not None or is_entity_domain(domain)
 

@@ -214,15 +214,7 @@ class Experiment:
 
     def ppo_settings(self) -> PPOSettings:
         """The learner's part of the configuration."""
-        return self.settings_of(self.config)
-
-    @staticmethod
-    def settings_of(config: Config) -> PPOSettings:
-        """The same of any configuration."""
-        shared = {
-            name: getattr(config, name) for name in PPOSettings._fields if name != "annealing"
-        }
-        return PPOSettings(**shared, annealing=config.total_updates)
+        return ppo_settings(self.config)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[None]:
@@ -346,6 +338,13 @@ def cpu_seconds_of(process: psutil.Process) -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def ppo_settings(config: Config) -> PPOSettings:
+    """The learner's part of a configuration."""
+    names = set(PPOSettings._fields) - {"annealing"}
+    shared = {name: getattr(config, name) for name in names}
+    return PPOSettings(**shared, annealing=config.total_updates)
+
+
 def to_arrays(state: Any) -> dict[str, np.ndarray]:
     """A pytree's leaves by their paths."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state)
@@ -354,6 +353,10 @@ def to_arrays(state: Any) -> dict[str, np.ndarray]:
 
 def from_arrays(arrays: Mapping[str, np.ndarray], template: Any) -> Any:
     """The pytree whose leaves `to_arrays` gave.
+
+    Args:
+        arrays: by their paths.
+        template: of the same structure; its leaves have shapes and types.
 
     Raises:
         UserError: names, shapes or types are those of another run.

@@ -66,7 +66,13 @@ def stacked(function: Any, agents: int) -> Any:
     return whole
 
 
-def local_copies(config: Config, domain: Domain) -> Any:
+def stacked_shapes(function: Any, agents: int) -> Any:
+    """The shapes and types of what `stacked` gives; nothing is computed, nothing compiled."""
+    one = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((agents, *x.shape), x.dtype), one)
+
+
+def local_copies(config: Config, domain: Domain, stack: Any = stacked) -> Any:
     """Every agent's local simulators at their start, [agent, copy, ...].
 
     Empty where they live outside of JAX: those begin anew at each stretch of training.
@@ -84,7 +90,7 @@ def local_copies(config: Config, domain: Domain) -> Any:
             config.copies,
         )
 
-    return stacked(one, domain.agents)
+    return stack(one, domain.agents)
 
 
 def global_copies(config: Config, domain: Domain, block: int) -> list[GlobalCopies]:

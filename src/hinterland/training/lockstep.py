@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.core import Trajectory, is_host, stream
+from hinterland.config import Config
+from hinterland.core import Domain, Trajectory, is_host, stream
 from hinterland.learn import Learner, ppo_update
 from hinterland.rollout import (
     GlobalCopies,
@@ -21,7 +22,7 @@ from hinterland.rollout import (
 from hinterland.runtime import over_block
 from hinterland.training import initial
 from hinterland.training.evaluate import evaluate
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import Experiment, ppo_settings
 from hinterland.training.local_learning import MEASURED
 
 BLOCK = 32
@@ -38,17 +39,26 @@ class LockstepState(NamedTuple):
 def start(experiment: Experiment) -> LockstepState:
     """Untrained networks; with `shared_policy` all agents hold the same one."""
     config, domain = experiment.config, experiment.domain
-    settings = experiment.ppo_settings()
-
-    def learner(agent: Any) -> Learner:
-        return initial.learner(config, domain, settings, agent * (not config.shared_policy))
-
-    learners = initial.stacked(learner, domain.agents)
+    learners = _learners(config, domain, initial.stacked)
     if is_host(domain.global_simulator):
         hidden = np.asarray(initial.network(config, domain, 0).initial(config.copies))
         hidden = np.repeat(hidden[:, None], domain.agents, axis=1)
         return LockstepState(learners, [_collector(experiment).begin(hidden)])
     return LockstepState(learners, initial.global_copies(config, domain, min(BLOCK, config.copies)))
+
+
+def shapes(config: Config, domain: Domain) -> LockstepState:
+    """Shapes and types of `start`, of its learners only."""
+    return LockstepState(_learners(config, domain, initial.stacked_shapes), None)  # type: ignore[arg-type]
+
+
+def _learners(config: Config, domain: Domain, stack: Any) -> Learner:
+    settings = ppo_settings(config)
+
+    def learner(agent: Any) -> Learner:
+        return initial.learner(config, domain, settings, agent * (not config.shared_policy))
+
+    return stack(learner, domain.agents)
 
 
 def _collector(experiment: Experiment) -> HostCollector:

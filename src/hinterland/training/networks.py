@@ -8,36 +8,61 @@ import numpy as np
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_entity_domain
-from hinterland.training import initial, pipeline, separated
 from hinterland.training.experiment import from_arrays
+from hinterland.training.run import loop_of
+
+TRAINED = (".learners.network", ".predictors")
+"""What must be finite; a simulator's state may hold an infinity on purpose."""
 
 
 def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
     """The actor-critics, stacked on the agent axis; the one of a shared policy or a team.
 
+    All that a run continues from is compared, though the networks alone are asked for: what
+    `train --resume` refuses is not measured either. Nothing is compiled.
+
     Raises:
-        UserError: the checkpoint holds networks of other shapes.
+        UserError: the checkpoint is of another run, or a parameter is not finite.
     """
-    prefix = ".learners.network"
-    own = {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
-    if config.schedule is not None:
-        return from_arrays(own, jax.eval_shape(lambda: pipeline.network(config, domain)))
-    if is_entity_domain(domain):
-        _check_planes(own, domain)
-        return from_arrays(own, jax.eval_shape(lambda: separated.network(config, domain)))
-    template = jax.eval_shape(lambda: initial.network(config, domain, 0))
-    stacked = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((domain.agents, *x.shape), x.dtype), template
-    )
-    networks = from_arrays(own, stacked)
+    if is_entity_domain(domain) and config.schedule is None:
+        _check_planes(arrays, domain)
+    template = loop_of(config, domain).shapes(config, domain)
+    parts = template._asdict()
+    unless = tuple(f".{name}" for name, part in parts.items() if part is None)
+    state = from_arrays({n: x for n, x in arrays.items() if not n.startswith(unless)}, template)
+    for name, array in arrays.items():
+        if name.startswith(TRAINED) and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(
+                f"the checkpoint holds parameters that are not finite ({name}): training went "
+                "wrong before it; take an earlier one, or train anew with a lower --learning-rate"
+            )
+    networks = state.learners.network
     return jax.tree.map(lambda x: x[0], networks) if config.shared_policy else networks
 
 
 def _check_planes(arrays: Mapping[str, np.ndarray], domain: Any) -> None:
-    first = next((x for name, x in arrays.items() if name.endswith("actor.layers[0].weight")), None)
+    first = next(
+        (x for name, x in arrays.items()
+         if name.startswith(TRAINED[0]) and name.endswith("actor.layers[0].weight")),
+        np.zeros(()),
+    )  # fmt: skip
     planes = getattr(domain, "planes", None)
-    if first is not None and planes is not None and first.shape[2] != planes:
+    if planes is not None and first.ndim > 2 and first.shape[2] != planes:
         raise UserError(
             f"the policy was saved for {first.shape[2]} planes, but {domain.name} now has "
             f"{planes}: train anew, or use the version that trained it"
+        )
+
+
+def check_step(meta: Mapping[str, Any], config: Config) -> None:
+    """Whether a checkpoint stands where its updates lead.
+
+    Raises:
+        UserError: it does not, or does not say how many there were.
+    """
+    updates = meta.get("updates")
+    if updates is None or updates * config.steps_per_update != meta["step"]:
+        raise UserError(
+            f"the checkpoint does not fit this run's configuration: it stands at step "
+            f"{meta['step']:,} after {updates} updates of {config.steps_per_update:,} steps each"
         )

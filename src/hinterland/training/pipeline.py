@@ -22,7 +22,7 @@ from hinterland.rollout import System
 from hinterland.runtime import ClusterRuntime
 from hinterland.training import processes, remote
 from hinterland.training.evaluate import evaluate
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import Experiment, ppo_settings
 from hinterland.training.opponents import Opponents
 from hinterland.training.schedules import InTurn, Meters, Pipeline
 from hinterland.training.workers import (
@@ -132,18 +132,22 @@ def credit_of(config: Config, slots: int) -> Credit:
 def start(experiment: Experiment) -> PipelineState:
     """An untrained team, and workers at their beginning."""
     config, domain = experiment.config, experiment.domain
-    settings = experiment.ppo_settings()
-
-    def learner() -> Learner:
-        net = network(config, domain)
-        return Learner(net, make_optimiser(settings).init(net), jnp.int32(0))
-
-    made = jax.jit(learner)()
+    made = jax.jit(partial(_learner, config, domain))()
     workers = [
         first_state(config, domain, made.network, worker) for worker in range(config.workers or 1)
     ]
     pool = Opponents(config, domain).first_pool(made.network)
     return jax.tree.map(np.asarray, PipelineState(made, workers, pool))
+
+
+def shapes(config: Config, domain: Any) -> PipelineState:
+    """Shapes and types of `start`, of its learner only."""
+    return PipelineState(jax.eval_shape(partial(_learner, config, domain)), None, None)  # type: ignore[arg-type]
+
+
+def _learner(config: Config, domain: Any) -> Learner:
+    net = network(config, domain)
+    return Learner(net, make_optimiser(ppo_settings(config)).init(net), jnp.int32(0))
 
 
 class _How(NamedTuple):

@@ -1,6 +1,6 @@
 """From a configuration to a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -47,16 +47,22 @@ def loop_of(config: Config, domain: Domain) -> Any:
 
 
 def train(
-    experiment: Experiment, checkpoint: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None
+    experiment: Experiment,
+    checkpoint: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None,
+    begins: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Trains to the configured number of steps, evaluates, and writes the summary.
 
     Args:
         experiment: the run's parts.
         checkpoint: (arrays, metadata) to continue from, or None for a new run.
+        begins: called once all is known to fit, before the record is written to.
 
     Returns:
         The summary, as in summary.json.
+
+    Raises:
+        UserError: the checkpoint is of another run; or see `check_config`.
     """
     config = experiment.config
     check_config(config, experiment.domain)
@@ -66,6 +72,7 @@ def train(
     if checkpoint is not None:
         arrays, meta = checkpoint
         state, updates = from_arrays(arrays, state), int(meta["updates"])
+    begins()
     state = loop.train(experiment, state, updates)
     evaluation = final_evaluation(experiment, state.learners.network)
     summary = experiment.summary(experiment.total_updates, evaluation, finished=True)

@@ -40,7 +40,7 @@ from hinterland.rollout import (
     entity_rollout,
 )
 from hinterland.training.evaluate import evaluate
-from hinterland.training.experiment import Experiment
+from hinterland.training.experiment import Experiment, ppo_settings
 
 BLOCK = 16
 """Copies of the system in one unit of work; fixed, so that no layout changes a result."""
@@ -138,22 +138,28 @@ def start(experiment: Experiment) -> SeparatedState:
         )
         for first in range(0, config.copies, BLOCK)
     ]
-    learner = jax.jit(lambda: _learner(experiment))()
+    learner = jax.jit(lambda: _learner(config, domain))()
     return jax.tree.map(np.asarray, SeparatedState(learner, copies))
 
 
-def _learner(experiment: Experiment, observation: Any = None) -> Learner:
-    net = network(experiment.config, experiment.domain)
+def shapes(config: Config, domain: EntityDomain) -> SeparatedState:
+    """Shapes and types of `start`, of its learner only."""
+    return SeparatedState(jax.eval_shape(lambda: _learner(config, domain)), None)  # type: ignore[arg-type]
+
+
+def _learner(config: Config, domain: Any, observation: Any = None) -> Learner:
+    net = network(config, domain)
     if observation is not None and hasattr(net, "with_statistics"):
         net = net.with_statistics(observation)
-    return Learner(net, make_optimiser(experiment.ppo_settings()).init(net), jnp.int32(0))
+    return Learner(net, make_optimiser(ppo_settings(config)).init(net), jnp.int32(0))
 
 
 def _start_games(experiment: Experiment) -> SeparatedState:
     """The same in processes: statistics of games of random players come first."""
     collector = _collector(experiment)
     observation = collector.samples(SAMPLES, APART)
-    learner = jax.jit(lambda seen: _learner(experiment, seen))(_some(observation, MEASURED_BOARDS))
+    parts = experiment.config, experiment.domain
+    learner = jax.jit(lambda seen: _learner(*parts, seen))(_some(observation, MEASURED_BOARDS))
     copies = collector.begin(learner.network)
     return jax.tree.map(np.asarray, SeparatedState(learner, [copies]))
 

@@ -194,7 +194,15 @@ def read_city(net: Path, routes: Path) -> City:
         UserError: a file is missing or of another kind, they do not belong together, there is no
             usable traffic light, or no vehicle comes by one.
     """
-    return _read(net, routes, *(f.stat().st_mtime_ns if f.exists() else 0 for f in (net, routes)))
+    return _read(net, routes, _written(net), _written(routes))
+
+
+def _written(file: Path) -> int:
+    """When the file was last written; 0 of none: reading it says why."""
+    try:
+        return file.stat().st_mtime_ns
+    except (OSError, ValueError, RuntimeError):  # the last: a link that leads to itself
+        return 0
 
 
 @lru_cache(maxsize=1)

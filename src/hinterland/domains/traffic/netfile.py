@@ -1,12 +1,16 @@
 """What of SUMO's network files (.net.xml, .net.xml.gz) a city is made of."""
 
 import gzip
+import os
 import xml.etree.ElementTree as ElementTree
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from hinterland.core import UserError
+from hinterland.core.reading import is_there, open_regular
 
 Phase = dict[str, str]
 """The attributes of one <phase>."""
@@ -31,6 +35,49 @@ class Network:
     connections: dict[str, list[dict[str, str]]]
 
 
+WHOLE = 2_000_000_000
+"""Bytes of an XML file, unpacked; SUMO itself needs several times as much memory for it."""
+PACKING = 200
+"""A file is at most so many times what it is packed; those of towns are 10 to 40 times."""
+SMALL = 64_000_000
+"""Bytes that any file may have unpacked."""
+PIECE = 4_000_000
+"""Bytes of one road, junction or vehicle with all that is in it."""
+
+
+class _Bounded:
+    """A file that is read in pieces and never becomes much memory, whatever it claims to be.
+
+    Args:
+        stream: unpacked.
+        file: its path, for messages.
+        size: bytes of the file itself.
+    """
+
+    def __init__(self, stream: Any, file: Path, size: int) -> None:
+        self._stream, self._file = stream, file
+        self._left = min(WHOLE, max(SMALL, PACKING * size))
+        self.since = 0
+        """Bytes since the last whole element."""
+
+    def read(self, size: int) -> bytes:
+        """The next piece.
+
+        Raises:
+            UserError: the file is, or holds something, larger than such files are.
+        """
+        piece = self._stream.read(size)
+        self.since += len(piece)
+        self._left -= len(piece)
+        if self._left < 0 or self.since > PIECE:
+            raise UserError(
+                f"{self._file} is too large: no file of this kind unpacks to so much "
+                f"(at most {WHOLE / 1e6:,.0f} MB, {PACKING} times its size, and "
+                f"{PIECE / 1e6:,.0f} MB in one element)"
+            )
+        return piece
+
+
 def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
     """The children of an XML file's root, one at a time; those read are forgotten.
 
@@ -42,8 +89,16 @@ def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
     Raises:
         UserError: there is no such file, or it is of another kind.
     """
+    if not is_there(file):
+        raise UserError(f"{file}: there is no such file; {what} is needed")
+    with open_regular(file) as packed:
+        yield from _elements(packed, file, root, what)
+
+
+def _elements(packed: BinaryIO, file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
     try:
-        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+        with gzip.open(packed) if file.suffix == ".gz" else packed as unpacked:
+            stream = _Bounded(unpacked, file, os.fstat(packed.fileno()).st_size)
             events = iter(ElementTree.iterparse(stream, ("start", "end")))
             top = next(events)[1]
             if top.tag != root:
@@ -54,9 +109,8 @@ def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
                 if event == "end" and depth == 0:
                     yield element
                     top.clear()
-    except FileNotFoundError:
-        raise UserError(f"{file}: there is no such file; {what} is needed") from None
-    except (OSError, EOFError) as error:
+                    stream.since = 0
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file} cannot be read as {what}: {error}") from None
     except ElementTree.ParseError as error:
         raise UserError(f"{file} is not {what}: not well-formed XML ({error})") from None
