@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from hinterland.core.errors import UserError
 
@@ -44,11 +45,16 @@ def place_of(error: BaseException) -> tuple[str, int] | None:
     return called[-1] if called else None
 
 
-def blamed(error: BaseException) -> str:
+def blamed(error: BaseException, called: Any = None) -> str:
     """One line, such as "ValueError: wrong sign (my_domain.py, line 12)".
 
     The place is left out where nobody's code but ours is to blame; of a `UserError`, which is a
     sentence already, so is the type.
+
+    Args:
+        error: what was raised.
+        called: the function that was called; the error of a call that never got into it, as with
+            other arguments than it takes, gets the place of its first line.
     """
     lines = str(error).strip().splitlines() or [""]
     said, kind = lines[0], type(error).__name__
@@ -58,7 +64,7 @@ def blamed(error: BaseException) -> str:
         said = lines[-1]
     elif not isinstance(error, UserError):
         said = f"{kind}: {said}" if said else kind
-    place = place_of(error)
+    place = place_of(error) or _first_line(called)
     return said if place is None else f"{said} ({_short(place[0])}, line {place[1]})"
 
 
@@ -85,6 +91,17 @@ def blaming(what: str) -> Generator[None]:
         if place_of(error) is None:
             raise
         raise UserError(f"{what}: {blamed(error)}") from error
+
+
+def _first_line(called: Any) -> tuple[str, int] | None:
+    """Of a function of the user's own, a method, or an object that can be called."""
+    called = getattr(called, "__func__", called)
+    if not hasattr(called, "__code__"):
+        called = vars(type(called)).get("__call__")
+    code = getattr(called, "__code__", None)
+    if code is None or _package(code.co_filename) != "":
+        return None
+    return code.co_filename, code.co_firstlineno
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:

@@ -24,6 +24,17 @@ CHECKPOINT_AGENT_STEPS = 1_500_000
 """At most so many steps of all agents together lie between two checkpoints (about a minute)."""
 
 
+_WHY_NOT_FINITE = {
+    "collect": "an observation of the domain's global simulator is not finite in some state",
+    "fit": "a d-set is too large for the influence predictor, or --predictor-rate is too high",
+    "train": "an observation, d-set or reward of the simulator that trains is not finite in some "
+    "state, or too large ('hinterland check --episodes 100' looks at more states than a run does "
+    "before it begins)",
+    "evaluate": "a reward of the global simulator is not finite in some state",
+}
+"""By phase: d-sets and influences are looked at before they are learned from."""
+
+
 class Record(Protocol):
     """What a run needs of its folder."""
 
@@ -197,9 +208,9 @@ class Experiment:
         for name, value in plain.items():
             if not np.isfinite(value):
                 raise UserError(
-                    f"{name} became {value} near step {self.step_of(updates)}: the domain returned "
-                    "a value that is not finite, or --learning-rate is too high; run "
-                    "'hinterland check' on the domain, then resume from the last checkpoint"
+                    f"{name} became {value} in phase {phase!r} before step "
+                    f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}, or --learning-rate is "
+                    "too high; mend it, then resume from the last checkpoint"
                 )
         restarts = [
             simulator.restarts
