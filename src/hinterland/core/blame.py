@@ -61,7 +61,8 @@ def blamed(error: BaseException, called: Any = None) -> str:
     if isinstance(error, SyntaxError) and error.msg:
         said = error.msg  # its text names the place itself
     if list(_told(error)):
-        said = lines[-1]
+        last = max(i for i, line in enumerate(lines) if line.lstrip().startswith('File "'))
+        said = next((line for line in lines[last + 1 :] if not line.startswith(" ")), said)
     elif not isinstance(error, UserError):
         said = f"{kind}: {said}" if said else kind
     place = place_of(error) or _first_line(called)
@@ -69,13 +70,14 @@ def blamed(error: BaseException, called: Any = None) -> str:
 
 
 @contextmanager
-def blaming(what: str) -> Generator[None]:
+def blaming(what: str, called: Any = None) -> Generator[None]:
     """Turns what the user's code raises in here into one sentence; what is ours passes through.
 
     A sentence of ours, such as of a bad `AgentSpec`, gets the place in the user's code.
 
     Args:
         what: was asked for, such as "domain 'mine:make'"; the sentence begins with it.
+        called: as of `blamed`; with the user's own function nothing is ours.
 
     Raises:
         UserError: names the exception, and the user's file and line.
@@ -88,13 +90,14 @@ def blaming(what: str) -> Generator[None]:
             raise  # the user's own words
         raise UserError(blamed(error)) from error
     except (Exception, SystemExit) as error:
-        if place_of(error) is None:
+        if place_of(error) is None and _first_line(called) is None:
             raise
-        raise UserError(f"{what}: {blamed(error)}") from error
+        raise UserError(f"{what}: {blamed(error, called)}") from error
 
 
 def _first_line(called: Any) -> tuple[str, int] | None:
     """Of a function of the user's own, a method, or an object that can be called."""
+    called = called.__init__ if isinstance(called, type) else called
     called = getattr(called, "__func__", called)
     if not hasattr(called, "__code__"):
         called = vars(type(called)).get("__call__")

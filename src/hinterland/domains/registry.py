@@ -72,7 +72,7 @@ def _make(
         if option not in inspect.signature(factory).parameters:
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
-    with blaming(f"domain {name!r}: its factory, called with {agents} agents"):
+    with blaming(f"domain {name!r}: its factory, called with {agents} agents", factory):
         domain = factory(agents, **options)
     has = getattr(domain, "agents", None)
     if has is not None and not (is_whole(has) and has == agents):

@@ -64,7 +64,7 @@ def _follow(system: System, seed: int) -> tuple[int, str]:
         if (alive & used & ~before).any():
             raise UserError(f"alive: a slot came back to life (step {t}); see docs/pipeline.md")
         mask = np.asarray(view.mask[0])
-        actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1)
+        actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1).astype(np.int32)
         seen = [session.call("step", actions) for session in sessions]
         seen += _step(neighbours, actions, seed)
         reward = rewards_of(system, seen)

@@ -26,10 +26,10 @@ CHECKPOINT_AGENT_STEPS = 1_500_000
 
 _WHY_NOT_FINITE = {
     "collect": "an observation of the domain's global simulator is not finite in some state",
-    "fit": "a d-set is too large for the influence predictor, or --predictor-rate is too high",
-    "train": "an observation, d-set or reward of the simulator that trains is not finite in some "
-    "state, or too large ('hinterland check --episodes 100' looks at more states than a run does "
-    "before it begins)",
+    "fit": "numbers of the d-sets are too large, or --predictor-rate is too high",
+    "train": "an observation, d-set or reward of the simulator that trains is not finite, or very "
+    "large, in some state that the check at the beginning did not meet, or --learning-rate is too "
+    "high",
     "evaluate": "a reward of the global simulator is not finite in some state",
 }
 """By phase: d-sets and influences are looked at before they are learned from."""
@@ -209,8 +209,8 @@ class Experiment:
             if not np.isfinite(value):
                 raise UserError(
                     f"{name} became {value} in phase {phase!r} before step "
-                    f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}, or --learning-rate is "
-                    "too high; mend it, then resume from the last checkpoint"
+                    f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}; mend it, then "
+                    "resume from the last checkpoint"
                 )
         restarts = [
             simulator.restarts
