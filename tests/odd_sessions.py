@@ -1,4 +1,4 @@
-"""Sessions with a fault on demand, for `test_own_domains.py`; NumPy alone, as children import it."""
+"""Sessions with a fault on demand, for `test_own_domains.py`; children import NumPy alone."""
 
 from typing import Any
 

@@ -4,8 +4,10 @@ Every odd domain differs in one thing from one of four that are sound: agents an
 and on hosts. `MODULE:NAME` finds them here by their names in `ODD`.
 """
 
+import inspect
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,14 @@ import numpy as np
 import pytest
 
 from hinterland.cli import main
+from hinterland.config import make_config
 from hinterland.core import AgentSpec, EntityStep, Step, UserError
+from hinterland.core.blame import place_of
 from hinterland.core.spec import integers_for
 from hinterland.domains.corridor import Conveyor, Corridor, Station
 from hinterland.domains.pool import SharingPool
 from hinterland.influence import as_batches
+from hinterland.record import RunFolder
 from hinterland.rollout import HostActor, System, first_place, play_host
 from odd_sessions import LATE
 
@@ -487,14 +492,19 @@ ODD = TRACED | ENTITIES | HOSTS
 SOUND: dict[str, Any] = {
     "plain": agents(),
     "same_start": agents(whole=conveyor(reset=lambda sound, key: jnp.zeros(3, int))),
-    "many": agents(spec=sizes(actions=200)),
+    "no_noise": agents(
+        whole=conveyor(
+            noise=lambda sound, key: (),
+            step=lambda sound, s, a, n: sound.step(s, a, jnp.float32(0)),
+        )
+    ),
     "numpy_sizes": agents(spec=sizes(horizon=np.int64(4), actions=np.uint8(2))),
-    "many_classes": agents(spec=sizes(classes=300)),
     "pond": entities(),
     "line": hosts(),
     "sound_slots": slots("none"),
-    "line_300": hosts(actions=300, classes=300),
     "line_70000": hosts(actions=70_000),
+    "in_evaluation": agents(station(observe=lambda *x: raises_in("training/evaluate.py")(*x))),
+    "in_a_worker": agents(station(observe=lambda *x: raises_in("training/workers.py")(*x))),
 }
 
 
@@ -541,7 +551,7 @@ def test_an_odd_domain_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "name", ["plain", "same_start", "pond", "line", "sound_slots", "numpy_sizes"]
+    "name", ["plain", "same_start", "pond", "line", "sound_slots", "numpy_sizes", "no_noise"]
 )
 def test_a_sound_domain_passes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", f"{HERE}:{name}", "--agents", "3", "--episodes", "1"]) == 0
@@ -552,16 +562,81 @@ def test_a_sound_domain_passes(name: str, capsys: pytest.CaptureFixture[str]) ->
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "simulation"),
-    [("many_classes", "dials"), ("line_300", "dials"), ("line_70000", "global")],
-)
-def test_many_actions_and_classes_are_trained(
-    name: str, simulation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_many_actions_are_trained_on_hosts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = str(tmp_path / "run")
-    how = ["--agents", "3", "--simulation", simulation, "--out", out, "--no-report", *TINY]
-    assert main(["train", f"{HERE}:{name}", *how]) == 0, capsys.readouterr().err
+    out, domain = tmp_path / "run", f"{HERE}:line_70000"
+    how = ["--agents", "3", "--simulation", "global", "--out", str(out), "--no-report", *TINY]
+    assert main(["train", domain, *how]) == 0, capsys.readouterr().err
+    assert RunFolder.read(out).manifest["domain_file"] == str(Path(__file__).resolve())
+
+
+def raises_in(part: str) -> Callable[..., Any]:
+    """An `observe` that raises where that file of ours traces it."""
+
+    def observe(sound: Any, state: Any) -> Any:
+        if any(frame.filename.endswith(part) for frame in inspect.stack(0)):
+            raise ValueError("wrong sign\nsecond line")
+        return sound.observe(state)
+
+    return observe
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("in_evaluation", ()),
+        ("in_a_worker", ("--schedule", "pipeline", "--hidden", "8", "--evaluate-every", "1000")),
+    ],
+)
+def test_what_raises_in_training_is_named(
+    name: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert (
+        main(["train", f"{HERE}:{name}", "--agents", "3", "--out", str(out), *options, *TINY]) == 2
+    )
+    assert re.fullmatch(RAISED, _said(capsys, "train"))
+
+
+def test_what_is_ours_is_no_fault_of_the_user() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        ours = threads.submit(Conveyor(3).step, None, None, None).exception()
+        theirs = threads.submit(raises).exception()
+    assert place_of(ours) is None
+    assert place_of(theirs)[0] == __file__
+
+
+def _begun_with(folder: Path, domain: str, file: str) -> str:
+    config = make_config({"domain": domain, "agents": 3})
+    made = RunFolder.create(folder, config.model_dump(exclude_none=True), {"domain_file": file})
+    made.close()
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate", "watch", "train --resume", "evaluate --policy random"]
+)
+def test_a_run_says_where_its_module_was(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _begun_with(tmp_path / "run", "gone.mine:make", "/somewhere/gone/mine.py")
+    name, *options = command.split()
+    arguments = [*options, run] if "--resume" in options else [run, *options]
+    assert main([name, *arguments]) == 2
+    assert _said(capsys, name) == (
+        "module 'gone.mine' is not found from here; when the run began it was "
+        "/somewhere/gone/mine.py: go to /somewhere, or put that folder on PYTHONPATH"
+    )
+
+
+def test_a_module_that_lies_elsewhere_now_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _begun_with(tmp_path / "run", f"{HERE}:plain", "/somewhere/test_own_domains.py")
+    assert main(["evaluate", run]) == 2  # there is no checkpoint
+    note = f"note: module '{HERE}' is {__file__}; when the run began it was /somewhere/"
+    assert capsys.readouterr().err.count(note) == 1
 
 
 @pytest.mark.parametrize("actions", [2, 128, 129, 200, 256, 300, 70_000])

@@ -124,11 +124,13 @@ def expect_rows(where: str, tree: Any, count: int, of: str) -> None:
 
 
 def expect_function(where: str, function: Callable[..., Any], *arguments: Any) -> None:
-    """Traced twice it is the same program: no counter, and no random number, of Python's."""
-    # Functions that are made anew for each trace print their addresses.
+    """Traced twice over copies it is one program: no counter, and no random number, of Python's."""
+    copies = jax.tree.map(lambda x: jnp.asarray(x)[None], arguments)
+    over = jax.vmap if jax.tree.leaves(copies) else (lambda one: one)
     first, second = (
-        attempt(where, jax.make_jaxpr(lambda *x: function(*x)), *arguments) for _ in range(2)
+        attempt(where, jax.make_jaxpr(over(lambda *x: function(*x))), *copies) for _ in range(2)
     )
+    # Functions that are made anew for each trace print their addresses.
     texts = [re.sub(r"0x[0-9a-f]+", "", str(made)) for made in (first, second)]
     if texts[0] != texts[1] or not equal(first.consts, second.consts):
         fail(
