@@ -46,9 +46,12 @@ def expect_methods(where: str, owner: Any, names: Sequence[str], contract: str) 
 def expect_array(
     where: str, value: Any, shape: tuple[int, ...], kinds: tuple[Any, ...], cure: str
 ) -> jax.Array:
-    """The value as an array of that shape, whose type is of one of those kinds."""
+    """The value as an array of that shape, whose type is of one of those kinds.
+
+    It may be abstract, from `jax.eval_shape`, and then stays so.
+    """
     try:
-        found = jnp.asarray(value)
+        found = _array(value)
     except (TypeError, ValueError):
         fail(where, f"gave a {type(value).__name__}, expected an array", cure)
     if found.shape != shape:
@@ -106,10 +109,14 @@ def expect_same_structure(where: str, found: Any, expected: Any, giver: str = "r
 def expect_leaf(where: str, leaf: Any) -> jax.Array:
     """A part of a state is something that JAX can hold."""
     try:
-        return jnp.asarray(leaf)
+        return _array(leaf)
     except (TypeError, ValueError):
         kind = type(leaf).__name__
         fail(where, f"holds a {kind}", "a state is a pytree of arrays, which JAX can trace")
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
 
 
 def expect_rows(where: str, tree: Any, count: int, of: str) -> None:
