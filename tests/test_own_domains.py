@@ -489,6 +489,8 @@ HOSTS: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 ODD = TRACED | ENTITIES | HOSTS
+TRAINED = list(ODD)[::4]
+"""Tried by `train` too, which asks the same judge before it begins."""
 SOUND: dict[str, Any] = {
     "plain": agents(),
     "same_start": agents(whole=conveyor(reset=lambda sound, key: jnp.zeros(3, int))),
@@ -543,11 +545,12 @@ def test_an_odd_domain_is_refused_in_one_sentence(
     assert main(["check", domain, "--agents", "3", "--episodes", "1"]) == 2
     said = _said(capsys, "check")
     assert re.search(ODD[name][1], said), said
-    out = tmp_path / "run"
-    assert main(["train", domain, "--agents", "3", "--out", str(out), *TINY]) == 2
-    again = _said(capsys, "train")
-    assert again.split(";")[0] == said.split(";")[0]
-    assert not out.exists()
+    if name in TRAINED:
+        out = tmp_path / "run"
+        assert main(["train", domain, "--agents", "3", "--out", str(out), *TINY]) == 2
+        again = _said(capsys, "train")
+        assert again.split(";")[0] == said.split(";")[0]
+        assert not out.exists()
 
 
 @pytest.mark.parametrize(
