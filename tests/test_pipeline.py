@@ -397,7 +397,7 @@ class FaultyDomain(CueDomain):
     [
         ("nan", 1, "observation is not finite"),
         ("shape", 1, r"reward has shape \[3\], expected \[4\]"),
-        ("lacks", 1, "what a step gives lacks 'mask'"),
+        ("lacks", 1, "step gives lacks 'mask'"),
         ("raises", 1, "ValueError: the sluice is shut"),
         ("raises", 2, "ValueError: the sluice is shut"),
         ("hangs", 1, r"crashed or hung 4 times at the same call \(step\)"),

@@ -92,6 +92,7 @@ def run(arguments: Sequence[str]) -> int:
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.cli.setup import get_domain, make_runtime
+    from hinterland.domains.registry import file_of
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
@@ -103,6 +104,8 @@ def run(arguments: Sequence[str]) -> int:
         _check_resources(options, config, domain, runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
+        if (file := file_of(config.domain)) is not None:
+            manifest["domain_file"] = str(Path(file).resolve())
         with RunFolder.create(out, config.model_dump(exclude_none=True), manifest) as folder:
             return _train(options, config, domain, runtime, folder, None)
 
@@ -153,7 +156,7 @@ def _resume(options: argparse.Namespace) -> int:
         from hinterland.cli.setup import get_domain, make_runtime
 
         with make_runtime(options.devices, options.runtime, options.address) as runtime:
-            domain = get_domain(config)
+            domain = get_domain(config, folder)
             from hinterland.training import check_config
             from hinterland.training.networks import check_step, load_networks
 

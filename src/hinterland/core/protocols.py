@@ -74,9 +74,10 @@ class HostSession(Protocol):
     The simulator behind it is a function of its seed and actions. Its methods:
     `reset(seed, controller, figures)` and `step(actions [agents])` return a dictionary with
     "observation" [agents, observation] and "dset" [agents, dset] of the state reached; `step` adds
-    "reward" [agents], "terminated" and "influence" [agents, sources], which belongs to the d-set
-    *before* the step; `metrics()` ends the episode and gives its figures; `picture()` gives what
-    `Domain.frame` draws.
+    "reward" [agents], "terminated" (a bool) and "influence" [agents, sources] (integers), which
+    belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
+    `picture()` gives what `Domain.frame` draws. Actions are int32; evaluation steps an episode on
+    to its horizon after "terminated", and what is given then counts for nothing.
     """
 
     restarts: int

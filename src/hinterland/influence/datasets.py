@@ -5,22 +5,57 @@ from typing import Any
 
 import numpy as np
 
-from hinterland.core import InfluenceBatch
+from hinterland.core import AgentSpec, InfluenceBatch, UserError
+from hinterland.core.spec import integers_for
 
 
-def as_batches(blocks: Sequence[Any], agents: int) -> list[InfluenceBatch]:
-    """One dataset per agent from blocks of `rollout.Episodes` ([time, copy, agent, ...])."""
+def as_batches(blocks: Sequence[Any], spec: AgentSpec) -> list[InfluenceBatch]:
+    """One dataset per agent from blocks of `rollout.Episodes` ([time, copy, agent, ...]).
+
+    Raises:
+        UserError: a d-set is not finite, or an influence is not an integer in 0 .. classes-1.
+    """
 
     def gather(name: str) -> np.ndarray:
         return np.concatenate([np.asarray(getattr(block, name)) for block in blocks], axis=1)
 
-    dset, influence = gather("dset"), gather("influence").astype(np.int8)
-    alive = np.ascontiguousarray(gather("alive").T)
+    dset, influence, alive = gather("dset"), gather("influence"), gather("alive")
+    # After the end of an episode nothing counts, whatever a simulator makes of such a state.
+    dset[~alive], influence[~alive] = 0, 0
+    check_pairs(dset, influence, spec)
+    influence = influence.astype(integers_for(spec.classes))
+    alive = np.ascontiguousarray(alive.T)
     return [
         InfluenceBatch(
             np.ascontiguousarray(dset[:, :, agent].swapaxes(0, 1)),
             np.ascontiguousarray(influence[:, :, agent].swapaxes(0, 1)),
             alive,
         )
-        for agent in range(agents)
+        for agent in range(dset.shape[2])
     ]
+
+
+def check_pairs(dset: np.ndarray, influence: np.ndarray, spec: AgentSpec) -> None:
+    """Whether they are what a predictor can learn from; both [time, copy, agent, ...].
+
+    Raises:
+        UserError: as `as_batches`; says whose it is, at which step, and its value.
+    """
+    if dset.dtype.kind not in "biu" and not (finite := np.isfinite(dset)).all():
+        t, _, agent, place = np.argwhere(~finite)[0]
+        raise UserError(
+            f"dset of agent {agent} at step {t}: number {place} of it is {dset[~finite][0]}; a "
+            "d-set must be finite, or the influence predictor learns nothing: look for 0/0 and "
+            "log 0"
+        )
+    if influence.dtype.kind not in "iu":
+        raise UserError(
+            f"influence has type {influence.dtype}: it must be integers in 0 .. {spec.classes - 1}"
+        )
+    if influence.size and not 0 <= influence.min() <= influence.max() < spec.classes:
+        wrong = (influence < 0) | (influence >= spec.classes)
+        t, _, agent, source = np.argwhere(wrong)[0]
+        raise UserError(
+            f"influence of agent {agent}, source {source}, at step {t} is class "
+            f"{influence[wrong][0]}; classes are 0 .. {spec.classes - 1}"
+        )

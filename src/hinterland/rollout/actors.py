@@ -5,7 +5,6 @@ worker sees the same: what an actor shows (`View`) and what came of the actions 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +22,9 @@ from hinterland.core import (
     is_host,
     stream,
 )
+from hinterland.core.spec import integers_for
 from hinterland.core.types import HostOrDevice
+from hinterland.rollout.answers import FLAGS, TRUTHS, gathered
 from hinterland.rollout.autoreset import reset_where
 from hinterland.rollout.entities import EntityCopies
 from hinterland.rollout.host import episode_seed
@@ -171,7 +172,8 @@ class HostPlace(NamedTuple):
 def first_place(system: System, count: int) -> HostPlace:
     """So many copies before their first episodes."""
     zeros = np.zeros(count, np.int32)
-    actions = np.zeros((count, system.horizon, system.slots), np.int16)
+    kept = integers_for(system.spec.actions)
+    actions = np.zeros((count, system.horizon, system.slots), kept)
     return HostPlace(zeros, zeros.copy(), actions)
 
 
@@ -217,8 +219,7 @@ class HostActor:
         moved = self._ask(copies, actions)
         self._clock += 1
         reached = view_of(self._system, moved)
-        terminated = np.array([bool(one["terminated"]) for one in moved])
-        cut = np.array([bool(one.get("truncated", False)) for one in moved])
+        terminated, cut = ends_of(self._system, moved)
         truncated = (cut | (self._clock >= self._lengths())) & ~terminated
         outcome = Outcome(rewards_of(self._system, moved), terminated, truncated, reached.alive)
         over = np.flatnonzero(terminated | truncated)
@@ -241,7 +242,8 @@ class HostActor:
     def _ask(self, copies: np.ndarray, actions: np.ndarray) -> list[dict[str, Any]]:
         """One step of these copies, all at the same time."""
         for copy in copies:
-            self._sessions[copy].ask("step", actions[copy])
+            # int32 always, however narrowly they are kept: simulators may compute with them.
+            self._sessions[copy].ask("step", np.asarray(actions[copy], np.int32))
         return [self._sessions[copy].answer() for copy in copies]
 
 
@@ -249,19 +251,19 @@ def view_of(system: System, seen: Sequence[dict[str, Any]]) -> View:
     """What sessions answered, side by side.
 
     Raises:
-        UserError: a wrong shape, or a number that is not finite.
+        UserError: a part is missing, has a wrong shape or type, or is not finite.
     """
     slots, spec = system.slots, system.spec
-    stack = partial(_stacked, system, seen)
-    observation = stack("observation", (slots, spec.observation), np.float32)
+    observation = _floats(system, seen, "observation", (slots, spec.observation))
     if system.of_entities:
-        alive = stack("alive", (slots,), bool)
-        mask = stack("mask", (slots, spec.actions), bool) & alive[..., None]
+        alive = gathered(system.name, seen, "alive", (slots,), FLAGS).astype(bool)
+        mask = gathered(system.name, seen, "mask", (slots, spec.actions), FLAGS).astype(bool)
+        mask &= alive[..., None]
     else:
         alive = np.ones((len(seen), slots), bool)
         mask = np.broadcast_to(system.possible, (len(seen), *system.possible.shape))
     if system.central:
-        central = stack("central", (system.central,), np.float32)
+        central = _floats(system, seen, "central", (system.central,))
     else:
         central = np.zeros((len(seen), 0), np.float32)
     return View(observation, mask, alive, central)
@@ -269,25 +271,15 @@ def view_of(system: System, seen: Sequence[dict[str, Any]]) -> View:
 
 def rewards_of(system: System, moved: Sequence[dict[str, Any]]) -> np.ndarray:
     """[copy, slots]; errors as `view_of`."""
-    return _stacked(system, moved, "reward", (system.slots,), np.float32)
+    return _floats(system, moved, "reward", (system.slots,))
 
 
-def _stacked(
-    system: System, seen: Sequence[dict[str, Any]], name: str, shape: tuple, dtype: Any
-) -> np.ndarray:
-    try:
-        found = np.stack([np.asarray(one[name], dtype) for one in seen])
-    except KeyError:
-        raise UserError(f"{system.name}: what a step gives lacks {name!r}") from None
-    except ValueError as error:
-        raise UserError(f"{system.name}: {name} is not one array of numbers: {error}") from error
-    if found.shape[1:] != shape:
-        raise UserError(
-            f"{system.name}: {name} has shape {list(found.shape[1:])}, expected {list(shape)}"
-        )
-    if dtype is not bool and not np.isfinite(found).all():
-        raise UserError(
-            f"{system.name}: {name} is not finite (NaN or infinite); mend the environment, then "
-            "resume from the last checkpoint"
-        )
-    return found
+def ends_of(system: System, moved: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """(terminated, truncated by the simulator itself) [copy]; errors as `view_of`."""
+    terminated = gathered(system.name, moved, "terminated", (), TRUTHS)
+    told = [{"truncated": False, **one} for one in moved]
+    return terminated, gathered(system.name, told, "truncated", (), TRUTHS)
+
+
+def _floats(system: System, seen: Sequence[Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return gathered(system.name, seen, name, shape).astype(np.float32)

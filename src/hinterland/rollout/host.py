@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from hinterland.core import Domain, HostSession, Trajectory, UserError, stream
+from hinterland.core import Domain, HostSession, Trajectory, stream
+from hinterland.core.spec import integers_for
+from hinterland.rollout.answers import TRUTHS, WHOLE, figures_of, gathered
 from hinterland.rollout.episodes import Episodes
 from hinterland.rollout.joint import independent_steps
 from hinterland.rollout.windows import in_windows, log_probability_of
@@ -48,16 +50,19 @@ def ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) 
     return [session.answer() for session in sessions]
 
 
-def _checked(domain: Domain, seen: list[dict[str, Any]]) -> np.ndarray:
-    """The observations, [copy, agent, observation]."""
-    observation = np.stack([one["observation"] for one in seen])
-    expected = (domain.agents, domain.spec.observation)
-    if observation.shape[1:] != expected:
-        raise UserError(
-            f"{domain.name}: observations have shape {list(observation.shape[1:])}, "
-            f"expected {list(expected)} by the spec"
-        )
-    return observation
+def _observations(domain: Domain, seen: list[dict[str, Any]]) -> np.ndarray:
+    """[copy, agent, observation], in the sessions' own type."""
+    return gathered(domain.name, seen, "observation", (domain.agents, domain.spec.observation))
+
+
+def _rewards(domain: Domain, moved: list[dict[str, Any]]) -> np.ndarray:
+    """[copy, agent], float32."""
+    return gathered(domain.name, moved, "reward", (domain.agents,)).astype(np.float32)
+
+
+def _terminated(domain: Domain, moved: list[dict[str, Any]]) -> np.ndarray:
+    """[copy]."""
+    return gathered(domain.name, moved, "terminated", (), TRUTHS)
 
 
 class NetworkActor:
@@ -112,6 +117,10 @@ def play_host(
 
     Returns:
         The episodes, and the domain's own figures of each, if they are wanted.
+
+    Raises:
+        UserError: a session raised, hung, or gave something missing, of a wrong shape or type, or
+            not finite.
     """
     horizon, agents = domain.spec.horizon, domain.agents
     controller = actor if isinstance(actor, str) else None
@@ -123,22 +132,23 @@ def play_host(
     alive = np.zeros((horizon, len(sessions)), bool)
     going = np.ones(len(sessions), bool)
     dsets, influences, pictures = [], [], []
-    idle = np.zeros((len(sessions), agents), np.int8)
+    sizes = {"dset": (agents, domain.spec.dset), "influence": (agents, domain.spec.sources)}
+    idle = np.zeros((len(sessions), agents), np.int32)
     for t in range(horizon):
         stopping()
-        observation = _checked(domain, seen)
+        observation = _observations(domain, seen)
         if with_influence:
-            dsets.append(np.stack([one["dset"] for one in seen]))
+            dsets.append(gathered(domain.name, seen, "dset", sizes["dset"]))
         if with_pictures:
             pictures.append(ask_all(sessions, "picture"))
         actions = idle if isinstance(actor, str) else actor(t, observation)
         seen = ask_all(sessions, "step", list(actions))
         alive[t] = going
-        reward[t] = np.where(going[:, None], [one["reward"] for one in seen], 0.0)
+        reward[t] = np.where(going[:, None], _rewards(domain, seen), 0.0)
         if with_influence:
-            influences.append(np.stack([one["influence"] for one in seen]))
-        going = going & ~np.array([one["terminated"] for one in seen])
-    figures = [session.call("metrics") for session in sessions if with_figures]
+            influences.append(gathered(domain.name, seen, "influence", sizes["influence"], WHOLE))
+        going = going & ~_terminated(domain, seen)
+    figures = figures_of(domain.name, [s.call("metrics") for s in sessions if with_figures])
     return (
         Episodes(
             reward=reward,
@@ -162,7 +172,7 @@ class HostCollector:
         """All copies before their first episodes."""
         copies, (horizon, agents) = len(self._sessions), self._sizes
         zeros = np.zeros(copies, np.int32)
-        actions = np.zeros((copies, horizon, agents), np.int8)
+        actions = np.zeros((copies, horizon, agents), integers_for(self._domain.spec.actions))
         return HostCopies(zeros, zeros.copy(), actions, np.asarray(hidden))
 
     @property
@@ -186,7 +196,7 @@ class HostCollector:
         for t in range(copies.clock.max()):
             behind = [copy for copy, clock in enumerate(copies.clock) if t < clock]
             sessions = [self._sessions[copy] for copy in behind]
-            moved = ask_all(sessions, "step", list(copies.actions[behind, t]))
+            moved = ask_all(sessions, "step", list(copies.actions[behind, t].astype(np.int32)))
             for copy, one in zip(behind, moved, strict=True):
                 seen[copy] = one
         return seen
@@ -226,20 +236,20 @@ class HostCollector:
         record: list[Trajectory] = []
         for t in range(windows * window):
             stopping()
-            observation, reset = _checked(domain, self._seen), clock == 0
+            observation, reset = _observations(domain, self._seen), clock == 0
             hidden, *chosen = _choose(networks, key, t, hidden, reset, observation)
             action, log_probability, value, before = map(np.asarray, chosen)
             for copy in range(len(sessions)):
                 actions_so_far[copy, clock[copy]] = action[copy]
-            moved = ask_all(sessions, "step", list(action.astype(np.int8)))
+            moved = ask_all(sessions, "step", list(action))
             clock += 1
-            terminated = np.array([one["terminated"] for one in moved])
+            terminated = _terminated(domain, moved)
             lengths = [self._length(c, int(e)) for c, e in enumerate(episode)]
             truncated = (clock >= np.array(lengths)) & ~terminated
             done = terminated | truncated
             ended_value = np.zeros_like(value)
             if truncated.any():
-                last = np.asarray(_values(networks, hidden, _checked(domain, moved)))
+                last = np.asarray(_values(networks, hidden, _observations(domain, moved)))
                 ended_value = np.where(truncated[:, None], last, 0.0)
             record.append(
                 Trajectory(
@@ -248,7 +258,7 @@ class HostCollector:
                     log_probability=log_probability,
                     value=value,
                     next_value=ended_value,
-                    reward=np.stack([one["reward"] for one in moved]),
+                    reward=_rewards(domain, moved),
                     done=np.repeat(done[:, None], domain.agents, 1),
                     reset=np.repeat(reset[:, None], domain.agents, 1),
                     carry=before,
@@ -261,7 +271,7 @@ class HostCollector:
                 moved[copy] = sessions[copy].begin("reset", seed)
             self._seen = moved
         zeroed = jnp.where((clock == 0)[:, None, None], 0.0, hidden)
-        following = np.asarray(_values(networks, zeroed, _checked(domain, self._seen)))
+        following = np.asarray(_values(networks, zeroed, _observations(domain, self._seen)))
         steps = jax.tree.map(lambda *x: np.stack(x), *record)
         copies = HostCopies(episode, clock, actions_so_far, np.asarray(hidden))
         return copies, in_windows(steps, following, windows, window)

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from hinterland.core import HostSession
 from hinterland.core.types import HostOrDevice
-from hinterland.rollout.actors import System, View, rewards_of, view_of
+from hinterland.rollout.actors import System, View, ends_of, rewards_of, view_of
+from hinterland.rollout.answers import figures_of
 from hinterland.rollout.autoreset import select
 
 Policy = Callable[[Key[Array, ""], Any, View], tuple[Array, Any]]
@@ -127,18 +128,17 @@ def host_episodes(
             pictures.append([session.call("picture") for session in sessions])
         actions, memory = policy(jax.random.fold_in(key, t), memory, view)
         for copy in np.flatnonzero(going):
-            sessions[copy].ask("step", np.asarray(actions[copy], np.int16))
+            sessions[copy].ask("step", np.asarray(actions[copy], np.int32))
         for copy in np.flatnonzero(going):
             seen[copy] = sessions[copy].answer()
         alive = view.alive & going[:, None]
-        earned = [one if "reward" in one else {"reward": np.zeros(system.slots)} for one in seen]
-        rewards.append(np.where(alive, rewards_of(system, earned), 0.0))
+        rewards.append(np.where(alive, rewards_of(system, seen), 0.0))
         living.append(alive)
-        over = [bool(one.get("terminated") or one.get("truncated")) for one in seen]
-        going = going & ~np.array(over)
+        terminated, truncated = ends_of(system, seen)
+        going = going & ~(terminated | truncated)
         if not going.any():
             break
-    each = [session.call("metrics") for session in sessions]
+    each = figures_of(system.name, [session.call("metrics") for session in sessions])
     figures = {name: np.array([one[name] for one in each]) for name in each[0]}
     return TeamEpisodes(
         np.stack(rewards), np.stack(living), figures, pictures if with_states else None

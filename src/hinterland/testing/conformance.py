@@ -5,20 +5,43 @@ of the noise, a local simulator must move exactly as its region of the global si
 reward and observation included.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_entity_domain, is_game, is_host, stream
+from hinterland.core import Domain, GlobalStep, Step, is_entity_domain, is_game, is_host, stream
+from hinterland.testing.attributes import check_attributes
 from hinterland.testing.entities import check_entity_domain, check_games
+from hinterland.testing.expectations import (
+    NUMBERS,
+    TRUTHS,
+    WHOLE,
+    attempt,
+    equal,
+    expect_array,
+    expect_classes,
+    expect_fields,
+    expect_finite,
+    expect_function,
+    expect_methods,
+    expect_pictures,
+    expect_rows,
+    expect_same_structure,
+    fail,
+)
+from hinterland.testing.host_agents import check_host_agents
 from hinterland.testing.host_entities import check_host_entities
+
+NOTE = "note: "
+"""Begins a line that says what is odd, and allowed."""
+KEYS = 10
+"""Whose first states are compared."""
 
 
 def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[str]:
-    """Runs every check; returns one line per check passed.
+    """Runs every check; returns one line per check passed, and notes (which begin with `NOTE`).
 
     Args:
         domain: the domain to judge.
@@ -28,226 +51,165 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
     Raises:
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
+    check_attributes(domain)
     if is_entity_domain(domain):
         if is_game(domain):
             return check_games(domain, seed, episodes)
         on_host = is_host(domain.entity_simulator)
         return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
-    passed = []
-    for name in ("name", "agents", "spec", "local_simulator", "global_simulator", "scripted"):
-        if not hasattr(domain, name):
-            _fail("domain", f"has no attribute {name!r}", "see hinterland.core.Domain")
-    if is_host(domain.global_simulator):
+    if not is_host(domain.local_simulator):
         _check_local(domain, seed)
-        steps = _check_sessions(domain, seed, episodes)
-        return [
-            "sizes of the local simulator agree with the spec",
-            f"all values are finite and in range over {steps} global steps",
-            "the same seed and actions give the same episode",
-        ]
-    for title, check in (
-        ("sizes agree with the spec", _check_shapes),
-        ("the same noise gives the same step", _check_determinism),
-        ("scripted policies act within the action range", _check_scripted),
-    ):
-        check(domain, seed)
-        passed.append(title)
-    steps = _check_episodes(domain, seed, episodes)
-    passed.append(f"all values are finite and in range over {steps} global steps")
-    passed.append(f"local simulators equal their regions exactly over {steps} global steps")
-    return passed
+    if is_host(domain.global_simulator):
+        return check_host_agents(domain, seed, episodes)
+    notes = _check_global(domain, seed)
+    steps, regions = _check_episodes(domain, seed, episodes)
+    _check_scripted(domain, regions, seed)
+    return [
+        "sizes agree with the spec",
+        "the same noise gives the same step",
+        "scripted policies act within the action range",
+        f"all values are finite and in range over {steps} global steps",
+        f"local simulators equal their regions exactly over {steps} global steps",
+        *notes,
+    ]
 
 
-def _fail(where: str, problem: str, cure: str) -> None:
-    raise UserError(f"{where}: {problem}; {cure}")
-
-
-def _attempt(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls the user's code; whatever it raises is named by the method it came from."""
-    try:
-        return function(*arguments)
-    except UserError:
-        raise
-    except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{where}: raised {type(error).__name__}: {text}") from error
-
-
-def _expect_shape(where: str, value: Any, shape: tuple[int, ...], cure: str) -> None:
-    found = tuple(jnp.shape(value))
-    if found != shape:
-        _fail(where, f"shape {list(found)}, expected {list(shape)}", cure)
-
-
-def _check_local(domain: Domain, seed: int) -> Any:
-    """Shapes of the local simulator; a state of it."""
+def _check_local(domain: Domain, seed: int) -> None:
+    """Shapes, types and determinism of the local simulator."""
     spec, local = domain.spec, domain.local_simulator
+    names = ("reset", "observe", "dset", "noise", "step")
+    expect_methods("local_simulator", local, names, "LocalSimulator")
     key = stream(seed, "check/shapes")
-    state = _attempt("local_simulator.reset", local.reset, key)
+    state = attempt("local_simulator.reset", local.reset, key)
+    expect_same_structure("local_simulator.reset", state, state)
     for name, size in (("observe", spec.observation), ("dset", spec.dset)):
-        value = _attempt(f"local_simulator.{name}", getattr(local, name), state)
-        field = "observation" if name == "observe" else "dset"
-        _expect_shape(f"local_simulator.{name}", value, (size,), f"mend it or spec.{field}")
-    noise = _attempt("local_simulator.noise", local.noise, key)
+        where, field = f"local_simulator.{name}", "observation" if name == "observe" else "dset"
+        value = attempt(where, getattr(local, name), state)
+        value = expect_array(where, value, (size,), NUMBERS, f"mend it or spec.{field}")
+        expect_finite(f"{where} of a first state", value)
+    noise = attempt("local_simulator.noise", local.noise, key)
     influence = jnp.zeros(spec.sources, jnp.int32)
-    step = _attempt("local_simulator.step", local.step, state, jnp.int32(0), influence, noise)
-    _expect_shape("local_simulator.step reward", step.reward, (), "one number per step")
-    _expect_shape("local_simulator.step terminated", step.terminated, (), "one truth per step")
-    _expect_same_structure("local_simulator.step state", step.state, state)
-    return state
+    arguments = (state, jnp.int32(0), influence, noise)
+    moved = attempt("local_simulator.step", local.step, *arguments)
+    _expect_step("local_simulator.step", moved, Step, (), "one number per step")
+    expect_same_structure("local_simulator.step state", moved.state, state)
+    for name, given in (
+        ("reset", (key,)),
+        ("noise", (key,)),
+        ("observe", (state,)),
+        ("dset", (state,)),
+        ("step", arguments),
+    ):
+        expect_function(f"local_simulator.{name}", getattr(local, name), *given)
 
 
-def _check_sessions(domain: Domain, seed: int, episodes: int) -> int:
-    """Follows random actions in two sessions of a host simulator, with the same seeds."""
-    spec, agents = domain.spec, domain.agents
-    sizes = {"observation": spec.observation, "dset": spec.dset, "influence": spec.sources}
-    sessions = domain.global_simulator.sessions(2)
-    steps = 0
-    for episode in range(episodes):
-        numbers = np.random.default_rng((seed, episode))
-        first, second = (session.begin("reset", seed + episode) for session in sessions)
-        for t in range(spec.horizon):
-            for name in first:
-                if not np.array_equal(first[name], second[name]):
-                    _fail(
-                        f"{name} at step {t}",
-                        "two episodes with the same seed and actions differ",
-                        "draw all random numbers from the seed given to reset",
-                    )
-                if name in sizes:
-                    _expect_shape(name, first[name], (agents, sizes[name]), "mend it or the spec")
-                if not np.isfinite(first[name]).all():
-                    _fail(f"{name} at step {t}", "is not finite", "look at its division or log")
-            if "influence" in first:
-                _expect_shape("reward", first["reward"], (agents,), "one per agent")
-                low, high = first["influence"].min(), first["influence"].max()
-                if low < 0 or high >= spec.classes:
-                    _fail(
-                        f"influence at step {t}",
-                        f"holds {low} .. {high}",
-                        f"classes are 0 .. {spec.classes - 1}",
-                    )
-            actions = numbers.integers(0, spec.actions, agents)
-            first, second = (session.call("step", actions) for session in sessions)
-            steps += 1
-            if first["terminated"]:
-                break
-    return steps
+def _expect_step(where: str, moved: Any, kind: Any, shape: tuple[int, ...], cure: str) -> None:
+    """Of a region, or of the whole system."""
+    expect_fields(where, moved, kind)
+    expect_array(f"{where} reward", moved.reward, shape, NUMBERS, cure)
+    expect_array(f"{where} terminated", moved.terminated, (), TRUTHS, "one truth per step")
 
 
-def _check_shapes(domain: Domain, seed: int) -> None:
-    spec, whole = domain.spec, domain.global_simulator
+def _check_global(domain: Domain, seed: int) -> list[str]:
+    """Shapes, types and determinism of the global simulator; what is odd about it."""
+    spec, whole, agents = domain.spec, domain.global_simulator, domain.agents
+    names = ("reset", "noise", "step", "regions", "region_noise")
+    expect_methods("global_simulator", whole, names, "GlobalSimulator")
     key = stream(seed, "check/shapes")
-    state = _check_local(domain, seed)
-    system = _attempt("global_simulator.reset", whole.reset, key)
-    noise = _attempt("global_simulator.noise", whole.noise, key)
-    actions = jnp.zeros(domain.agents, jnp.int32)
-    moved = _attempt("global_simulator.step", whole.step, system, actions, noise)
-    _expect_shape("global_simulator.step reward", moved.reward, (domain.agents,), "one per agent")
-    _expect_shape("global_simulator.step terminated", moved.terminated, (), "one for all agents")
-    _expect_shape(
-        "global_simulator.step influence",
-        moved.influence,
-        (domain.agents, spec.sources),
-        "mend it or spec.sources",
-    )
-    _expect_same_structure("global_simulator.step state", moved.state, system)
-    regions = _attempt("global_simulator.regions", whole.regions, system)
-    one = jax.tree.map(lambda x: x[0], regions)
-    _expect_same_structure("global_simulator.regions", one, state)
+    system = attempt("global_simulator.reset", whole.reset, key)
+    noise = attempt("global_simulator.noise", whole.noise, key)
+    arguments = (system, jnp.zeros(agents, jnp.int32), noise)
+    moved = attempt("global_simulator.step", whole.step, *arguments)
+    _expect_step("global_simulator.step", moved, GlobalStep, (agents,), "one per agent")
+    shape, cure = (agents, spec.sources), "mend it or spec.sources; classes are integers"
+    expect_array("global_simulator.step influence", moved.influence, shape, WHOLE, cure)
+    expect_same_structure("global_simulator.step state", moved.state, system)
+    if not equal(moved, attempt("global_simulator.step", whole.step, *arguments)):
+        fail("global_simulator.step", "two calls differ", "draw all random numbers in noise(key)")
+    for name, given in (
+        ("reset", (key,)),
+        ("noise", (key,)),
+        ("step", arguments),
+        ("regions", (system,)),
+        ("region_noise", (noise,)),
+    ):
+        expect_function(f"global_simulator.{name}", getattr(whole, name), *given)
+    for name, given in (("regions", system), ("region_noise", noise)):
+        where = f"global_simulator.{name}"
+        found = attempt(where, getattr(whole, name), given)
+        expect_rows(where, found, agents, f"{agents} agents")
+        if name == "regions":
+            state = domain.local_simulator.reset(key)
+            one = jax.tree.map(lambda x: x[0], found)
+            expect_same_structure(where, one, state, giver="local_simulator.reset")
+    expect_pictures(domain, lambda: jax.tree.map(np.asarray, system))
+    begin = jax.jit(jax.vmap(whole.reset))
+    first = attempt("global_simulator.reset", begin, jax.random.split(key, KEYS))
+    if all(bool((leaf == leaf[:1]).all()) for leaf in jax.tree.leaves(first)):
+        return [f"{NOTE}global_simulator.reset gives the same state for {KEYS} keys"]
+    return []
 
 
-def _expect_same_structure(where: str, found: Any, expected: Any) -> None:
-    if jax.tree.structure(found) != jax.tree.structure(expected):
-        _fail(where, "another structure than reset gives", "return the same pytree")
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        if jnp.shape(a) != jnp.shape(b) or jnp.asarray(a).dtype != jnp.asarray(b).dtype:
-            _fail(
-                where,
-                f"{jnp.asarray(a).dtype}{list(jnp.shape(a))} where reset gives "
-                f"{jnp.asarray(b).dtype}{list(jnp.shape(b))}",
-                "keep shapes and types through a step",
-            )
+def _check_episodes(domain: Domain, seed: int, episodes: int) -> tuple[int, Any]:
+    """Follows random actions and compares every region with its local simulator at each step.
 
-
-def _check_determinism(domain: Domain, seed: int) -> None:
-    whole = domain.global_simulator
-    key = stream(seed, "check/determinism")
-    state, noise = whole.reset(key), whole.noise(key)
-    actions = jnp.zeros(domain.agents, jnp.int32)
-    first, second = (whole.step(state, actions, noise) for _ in range(2))
-    if not _equal(first, second):
-        _fail("global_simulator.step", "two calls differ", "draw all random numbers in noise(key)")
-
-
-def _check_scripted(domain: Domain, seed: int) -> None:
-    if "random" not in domain.scripted:
-        _fail("domain.scripted", "has no policy 'random'", "evaluation compares with it")
-    state = domain.local_simulator.reset(stream(seed, "check/scripted"))
-    policies: dict[str, Any] = dict(domain.scripted)
-    for name, policy in policies.items():
-        where = f"scripted[{name!r}]"
-        action, _ = _attempt(where, policy, stream(seed, name), policy.initial, state)
-        if not 0 <= int(action) < domain.spec.actions:
-            _fail(where, f"action {int(action)}", f"actions are 0 .. {domain.spec.actions - 1}")
-
-
-def _equal(a: Any, b: Any) -> bool:
-    # NaN equals NaN here: that it appeared at all is another check's business.
-    return all(
-        np.array_equal(np.asarray(x), np.asarray(y), equal_nan=np.asarray(x).dtype.kind == "f")
-        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    )
-
-
-def _check_episodes(domain: Domain, seed: int, episodes: int) -> int:
-    """Follows random actions and compares every region with its local simulator at each step."""
+    Returns:
+        The number of steps, and the regions of all states that were met, [steps x agents, ...].
+    """
     spec, local, whole = domain.spec, domain.local_simulator, domain.global_simulator
+    mask = getattr(domain, "action_mask", None)
 
     @jax.jit
-    def compare(state: Any, key: Any) -> tuple[Any, Any, Any, Any]:
+    def compare(state: Any, key: Any) -> tuple[Any, Any, Any, Any, Any]:
         noise_key, action_key = jax.random.split(key)
         noise = whole.noise(noise_key)
-        actions = jax.random.randint(action_key, (domain.agents,), 0, spec.actions)
+        if mask is None:
+            actions = jax.random.randint(action_key, (domain.agents,), 0, spec.actions)
+        else:
+            actions = jax.random.categorical(action_key, jnp.where(jnp.asarray(mask), 0.0, -1e9))
         moved = whole.step(state, actions, noise)
-        alone = jax.vmap(local.step)(
-            whole.regions(state), actions, moved.influence, whole.region_noise(noise)
-        )
+        before = whole.regions(state)
+        alone = jax.vmap(local.step)(before, actions, moved.influence, whole.region_noise(noise))
         regions = whole.regions(moved.state)
         observe = jax.vmap(local.observe)
         return (
+            before,
             moved,
-            observe(regions),
+            {"observe": observe(regions), "dset": jax.vmap(local.dset)(regions)},
             (alone.state, alone.reward, observe(alone.state)),
             (regions, moved.reward, observe(regions)),
         )
 
-    steps = 0
+    met = []
     for episode in range(episodes):
         state = whole.reset(stream(seed, "check/episode", episode))
         for t in range(spec.horizon):
             key = stream(seed, "check/step", episode, t)
-            moved, observed, alone, together = _attempt(
-                "global_simulator.step", compare, state, key
-            )
-            _check_values(domain, moved, observed, t)
+            traced = "a step of all simulators, traced by JAX"
+            before, moved, seen, alone, together = attempt(traced, compare, state, key)
+            expect_same_structure("global_simulator.step state", moved.state, state)
+            expect_finite(f"global_simulator.step reward at step {t}", moved.reward)
+            for name, value in seen.items():
+                expect_finite(f"local_simulator.{name} at step {t}", value)
+            where = f"global_simulator.step influence at step {t}"
+            expect_classes(where, moved.influence, spec.classes)
             for part, mine, theirs in zip(
                 ("state", "reward", "observation"), alone, together, strict=True
             ):
-                if not _equal(mine, theirs):
+                if not equal(mine, theirs):
                     agent = _first_agent_that_differs(mine, theirs)
-                    _fail(
+                    fail(
                         f"factorisation: {part} of agent {agent} at step {t}",
                         "the local simulator, given the true influence and noise, moved "
                         "otherwise than its region of the global simulator",
                         "compare local_simulator.step with global_simulator.step, "
                         "regions and region_noise",
                     )
+            met.append(before)
             state = moved.state
-            steps += 1
             if bool(moved.terminated):
                 break
-    return steps
+    return len(met), jax.tree.map(lambda *x: jnp.concatenate(x), *met)
 
 
 def _first_agent_that_differs(a: Any, b: Any) -> int:
@@ -258,17 +220,21 @@ def _first_agent_that_differs(a: Any, b: Any) -> int:
     raise AssertionError("equal")
 
 
-def _check_values(domain: Domain, moved: Any, observed: Any, t: int) -> None:
-    if not np.isfinite(np.asarray(moved.reward)).all():
-        _fail(f"global_simulator.step reward at step {t}", "not finite", "look for 0/0 and log 0")
-    if not np.isfinite(np.asarray(observed, dtype=np.float64)).all():
-        _fail(f"local_simulator.observe at step {t}", "not finite", "look for 0/0 and log 0")
-    influence = np.asarray(moved.influence)
-    if not np.issubdtype(influence.dtype, np.integer):
-        _fail("global_simulator.step influence", f"type {influence.dtype}", "give integers")
-    if influence.min() < 0 or influence.max() >= domain.spec.classes:
-        _fail(
-            f"global_simulator.step influence at step {t}",
-            f"class {int(influence.max())}",
-            f"classes are 0 .. {domain.spec.classes - 1}",
-        )
+def _check_scripted(domain: Domain, regions: Any, seed: int) -> None:
+    """Every hand-written policy in every region that was met, as evaluation calls it."""
+    count = len(jax.tree.leaves(regions)[0]) if jax.tree.leaves(regions) else domain.agents
+    policies: dict[str, Any] = dict(domain.scripted)
+    last = domain.spec.actions - 1
+    for name, policy in policies.items():
+        where, memory = f"scripted[{name!r}]", policy.initial
+        keys = jax.random.split(stream(seed, name), count)
+        found = attempt(where, policy, keys[0], memory, jax.tree.map(lambda x: x[0], regions))
+        if not isinstance(found, tuple) or len(found) != 2:
+            fail(where, f"gave a {type(found).__name__}", "return (action, memory)")
+        expect_array(f"{where} action", found[0], (), WHOLE, "one integer per agent")
+        expect_same_structure(f"{where} memory", found[1], memory, giver="initial")
+        act = jax.jit(jax.vmap(policy, (0, None, 0)))
+        actions = np.asarray(attempt(where, act, keys, memory, regions)[0])
+        wrong = (actions < 0) | (actions > last)
+        if wrong.any():
+            fail(where, f"action {actions[wrong][0]}", f"actions are 0 .. {last}")

@@ -7,7 +7,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import EntityDomain, UserError, stream
+from hinterland.core import EntityDomain, EntityStep, UserError, stream
+from hinterland.rollout.answers import TRUTHS as TRUTHS_ONLY
+from hinterland.rollout.answers import figures_of, gathered
+from hinterland.testing.expectations import (
+    NUMBERS,
+    TRUTHS,
+    attempt,
+    equal,
+    expect_array,
+    expect_entity_policies,
+    expect_fields,
+    expect_function,
+    expect_methods,
+    expect_pictures,
+    expect_same_structure,
+    fail,
+)
 
 
 def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
@@ -22,20 +38,38 @@ def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[
         UserError: the first check that failed.
     """
     simulator, spec, slots = domain.entity_simulator, domain.spec, domain.agents
-    if "random" not in domain.scripted:
-        raise UserError("scripted: has no policy 'random'; evaluation compares with it")
-    state = simulator.reset(stream(seed, "check/entities"))
-    for name, shape in (
-        ("observe", (slots, spec.observation)),
-        ("alive", (slots,)),
-        ("action_mask", (slots, spec.actions)),
+    names = ("reset", "observe", "alive", "action_mask", "noise", "step")
+    expect_methods("entity_simulator", simulator, names, "EntitySimulator")
+    key = stream(seed, "check/entities")
+    state = attempt("entity_simulator.reset", simulator.reset, key)
+    expect_same_structure("entity_simulator.reset", state, state)
+    for name, shape, kinds in (
+        ("observe", (slots, spec.observation), NUMBERS),
+        ("alive", (slots,), TRUTHS),
+        ("action_mask", (slots, spec.actions), TRUTHS),
     ):
-        found = jnp.shape(getattr(simulator, name)(state))
-        if found != shape:
-            raise UserError(f"entity_simulator.{name}: shape {found}, expected {shape}")
+        where = f"entity_simulator.{name}"
+        value = attempt(where, getattr(simulator, name), state)
+        expect_array(where, value, shape, kinds, "mend it or the spec")
+    noise = attempt("entity_simulator.noise", simulator.noise, key)
+    given: dict[str, tuple] = {
+        "reset": (key,),
+        "noise": (key,),
+        "observe": (state,),
+        "alive": (state,),
+        "action_mask": (state,),
+        "step": (state, jnp.zeros(slots, jnp.int32), noise),
+    }
+    for name, arguments in given.items():
+        expect_function(f"entity_simulator.{name}", getattr(simulator, name), *arguments)
+    _check_step(domain, given["step"])
+    _check_extras(simulator, state)
+    seen = (simulator.observe(state), simulator.action_mask(state))
+    expect_entity_policies(domain, *seen)
     steps = 0
     for episode in range(episodes):
         steps += _follow(domain, stream(seed, "check/entities", episode))
+    expect_pictures(domain, lambda: jax.tree.map(np.asarray, state))
     return [
         "sizes agree with the spec",
         f"observations and rewards are finite over {steps} steps",
@@ -44,14 +78,42 @@ def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[
     ]
 
 
+def _check_step(domain: EntityDomain, arguments: tuple) -> None:
+    """The form of what a step gives; nothing is computed."""
+    where, step = "entity_simulator.step", domain.entity_simulator.step
+    moved = attempt(where, lambda: jax.eval_shape(step, *arguments))
+    expect_fields(where, moved, EntityStep)
+    expect_array(f"{where} reward", moved.reward, (domain.agents,), NUMBERS, "one per slot")
+    expect_array(f"{where} terminated", moved.terminated, (), TRUTHS, "one truth per step")
+    expect_same_structure(f"{where} state", moved.state, arguments[0])
+
+
+def _check_extras(simulator: Any, state: Any) -> None:
+    """What a simulator may have besides: a central state, and figures."""
+    if hasattr(simulator, "central"):
+        where = "entity_simulator.central"
+        value = attempt(where, lambda: jax.eval_shape(simulator.central, state))
+        if len(value.shape) != 1:
+            fail(where, f"shape {list(value.shape)}", "give one vector, [central]")
+        expect_array(where, value, value.shape, NUMBERS, "give numbers")
+    if hasattr(simulator, "figures"):
+        where = "entity_simulator.figures"
+        found = attempt(where, lambda: jax.eval_shape(simulator.figures, state))
+        if not isinstance(found, dict):
+            fail(where, f"gave a {type(found).__name__}", "give numbers by name")
+        for name, value in found.items():
+            expect_array(f"{where} {name!r}", value, (), NUMBERS, "give one number")
+
+
 @partial(jax.jit, static_argnames="domain")
 def _step(key, state, domain):  # type: ignore[no-untyped-def]
-    """(what is seen before the step, the step)."""
+    """(what is seen before the step, the central state included, and the step)."""
     simulator = domain.entity_simulator
     action_key, noise_key = jax.random.split(key)
     seen = (simulator.observe(state), simulator.alive(state), simulator.action_mask(state))
+    central = simulator.central(state) if hasattr(simulator, "central") else jnp.zeros(0)
     action = jax.random.categorical(action_key, jnp.where(seen[2], 0.0, -1e9))
-    return seen, simulator.step(state, action, simulator.noise(noise_key))
+    return (*seen, central), simulator.step(state, action, simulator.noise(noise_key))
 
 
 def _follow(domain: EntityDomain, key: jax.Array) -> int:
@@ -61,18 +123,17 @@ def _follow(domain: EntityDomain, key: jax.Array) -> int:
     before = used
     for t in range(domain.spec.horizon):
         here = jax.random.fold_in(key, t)
-        (observation, alive, mask), moved = jax.tree.map(np.asarray, _step(here, state, domain))
-        again = jax.tree.map(np.asarray, _step(here, state, domain)[1])
-        same = jax.tree.map(lambda a, b: np.array_equal(a, b, equal_nan=True), moved, again)
+        traced = "a step of entity_simulator, traced by JAX"
+        seen, moved = jax.tree.map(np.asarray, attempt(traced, _step, here, state, domain))
+        observation, alive, mask, central = seen
+        again = attempt(traced, _step, here, state, domain)[1]
         faults = {
-            "observation: not finite": not np.isfinite(observation).all(),
+            "observation: not finite": not np.isfinite(np.asarray(observation, np.float32)).all(),
+            "central: not finite": not np.isfinite(np.asarray(central, np.float32)).all(),
             "reward: not finite": not np.isfinite(moved.reward).all(),
-            f"reward: shape {list(moved.reward.shape)}, expected [{domain.agents}]": (
-                moved.reward.shape != (domain.agents,)
-            ),
             "action_mask: an empty slot can do something": bool(mask[~alive].any()),
             "alive: a slot came back to life": bool((alive & used & ~before).any()),
-            "step: not a function of state, actions and noise": not all(jax.tree.leaves(same)),
+            "step: not a function of state, actions and noise": not equal(moved, again),
         }
         for fault, found in faults.items():
             if found:
@@ -99,8 +160,6 @@ def check_games(domain: Any, seed: int, episodes: int) -> list[str]:
     Raises:
         UserError: the first check that failed.
     """
-    if "random" not in domain.scripted:
-        raise UserError("scripted: has no policy 'random'; first statistics come from its games")
     steps = 0
     for episode in range(seed, seed + episodes):
         game = _game(domain, episode)
@@ -126,14 +185,17 @@ def _game(domain: Any, seed: int) -> list[dict]:
         one = session.call("step", None)
         seen.append(one)
         where = f"(step {len(seen) - 1}); see hinterland.core.HostEntitySimulator"
-        for name in ("alive", "acting", "reward"):
-            if one[name].shape != shape:
-                raise UserError(f"{name}: shape {one[name].shape}, expected {shape} {where}")
-        if not np.isfinite(one["reward"]).all() or one["reward"][~before].any():
-            raise UserError(f"reward: not finite, or an empty slot earned something {where}")
+        system = f"{domain.name} {where}"
+        for name in ("alive", "acting"):
+            gathered(system, [one], name, shape, TRUTHS_ONLY)
+        gathered(system, [one], "reward", shape)
+        gathered(system, [one], "terminated", (), TRUTHS_ONLY)
+        if one["reward"][~before].any():
+            raise UserError(f"reward: an empty slot earned something {where}")
         if (one["acting"] & ~one["alive"]).any():
             raise UserError(f"acting: an empty slot has something to choose {where}")
-    if "return" not in session.call("metrics"):
+    (figures,) = figures_of(domain.name, [session.call("metrics")])
+    if "return" not in figures:
         raise UserError("entity_simulator.metrics: has no 'return'")
     for one in seen:
         one.pop("seconds")

@@ -6,6 +6,9 @@ import numpy as np
 
 from hinterland.core import EntityDomain, HostSession, UserError
 from hinterland.rollout import System, rewards_of, view_of
+from hinterland.rollout.actors import ends_of
+from hinterland.rollout.answers import figures_of
+from hinterland.testing.expectations import expect_entity_policies
 
 
 def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
@@ -22,6 +25,8 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
         UserError: the first check that failed.
     """
     system = System(domain, central=hasattr(domain.entity_simulator, "central"))
+    shown = view_of(system, [system.simulator.sessions(1)[0].begin("reset", seed, None, True)])
+    expect_entity_policies(domain, shown.observation[0], shown.mask[0])
     followed = [_follow(system, seed + episode) for episode in range(episodes)]
     steps, disturbed = sum(t for t, _ in followed), [what for _, what in followed if what]
     lines = [
@@ -59,16 +64,17 @@ def _follow(system: System, seed: int) -> tuple[int, str]:
         if (alive & used & ~before).any():
             raise UserError(f"alive: a slot came back to life (step {t}); see docs/pipeline.md")
         mask = np.asarray(view.mask[0])
-        actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1)
+        actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1).astype(np.int32)
         seen = [session.call("step", actions) for session in sessions]
         seen += _step(neighbours, actions, seed)
         reward = rewards_of(system, seen)
         if reward[0][~alive].any():
             raise UserError(f"reward: an empty slot earned something (step {t})")
         used, before = used | alive, alive
-        if seen[0]["terminated"] or seen[0].get("truncated"):
-            return t + 1, disturbed
-    return system.horizon, disturbed
+        if any(end[0] for end in ends_of(system, seen)):
+            break
+    figures_of(system.name, [session.call("metrics") for session in sessions])
+    return t + 1, disturbed
 
 
 def _neighbours(system: System, seed: int) -> list[HostSession]:

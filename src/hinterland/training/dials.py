@@ -94,7 +94,7 @@ def collect(experiment: Experiment, state: DialsState, updates: int) -> Influenc
             place=updates,
             finished=lambda _: experiment.progress.advance(1),
         )
-        batches = as_batches(blocks, domain.agents)
+        batches = as_batches(blocks, domain.spec)
         datasets = jax.tree.map(lambda *x: np.stack(x), *batches)
     experiment.log(updates, "collect", {})
     return jax.tree.map(lambda x: x[:, : config.predictor_episodes], datasets)

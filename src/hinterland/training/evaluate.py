@@ -188,7 +188,12 @@ def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, 
     """Of the returns [episode] of each block; the last block may hold some too many."""
     each = np.concatenate(returns)[:episodes]
     if not np.isfinite(each).all():
-        raise UserError("evaluation gave returns that are not finite: check the domain's rewards")
+        episode, agent = np.argwhere(~np.isfinite(per_agent))[0]
+        raise UserError(
+            f"evaluation of {how['policy']!r}: the return of agent {agent} in episode {episode} is "
+            f"{per_agent[episode, agent]}: a reward of the global simulator is not finite in some "
+            "state that this policy reaches"
+        )
     deviation = float(each.std(ddof=1)) if episodes > 1 else 0.0
     return {
         "return_mean": float(each.mean()),

@@ -27,6 +27,17 @@ ACCELERATED = 20
 """So many times longer on accelerators, where between two stretches all state is moved."""
 
 
+_WHY_NOT_FINITE = {
+    "collect": "an observation of the domain's global simulator is not finite in some state",
+    "fit": "numbers of the d-sets are too large, or --predictor-rate is too high",
+    "train": "an observation, d-set or reward of the simulator that trains is not finite, or very "
+    "large, in some state that the check at the beginning did not meet, or --learning-rate is too "
+    "high",
+    "evaluate": "a reward of the global simulator is not finite in some state",
+}
+"""By phase: d-sets and influences are looked at before they are learned from."""
+
+
 class Record(Protocol):
     """What a run needs of its folder."""
 
@@ -237,9 +248,9 @@ class Experiment:
         for name, value in plain.items():
             if not np.isfinite(value):
                 raise UserError(
-                    f"{name} became {value} near step {self.step_of(updates)}: the domain returned "
-                    "a value that is not finite, or --learning-rate is too high; run "
-                    "'hinterland check' on the domain, then resume from the last checkpoint"
+                    f"{name} became {value} in phase {phase!r} before step "
+                    f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}; mend it, then "
+                    "resume from the last checkpoint"
                 )
         restarts = [simulator.restarts for simulator in self._outside]
         if restarts:

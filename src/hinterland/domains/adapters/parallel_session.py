@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hinterland.core.errors import UserError
+
 
 def _flat(space: Any, value: Any) -> np.ndarray:
     """A value of any Gymnasium space as a vector; bytes become 0 .. 1."""
@@ -29,7 +31,7 @@ class ParallelSession:
         options: keyword arguments of that function.
 
     Raises:
-        ValueError: an agent's actions are not discrete.
+        UserError: an agent's actions are not discrete.
     """
 
     def __init__(self, environment: str, options: Mapping[str, Any]) -> None:
@@ -40,7 +42,7 @@ class ParallelSession:
         self._agents = list(self._env.possible_agents)
         for agent in self._agents:
             if not isinstance(space := self._env.action_space(agent), Discrete):
-                raise ValueError(f"{agent} acts in {space}; only Discrete actions can be learned")
+                raise UserError(f"{agent} acts in {space}; only Discrete actions can be learned")
         self._actions = [self._env.action_space(agent) for agent in self._agents]
         spaces = [self._env.observation_space(agent) for agent in self._agents]
         self._spaces = [space["observation"] if _masked(space) else space for space in spaces]

@@ -129,7 +129,7 @@ class ParallelDomain(ParallelEnv):
                 raise UserError(
                     f"{agent}: action {action!r} is not an integer in 0 .. {self._spec.actions - 1}"
                 )
-        return np.array([actions[agent] for agent in self.agents], np.int8)
+        return np.array([actions[agent] for agent in self.agents], np.int32)
 
     def _seen(self, observation: Any) -> dict[str, np.ndarray]:
         return dict(zip(self.agents, np.asarray(observation, np.float32), strict=True))

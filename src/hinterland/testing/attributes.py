@@ -1,0 +1,94 @@
+"""What a domain declares about itself, before anything of it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hinterland.core import AgentSpec, is_entity_domain, is_game, is_host
+from hinterland.core.spec import is_whole
+from hinterland.testing.expectations import fail
+
+
+def check_attributes(domain: Any) -> None:
+    """Names, numbers, masks, roles and hand-written policies.
+
+    Raises:
+        UserError: one is missing, or of another type or size than the contract says.
+    """
+    of_entities = is_entity_domain(domain)
+    contract = "EntityDomain" if of_entities else "Domain"
+    simulators = ("entity_simulator",) if of_entities else ("local_simulator", "global_simulator")
+    for name in ("name", "agents", "spec", *simulators, "scripted"):
+        if not hasattr(domain, name):
+            fail("domain", f"has no attribute {name!r}", f"see hinterland.core.{contract}")
+    if not isinstance(domain.name, str) or not domain.name:
+        fail("domain.name", f"is {domain.name!r}", "give a short text")
+    _expect_whole("domain.agents", domain.agents, 1)
+    if not isinstance(domain.spec, AgentSpec):
+        kind = type(domain.spec).__name__
+        fail("domain.spec", f"is a {kind}", "give a hinterland.core.AgentSpec")
+    if is_game(domain):
+        _expect_whole("domain.sides", domain.sides, 1)
+        _expect_whole("domain.length", getattr(domain, "length", None), domain.spec.horizon)
+    _check_mask(domain)
+    _check_roles(domain)
+    notes = getattr(domain, "notes", ())
+    if isinstance(notes, str) or not all(isinstance(note, str) for note in notes):
+        fail("domain.notes", f"is {notes!r}", "give a list of sentences")
+    _check_policies(domain)
+
+
+def _expect_whole(where: str, value: Any, least: int) -> None:
+    if not is_whole(value) or value < least:
+        fail(where, f"is {value!r}", f"it must be a whole number of at least {least}")
+
+
+def _check_mask(domain: Any) -> None:
+    """`action_mask`, of agents: what each of them can do at all."""
+    if getattr(domain, "action_mask", None) is None:
+        return
+    mask, where = np.asarray(domain.action_mask), "domain.action_mask"
+    expected = (domain.agents, domain.spec.actions)
+    if mask.shape != expected:
+        cure = "one row per agent, one column per action"
+        fail(where, f"shape {list(mask.shape)}, expected {list(expected)}", cure)
+    if mask.dtype != bool:
+        fail(where, f"type {mask.dtype}", "give truths (bool)")
+    if not mask.any(1).all():
+        agent = int(mask.any(1).argmin())
+        fail(where, f"agent {agent} has no action at all", "leave it at least one")
+
+
+def _check_roles(domain: Any) -> None:
+    if not hasattr(domain, "roles"):
+        return
+    roles = list(domain.roles)
+    if len(roles) != domain.agents:
+        fail("domain.roles", f"has {len(roles)} entries", f"one for each of {domain.agents} slots")
+    if not all(is_whole(role) for role in roles) or set(roles) != set(range(max(roles) + 1)):
+        fail("domain.roles", f"are {roles}", "number them 0, 1, ... without a gap")
+
+
+def _check_policies(domain: Any) -> None:
+    """Hand-written policies: functions of traced systems, controllers' names of those on hosts."""
+    scripted = domain.scripted
+    if not isinstance(scripted, Mapping):
+        kind = type(scripted).__name__
+        fail("domain.scripted", f"is a {kind}", "give a dictionary of policies by name")
+    for name, policy in scripted.items():
+        where = f"scripted[{name!r}]"
+        if not isinstance(name, str):
+            fail(where, f"its name is a {type(name).__name__}", "policies are named by text")
+        if is_game(domain) or (not is_entity_domain(domain) and is_host(domain.global_simulator)):
+            if not isinstance(policy, str):
+                kind = type(policy).__name__
+                fail(where, f"is a {kind}", "on hosts it is the name of a session's controller")
+            continue
+        if not callable(policy):
+            fail(where, f"{policy!r} cannot be called", "give a function; see docs/own-domain.md")
+        if not is_entity_domain(domain) and not hasattr(policy, "initial"):
+            cure = "give it its memory at the start, or None; see hinterland.core.ScriptedPolicy"
+            fail(where, "has no attribute 'initial'", cure)
+    if "random" not in scripted:
+        fail("domain.scripted", "has no policy 'random'", "evaluation compares with it")
