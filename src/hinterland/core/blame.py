@@ -1,0 +1,117 @@
+"""Whose code raised: the user's own file and line, for errors that are not ours.
+
+Needs no JAX, so that a host simulator's process and the command line can use it.
+"""
+
+import os
+import re
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from hinterland.core.errors import UserError
+
+OURS = str(Path(__file__).parents[1]) + os.sep
+STANDARD = tuple(
+    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
+)
+PACKAGES = ("site-packages", "dist-packages")
+LIBRARIES = frozenset(
+    ("absl", "equinox", "jax", "jaxlib", "jaxtyping", "ml_dtypes", "numpy", "optax", "psutil",
+     "pydantic", "pydantic_core", "ray", "scipy")
+)  # fmt: skip
+"""Installed packages that we call ourselves: an error in them may be ours."""
+
+
+def place_of(error: BaseException) -> tuple[str, int] | None:
+    """(file, line) of the user's code that raised, or called what raised; None: nobody's but ours.
+
+    The last frame in the user's own files; without one, the last frame of the installed package
+    that was called from here, such as an environment's.
+    """
+    frames = [*_frames(error.__traceback__), *_told(error)]
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        frames.append((error.filename, error.lineno))
+    own = [(file, line) for file, line in frames if _package(file) == ""]
+    if own:
+        return own[-1]
+    installed = [(file, line) for file, line in frames if _package(file)]
+    theirs = [at for at in installed if _package(at[0]) not in LIBRARIES]
+    called = [at for at in theirs if _package(at[0]) == _package(theirs[0][0])]
+    return called[-1] if called else None
+
+
+def blamed(error: BaseException) -> str:
+    """One line, such as "ValueError: wrong sign (my_domain.py, line 12)".
+
+    The place is left out where nobody's code but ours is to blame; of a `UserError`, which is a
+    sentence already, so is the type.
+    """
+    lines = str(error).strip().splitlines() or [""]
+    said, kind = lines[0], type(error).__name__
+    if isinstance(error, SyntaxError) and error.msg:
+        said = error.msg  # its text names the place itself
+    if list(_told(error)):
+        said = lines[-1]
+    elif not isinstance(error, UserError):
+        said = f"{kind}: {said}" if said else kind
+    place = place_of(error)
+    return said if place is None else f"{said} ({_short(place[0])}, line {place[1]})"
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Turns what the user's code raises in here into one sentence; what is ours passes through.
+
+    Args:
+        what: was asked for, such as "domain 'mine:make'"; the sentence begins with it.
+
+    Raises:
+        UserError: names the exception, and the user's file and line.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if place_of(error) is None:
+            raise
+        raise UserError(f"{what}: {blamed(error)}") from error
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:
+    """(file, line), from the outermost call to the innermost."""
+    while traceback is not None:
+        yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+        traceback = traceback.tb_next
+
+
+def _told(error: BaseException) -> Iterator[tuple[str, int]]:
+    """The same of a traceback that is the error's text: XLA's, of a callback that raised."""
+    _, told, text = str(error).partition("Traceback (most recent call last)")
+    if told:
+        for file, line in re.findall(r'File "(.+?)", line (\d+)', text):
+            yield file, int(line)
+
+
+def _package(file: str) -> str | None:
+    """ "" for the user's own file, an installed package's name; None: ours, or Python's own."""
+    if file.startswith("<"):  # frozen modules, and code that has no file
+        return None
+    path = os.path.realpath(file)
+    if path.startswith(OURS):
+        return None
+    parts = Path(path).parts
+    for folder in PACKAGES:
+        if folder in parts:
+            rest = parts[parts.index(folder) + 1 :]
+            return rest[0].removesuffix(".py") if rest else None
+    return None if path.startswith(STANDARD) else ""
+
+
+def _short(file: str) -> str:
+    """Relative to the current folder, if it is in there."""
+    path, here = Path(os.path.realpath(file)), Path(os.path.realpath(Path.cwd()))
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
