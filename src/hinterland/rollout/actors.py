@@ -39,12 +39,16 @@ class View(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step led to. `alive` is of the state reached, before any reset."""
+    """What a step led to. `alive` is of the state reached, before any reset.
+
+    `cut` marks slots that were truncated while the episode goes on: empty, and worth their value.
+    """
 
     reward: Float[HostOrDevice, "copy slots"]
     terminated: Bool[HostOrDevice, " copy"]
     truncated: Bool[HostOrDevice, " copy"]
     alive: Bool[HostOrDevice, "copy slots"]
+    cut: Bool[HostOrDevice, "copy slots"]
 
 
 class System:
@@ -69,6 +73,8 @@ class System:
         shape = (self.slots, self.spec.actions)
         self.possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
         self.roles = tuple(int(r) for r in getattr(domain, "roles", (0,) * self.slots))
+        if central and (show := getattr(simulator, "show_central", None)):
+            show()
         if central and not hasattr(simulator, "central"):
             raise UserError(
                 f"--critic central: {domain.name} does not show the whole system's state (its "
@@ -117,7 +123,9 @@ class System:
         ended = truncated | moved.terminated
         state = reset_where(ended, moved.state, simulator.reset, reset_key)
         alive = jax.vmap(simulator.alive)(moved.state)
-        outcome = Outcome(moved.reward, moved.terminated, truncated, alive)
+        outcome = Outcome(
+            moved.reward, moved.terminated, truncated, alive, jnp.zeros_like(alive)
+        )
         return EntityCopies(state, jnp.where(ended, 0, clock)), outcome, moved.state
 
 
@@ -218,9 +226,10 @@ class HostActor:
         self._clock += 1
         reached = view_of(self._system, moved)
         terminated = np.array([bool(one["terminated"]) for one in moved])
-        cut = np.array([bool(one.get("truncated", False)) for one in moved])
-        truncated = (cut | (self._clock >= self._lengths())) & ~terminated
-        outcome = Outcome(rewards_of(self._system, moved), terminated, truncated, reached.alive)
+        stopped = np.array([bool(one.get("truncated", False)) for one in moved])
+        truncated = (stopped | (self._clock >= self._lengths())) & ~terminated
+        reward, alive = rewards_of(self._system, moved), reached.alive
+        outcome = Outcome(reward, terminated, truncated, alive, cut_of(self._system, moved))
         over = np.flatnonzero(terminated | truncated)
         for copy in over:
             self._episode[copy] += 1
@@ -270,6 +279,13 @@ def view_of(system: System, seen: Sequence[dict[str, Any]]) -> View:
 def rewards_of(system: System, moved: Sequence[dict[str, Any]]) -> np.ndarray:
     """[copy, slots]; errors as `view_of`."""
     return _stacked(system, moved, "reward", (system.slots,), np.float32)
+
+
+def cut_of(system: System, moved: Sequence[dict[str, Any]]) -> np.ndarray:
+    """[copy, slots], who was truncated alone; errors as `view_of`."""
+    nobody = np.zeros(system.slots, bool)
+    told = [{"cut": one.get("cut", nobody)} for one in moved]
+    return _stacked(system, told, "cut", (system.slots,), bool)
 
 
 def _stacked(

@@ -143,7 +143,7 @@ def host_segment(
         chosen = jax.tree.map(np.asarray, decided)
         outcome, reached, following_view = actor.act(chosen.action)
         last = np.zeros_like(chosen.value)
-        if outcome.truncated.any():
+        if outcome.truncated.any() or outcome.cut.any():
             last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
         record.append((view, fresh, chosen, outcome, last))
         ended = outcome.terminated | outcome.truncated
@@ -180,21 +180,22 @@ def as_segment(
         fresh: whose recurrent state began anew.
         chosen: decisions.
         outcome: of the actions.
-        last: values of the states reached, where an episode was truncated.
+        last: values of the states reached, where an episode or a slot was truncated.
         following: values of the states after the last step, [copy, slots].
         xp: NumPy or JAX's.
     """
     ended = outcome.terminated | outcome.truncated
     later = xp.concatenate([chosen.value[1:], following[None]])
     next_alive = outcome.alive & ~outcome.terminated[..., None]
-    next_value = xp.where(ended[..., None], last, later)
+    next_value = xp.where(ended[..., None] | outcome.cut, last, later)
+    worth = next_alive | outcome.cut
     trajectory = EntityTrajectory(
         observation=view.observation,
         action=chosen.action,
         mask=view.mask,
         log_probability=chosen.log_probability,
         value=chosen.value,
-        next_value=xp.where(next_alive, next_value, 0.0),
+        next_value=xp.where(worth, next_value, 0.0),
         reward=xp.where(view.alive, outcome.reward, 0.0),
         alive=view.alive,
         acting=view.mask.any(-1),

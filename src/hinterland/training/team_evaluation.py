@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from hinterland.core import UserError, stream
+from hinterland.domains.pool import SharingPool
 from hinterland.rollout import SESSIONS, System, TeamEpisodes, episode_seed, traced_episodes
 from hinterland.rollout import network_policy as by_network
 from hinterland.rollout import scripted_policy as by_hand
@@ -69,7 +70,9 @@ def team_episodes(
         ]
         function = partial(_block, domain=domain, name=name, copies=copies, with_states=with_states)
         return [TeamEpisodes(**block) for block in runtime.map(function, units)]
-    sessions = system.simulator.sessions(SESSIONS)[:episodes]
+    simulator = system.simulator
+    shares = isinstance(simulator, SharingPool) and simulator.together > 1
+    sessions = (simulator.games if shares else simulator.sessions)(SESSIONS)[:episodes]
     policy = partial(_choose, greedy=greedy, network=network, domain=domain, name=name)
     waves = []
     for wave in range(-(-episodes // len(sessions))):
