@@ -107,7 +107,7 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
         from hinterland.config import make_config
 
         config = make_config(folder.config)
-        domain, step = get_domain(config), 0
+        domain, step = get_domain(config, folder), 0
         figures = evaluate_scripted(runtime, domain, options.policy, **how)
     return {**figures, "step": step}
 

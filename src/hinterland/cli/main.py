@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = parser.parse_args(arguments[:1]).command
     # Each command is a module with `run(arguments)`; the others, and what they need, stay unread.
     command = importlib.import_module(f"hinterland.cli.{name}")
+    from hinterland.core.blame import blamed, place_of
     from hinterland.core.errors import UserError
 
     try:
@@ -54,3 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if place_of(error) is None:  # a fault of ours, which its traceback helps to mend
+            raise
+        print(f"hinterland {name}: {blamed(error)}", file=sys.stderr)
+        return USAGE_ERROR

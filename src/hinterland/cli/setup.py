@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +83,20 @@ def _keep_compiled_programs() -> None:
     keep_programs(place or str(home / "hinterland" / "jax"))
 
 
-def get_domain(config: "Config") -> "Domain":
-    """The domain; one of the user's own is checked before anything is trained in it."""
+def get_domain(config: "Config", folder: "RunFolder | None" = None) -> "Domain":
+    """The domain; one of the user's own is checked before anything is trained in it.
+
+    Args:
+        config: names it.
+        folder: of a run that began with it: says where its module was then.
+
+    Raises:
+        UserError: it cannot be made here, or does not keep the contracts.
+    """
     from hinterland.domains import known_domains, load_domain
 
+    if folder is not None:
+        _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
     domain = load_domain(config.domain, config.agents, config.domain_options)
     if config.domain not in known_domains():
         from hinterland.testing import check_domain
@@ -93,12 +105,36 @@ def get_domain(config: "Config") -> "Domain":
     return domain
 
 
+def _look_where_it_was(name: str, before: Any) -> None:
+    """Whether a run's own module is found, and is the one it began with."""
+    from hinterland.core.errors import UserError
+    from hinterland.domains.registry import file_of
+
+    if not isinstance(before, str):
+        return
+    module, here = name.partition(":")[0], file_of(name)
+    if here is None:
+        packages = module.count(".") + (Path(before).name == "__init__.py")
+        raise UserError(
+            f"module {module!r} is not found from here; when the run began it was {before}: go to "
+            f"{Path(before).parents[packages]}, or put that folder on PYTHONPATH"
+        )
+    if os.path.realpath(here) != os.path.realpath(before):
+        _note(f"module {module!r} is {here}; when the run began it was {before}")
+
+
+@cache
+def _note(text: str) -> None:
+    """Said once, however often the domain is made."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any, Any, Any, int]:
     """(configuration, domain, networks, step) of a run's newest or named checkpoint."""
     from hinterland.config import make_config
     from hinterland.training.networks import load_networks
 
     config = make_config(folder.config)
-    domain = get_domain(config)
+    domain = get_domain(config, folder)
     arrays, meta = folder.load_checkpoint(step)
     return config, domain, load_networks(arrays, config, domain), int(meta["step"])

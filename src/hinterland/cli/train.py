@@ -77,6 +77,7 @@ def run(arguments: Sequence[str]) -> int:
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.cli.setup import get_domain, make_runtime
+    from hinterland.domains.registry import file_of
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
@@ -85,6 +86,8 @@ def run(arguments: Sequence[str]) -> int:
         check_config(config, domain, options.runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
+        if (file := file_of(config.domain)) is not None:
+            manifest["domain_file"] = str(Path(file).resolve())
         folder = RunFolder.create(out, config.model_dump(exclude_none=True), manifest)
         return _train(options, config, domain, runtime, folder, None)
 
@@ -129,7 +132,7 @@ def _resume(options: argparse.Namespace) -> int:
     from hinterland.cli.setup import get_domain, make_runtime
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
-        domain = get_domain(config)
+        domain = get_domain(config, folder)
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)

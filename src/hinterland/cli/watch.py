@@ -231,7 +231,7 @@ def write_replay(folder: "RunFolder") -> None:
     from hinterland.config import make_config
     from hinterland.report import save_replay
 
-    domain = get_domain(make_config(folder.config))
+    domain = get_domain(make_config(folder.config), folder)
     if hasattr(domain, "frame") and domain.agents <= LARGEST_REPLAY_AGENTS:
         replay, _ = record_episode(folder, "learned", False, 0)
         save_replay(replay, folder.path / "replay.json")

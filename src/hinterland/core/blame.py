@@ -6,7 +6,7 @@ Needs no JAX, so that a host simulator's process and the command line can use it
 import os
 import re
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +19,9 @@ STANDARD = tuple(
 )
 PACKAGES = ("site-packages", "dist-packages")
 LIBRARIES = frozenset(
-    ("absl", "equinox", "jax", "jaxlib", "jaxtyping", "ml_dtypes", "numpy", "optax", "psutil",
-     "pydantic", "pydantic_core", "ray", "scipy")
+    ("PIL", "absl", "cloudpickle", "equinox", "jax", "jaxlib", "jaxtyping", "matplotlib",
+     "ml_dtypes", "numpy", "optax", "psutil", "pydantic", "pydantic_core", "ray", "rich",
+     "safetensors", "scipy", "tomli_w")
 )  # fmt: skip
 """Installed packages that we call ourselves: an error in them may be ours."""
 
@@ -62,8 +63,10 @@ def blamed(error: BaseException) -> str:
 
 
 @contextmanager
-def blaming(what: str) -> Iterator[None]:
+def blaming(what: str) -> Generator[None]:
     """Turns what the user's code raises in here into one sentence; what is ours passes through.
+
+    A sentence of ours, such as of a bad `AgentSpec`, gets the place in the user's code.
 
     Args:
         what: was asked for, such as "domain 'mine:make'"; the sentence begins with it.
@@ -73,9 +76,12 @@ def blaming(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
-        raise
-    except Exception as error:
+    except UserError as error:
+        *_, (last, _) = _frames(error.__traceback__)
+        if _package(last) is not None or place_of(error) is None:
+            raise  # the user's own words
+        raise UserError(blamed(error)) from error
+    except (Exception, SystemExit) as error:
         if place_of(error) is None:
             raise
         raise UserError(f"{what}: {blamed(error)}") from error

@@ -1,7 +1,10 @@
 """Sizes come from the domain; nobody types `observation: 37` into a configuration."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
 
 from hinterland.core.errors import UserError
 
@@ -17,6 +20,11 @@ class AgentSpec:
         sources: number M of influence sources.
         classes: number of classes of each influence source (categorical, 0 .. classes-1).
         horizon: environment steps after which an episode is truncated.
+
+    A domain of entities has no d-set and no influence: 0, 0 and 0.
+
+    Raises:
+        UserError: one of them is not a whole number, or too small.
     """
 
     observation: int
@@ -25,6 +33,37 @@ class AgentSpec:
     sources: int
     classes: int
     horizon: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = LEAST.get(field.name, 0)
+            if not is_whole(value) or value < least:
+                raise UserError(
+                    f"AgentSpec: {field.name} is {value!r}; it must be a whole number of at least "
+                    f"{least}"
+                )
+            object.__setattr__(self, field.name, int(value))
+        if self.sources and not (self.dset and self.classes):
+            raise UserError(
+                f"AgentSpec: sources is {self.sources}, so dset and classes must be at least 1; "
+                f"they are {self.dset} and {self.classes}"
+            )
+
+
+LEAST = {"observation": 1, "actions": 1, "horizon": 1}
+"""Other numbers may be 0."""
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer, Python's or NumPy's; a truth or a float is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def integers_for(count: int) -> type[np.signedinteger]:
+    """The narrowest signed type that holds 0 .. count-1: how actions and classes are kept."""
+    kinds = (np.int8, np.int16, np.int32, np.int64)
+    return next(kind for kind in kinds if count - 1 <= np.iinfo(kind).max)
 
 
 def square_side(agents: int, what: str) -> int:

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hinterland.core import HostSession, UserError
-from hinterland.domains.worker import START_S
+from hinterland.domains.worker import START_S, raise_what_was_told
 
 PATIENCE_S = 60
 """Seconds after which one call counts as hung."""
@@ -194,8 +194,7 @@ class HostProcess(Calls):
             kind, result = self._connection.recv()
         except (EOFError, OSError) as error:
             raise _Lost from error
-        if kind == "error":
-            raise UserError(f"{self._name}: {result}")
+        raise_what_was_told(self._name, kind, result)
         return result
 
     def _recover(self, request: tuple[str, tuple, dict] | None) -> Any:

@@ -1,6 +1,7 @@
 """Finds domains: those installed under the entry-point group, or MODULE:OBJECT of a user."""
 
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.core import UserError
+from hinterland.core.blame import blaming
+from hinterland.core.spec import is_whole
 
 if TYPE_CHECKING:
     from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
@@ -35,7 +38,8 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
         options: of that domain alone, such as traffic's grid.
 
     Raises:
-        UserError: no such domain, module or factory, or the domain refuses this many agents.
+        UserError: no such domain, module or factory, one of the two raises, or the domain refuses
+            this many agents.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
     options = options or {}
@@ -47,10 +51,10 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
             f"domain {name!r} is not known; known: {', '.join(sorted(points))}; "
             "for your own give MODULE:FACTORY (docs/own-domain.md)"
         )
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
+    _look_here()
     try:
-        module = importlib.import_module(module_name)
+        with blaming(f"domain {name!r}: importing module {module_name!r}"):
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise UserError(
             f"domain {name!r}: cannot import module {module_name!r}: {error}"
@@ -68,9 +72,38 @@ def _make(
         if option not in inspect.signature(factory).parameters:
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
-    domain = factory(agents, **options)
+    with blaming(f"domain {name!r}: its factory, called with {agents} agents"):
+        domain = factory(agents, **options)
+    has = getattr(domain, "agents", None)
+    if has is not None and not (is_whole(has) and has == agents):
+        raise UserError(
+            f"domain {name!r}: its factory, called with {agents} agents, made a domain whose "
+            f"'agents' is {has!r}; ask for as many as it has (--agents), or mend the factory"
+        )
     _SOURCES[id(domain)] = (domain, (name, agents, tuple(options.items())))
     return domain
+
+
+def file_of(name: str) -> str | None:
+    """The file of the module in "module:factory" as it would be imported from here.
+
+    None if there is no such module, and for the name of an installed domain.
+    """
+    module, separator, _ = name.partition(":")
+    if not separator:
+        return None
+    _look_here()
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return found.origin if found is not None and found.has_location else None
+
+
+def _look_here() -> None:
+    """Modules of the current folder are found too."""
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def source_of(thing: Any) -> Source | None:

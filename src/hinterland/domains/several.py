@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hinterland.domains.worker import class_of, said
+from hinterland.domains.worker import class_of, method_of, told
 
 
 class Several:
@@ -20,7 +20,7 @@ class Several:
         self._simulators = [make(*arguments) for _ in range(count)]
 
     def answers(self, calls: list[tuple[int, str, tuple, dict]]) -> list[tuple[str, Any]]:
-        """("result", what a method returned) or ("error", what it raised) for each call.
+        """("result", what a method returned), or `worker.told` of what it raised, for each call.
 
         Args:
             calls: (number of the simulator, method, arguments, named arguments).
@@ -32,10 +32,10 @@ class Several:
         try:
             return [("result", found) for found in self._step_all(chosen, steps)]
         except Exception as error:
-            return [("error", said(error))] * len(calls)
+            return [told(error)] * len(calls)
 
     def _answer(self, number: int, method: str, arguments: tuple, named: dict) -> tuple[str, Any]:
         try:
-            return "result", getattr(self._simulators[number], method)(*arguments, **named)
+            return "result", method_of(self._simulators[number], method)(*arguments, **named)
         except Exception as error:  # told to the parent, who raises it for this one only
-            return "error", said(error)
+            return told(error)

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hinterland.core import HostSession, UserError
+from hinterland.core import HostSession
 from hinterland.domains.host import Calls, HostProcess
 from hinterland.domains.several import Several
-from hinterland.domains.worker import START_S, said
+from hinterland.domains.worker import START_S, raise_what_was_told, told
 
 Call = tuple[int, str, tuple, dict]
 """Number of the simulator, method, arguments, named arguments."""
@@ -97,8 +97,7 @@ class _Together:
             numbers, self._asked = list(self._asked), {}
             self._answers |= dict(zip(numbers, self.answer(), strict=True))
         kind, result = self._answers.pop(number)
-        if kind == "error":
-            raise UserError(f"{self._simulator}: {result}")
+        raise_what_was_told(self._simulator, kind, result)
         return result
 
     def _send_asked(self) -> None:
@@ -178,7 +177,7 @@ class SharedHere(_Together):
         try:
             self._simulators = Several(target, count, *arguments)
         except Exception as error:
-            raise UserError(f"{self._simulator}: {said(error)}") from error
+            raise_what_was_told(self._simulator, *told(error))
         finally:
             signal.alarm(0)
 

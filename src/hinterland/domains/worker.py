@@ -1,6 +1,6 @@
 """The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE`.
 
-Imports nothing but the simulator's own module. It dies with its parent (the socket closes), and by
+Imports little but the simulator's own module. It dies with its parent (the socket closes), and by
 an alarm if one call takes too long, even inside of a library that never returns to Python (with a
 patience of 0: never).
 """
@@ -10,9 +10,13 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
+
+from hinterland.core.blame import blamed, place_of
+from hinterland.core.errors import UserError
 
 START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
@@ -37,10 +41,10 @@ def main(target: str, descriptor: str, patience: str) -> None:
                 simulator = class_of(target)(*arguments, **named)
                 result = None
             else:
-                result = getattr(simulator, method)(*arguments, **named)
+                result = method_of(simulator, method)(*arguments, **named)
             answer = ("result", result)
         except Exception as error:  # told to the parent, who raises it
-            answer = ("error", said(error))
+            answer = told(error)
         signal.alarm(0)
         try:
             connection.send(answer)
@@ -51,14 +55,53 @@ def main(target: str, descriptor: str, patience: str) -> None:
 
 
 def class_of(target: str) -> Any:
-    """The class that "module:class" names."""
+    """The class that "module:class" names.
+
+    Raises:
+        UserError: the module has no such class.
+    """
     module, name = target.split(":")
-    return getattr(importlib.import_module(module), name)
+    return _part(importlib.import_module(module), name, f"module {module!r}")
 
 
-def said(error: Exception) -> str:
-    """What the parent is told of it."""
-    return f"{type(error).__name__}: {error}".strip()
+def method_of(simulator: Any, name: str) -> Any:
+    """That method of it.
+
+    Raises:
+        UserError: there is none.
+    """
+    return _part(simulator, name, "the simulator's class")
+
+
+def _part(of: Any, name: str, what: str) -> Any:
+    if not hasattr(of, name):
+        raise UserError(f"{what} has no {name!r}; see hinterland.core.HostSession")
+    return getattr(of, name)
+
+
+def told(error: Exception) -> tuple[str, str]:
+    """What the parent is told of an error that was caught where the simulator was called.
+
+    ("error", a sentence), or ("fault", the traceback) where it is ours. A call that never arrived
+    (the last frame is the caller's) has other arguments than the simulator takes.
+    """
+    never_arrived = error.__traceback__ is None or error.__traceback__.tb_next is None
+    if isinstance(error, UserError | ImportError) or never_arrived or place_of(error) is not None:
+        return "error", blamed(error)
+    return "fault", "".join(traceback.format_exception(error))
+
+
+def raise_what_was_told(name: str, kind: str, result: Any) -> None:
+    """In the parent, of an answer's parts.
+
+    Raises:
+        UserError: what the user's code raised.
+        RuntimeError: what ours raised, with the traceback of there.
+    """
+    if kind == "error":
+        raise UserError(f"{name}: {result}")
+    if kind == "fault":
+        raise RuntimeError(f"{name}: its process raised\n{result}")
 
 
 def _give_way() -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from hinterland.core import Segment, UserError
+from hinterland.core import Segment
 from hinterland.runtime import LocalRuntime
 from hinterland.training.workers import Snapshot, Worker
 
@@ -195,7 +195,7 @@ class Pipeline:
         """The segments of the next update, in an order that no race decides.
 
         Raises:
-            UserError: a worker failed.
+            Exception: what a worker raised.
         """
         found: list[Delivery] = []
         while len(found) < self._per_update:
@@ -236,12 +236,8 @@ class Pipeline:
                     self._raise_if_stopped()
         except _Stopped:
             return
-        except UserError as error:
+        except Exception as error:  # raised by whoever waits for a segment
             self._failure = error
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            self._failure = UserError(f"worker {worker.index} failed: {said}")
-            self._failure.__cause__ = error
 
     def _timed(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         began = time.perf_counter()
