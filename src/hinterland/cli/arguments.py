@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Collection
 from typing import Any, Literal, get_args, get_origin
 
 from hinterland.config import Config
@@ -56,10 +57,12 @@ def word_or_number(text: str) -> float | str:
         return text
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+def add_config_options(
+    parser: argparse.ArgumentParser, names: Collection[str] = tuple(Config.model_fields)
+) -> None:
     """One option per field of `Config`, but for the domain, which is the command's argument."""
     for name, field in Config.model_fields.items():
-        if name == "domain":
+        if name == "domain" or name not in names:
             continue
         flag = "--" + name.replace("_", "-")
         text = str(field.description)

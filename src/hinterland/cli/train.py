@@ -14,6 +14,9 @@ from hinterland.cli.setup import add_runtime_options
 WITH_PAPER = ("warehouse", "traffic", "lux")
 """Domains of which there are published hyperparameters."""
 
+MANY, PROCESS_MB = 32, 40
+"""Processes that are worth a note, and what one with an environment of PettingZoo takes."""
+
 if TYPE_CHECKING:
     from hinterland.config import Config
     from hinterland.record import RunFolder
@@ -63,20 +66,11 @@ def run(arguments: Sequence[str]) -> int:
         values.pop("domain", None)
     if options.config is not None:
         values = {**_read_config(options.config), **values}
-    if "net" in values and "routes" in values and "agents" not in values:
-        from hinterland.domains.traffic.city import read_city
+    from hinterland.cli.setup import completed, get_domain, make_runtime
 
-        # Absolute: the run is resumed and evaluated from anywhere.
-        values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
-        values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
-    if "env" in values and "agents" not in values:
-        from hinterland.domains.adapters.parallel import from_parallel
-
-        values["agents"] = from_parallel(values["env"]).agents
-    config = make_config(values)
+    config = make_config(completed(values))
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
-    from hinterland.cli.setup import get_domain, make_runtime
     from hinterland.domains.registry import file_of
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
@@ -162,7 +156,7 @@ def _train(
             file=sys.stderr,
             flush=True,
         )
-        for note in getattr(domain, "notes", ()):
+        for note in (*getattr(domain, "notes", ()), *processes_note(config, domain)):
             print(f"note: {note}", file=sys.stderr)
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
@@ -197,6 +191,20 @@ def _train(
             print(f"report: {page}", file=sys.stderr)
     _say_result(options, folder, summary)
     return 0
+
+
+def processes_note(config: "Config", domain: Any) -> list[str]:
+    """A sentence where a run asks for very many processes."""
+    from hinterland.training import simulator_processes
+
+    if (count := simulator_processes(config, domain)) <= MANY:
+        return []
+    fewer = "--copies, --workers or --actors, or with more --copies-per-process"
+    return [
+        f"{count} processes of simulators take about {count * PROCESS_MB / 1000:.1f} GB "
+        f"({PROCESS_MB} MB each, engines that are large more); fewer with less "
+        f"{fewer if config.schedule else '--copies'}"
+    ]
 
 
 def _say_result(options: argparse.Namespace, folder: "RunFolder", summary: dict[str, Any]) -> None:

@@ -62,8 +62,8 @@ class EntityTrajectory(NamedTuple):
     `alive` says that the slot holds an entity, `acting` that this entity had something to choose:
     one that pauses is alive and not acting. `next_value` and `next_alive` are of the successor
     *before* any reset, and 0 and False where it was terminal; who is truncated while the others go
-    on is not alive afterwards, and has the value of the state reached. `ended` says that the episode was
-    over after this step, by termination or truncation.
+    on is not alive afterwards, and has the value of the state reached. `ended` says that the
+    episode was over after this step, by termination or truncation.
     """
 
     observation: Any  # [time, copy, ...]

@@ -123,9 +123,7 @@ class System:
         ended = truncated | moved.terminated
         state = reset_where(ended, moved.state, simulator.reset, reset_key)
         alive = jax.vmap(simulator.alive)(moved.state)
-        outcome = Outcome(
-            moved.reward, moved.terminated, truncated, alive, jnp.zeros_like(alive)
-        )
+        outcome = Outcome(moved.reward, moved.terminated, truncated, alive, jnp.zeros_like(alive))
         return EntityCopies(state, jnp.where(ended, 0, clock)), outcome, moved.state
 
 

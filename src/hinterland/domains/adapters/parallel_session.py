@@ -251,8 +251,7 @@ class ParallelSession:
             return np.concatenate([self._flat(of, value[key], agent) for key, of in parts])
         except (KeyError, IndexError, TypeError):
             raise UserError(
-                f"{agent}'s observation is {_kind(value)}; its observation space is "
-                f"{space}"
+                f"{agent}'s observation is {_kind(value)}; its observation space is {space}"
             ) from None
 
     def _action_space(self, agent: Hashable) -> Any:
