@@ -234,6 +234,9 @@ def result_table(summary: dict[str, Any]) -> str:
                 f"  {text:<26}{figures['return_mean']:7.2f} ± {figures['return_ci95']:.2f}"
                 f"  (95 %, {figures['episodes']} episodes{length})"
             )
+            own = {name[7:]: x for name, x in figures.items() if name.startswith("return/")}
+            if own and max(own.values()) > min(own.values()):
+                lines.append("    " + ", ".join(f"{name} {x:.2f}" for name, x in own.items()))
     lines.append(
         f"{summary['agent_steps_per_s']:,.0f} agent-steps/s in training, "
         f"{summary['wall_s']:.0f} s in all, {summary['memory']['peak_mb']:,.0f} MB peak memory"

@@ -232,7 +232,8 @@ class EntityDomain(Protocol):
     before its sessions are used and gives it the attribute `central`.
     """
     scripted: Mapping[str, EntityPolicy]
-    # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...
+    # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...; `names` [slots], by
+    # which evaluation tells returns apart (slots of one name together); and `notes` as `Domain`.
 
     def scene(self) -> dict[str, Any]:
         """As in `Domain`."""

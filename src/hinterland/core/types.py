@@ -86,7 +86,8 @@ class Segment(NamedTuple):
     `reset` marks slots whose recurrent state was zeroed before the step: an episode or an entity
     began. `carry` is the recurrent state before the first step, `version` that of the policy at
     each step, as the number of updates it had seen. `results` counts the games that ended against
-    each opponent `member` of a pool: games, won, lost (no row where nobody opposes).
+    each opponent `member` of a pool: games, won, lost (no row where nobody opposes). `returns`: the
+    sum of the returns of whole episodes that ended, all slots together, and their number.
     """
 
     trajectory: EntityTrajectory
@@ -96,6 +97,7 @@ class Segment(NamedTuple):
     version: Int[HostOrDevice, " time"]
     results: Int[HostOrDevice, "seat 3"]
     member: Int[HostOrDevice, " seat"]
+    returns: Float[HostOrDevice, " 2"]
 
 
 class InfluenceBatch(NamedTuple):

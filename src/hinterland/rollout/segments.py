@@ -83,7 +83,7 @@ def traced_segment(
         scripts: hand-written policies that a seat may name.
 
     Returns:
-        Where they stand after it, and the segment (versions and members 0: the worker knows).
+        Where they stand after it, and the segment (versions, members, returns 0: the worker knows).
     """
 
     def step(place: Place, key: Array) -> tuple[Place, tuple]:
@@ -204,4 +204,4 @@ def as_segment(
     )
     version = xp.zeros(len(ended), xp.int32)
     nobody = (xp.zeros((0, 3), xp.int32), xp.zeros(0, xp.int32))
-    return Segment(trajectory, view.central, fresh, before, version, *nobody)
+    return Segment(trajectory, view.central, fresh, before, version, *nobody, xp.zeros(2))

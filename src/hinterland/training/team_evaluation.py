@@ -1,5 +1,6 @@
 """Evaluation of the pipeline's teams: recurrent or not, traced or in processes of their own."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -117,6 +118,17 @@ def team_figures(blocks: list[TeamEpisodes], episodes: int, of_entities: bool) -
     return found | (living if of_entities else {}) | own
 
 
+def returns_by_name(
+    blocks: list[TeamEpisodes], episodes: int, names: Sequence[str]
+) -> dict[str, float]:
+    """Mean return of one agent of each name, where there are several names."""
+    if len(set(names)) < 2:
+        return {}
+    each = np.concatenate([block.reward.sum(0) for block in blocks])[:episodes].mean(0)
+    of = np.array(names)
+    return {f"return/{name}": float(each[of == name].mean()) for name in dict.fromkeys(names)}
+
+
 def evaluate_team(
     runtime: LocalRuntime,
     domain: Any,
@@ -132,4 +144,5 @@ def evaluate_team(
         runtime, domain, network, name, episodes=episodes, greedy=greedy, place=place
     )
     figures = team_figures(blocks, episodes, _system(domain, network).of_entities)
+    figures |= returns_by_name(blocks, episodes, getattr(domain, "names", ()))
     return {**figures, "policy": name or "learned", "greedy": greedy}

@@ -18,6 +18,8 @@ from hinterland.domains.pool import SharingPool
 
 HORIZON = 1000
 """Steps of an episode of an environment that does not say how long it is."""
+TOLD_APART = 16
+"""Agents whose returns are told one by one; those of more are told by role."""
 
 
 class ParallelSessions(SharingPool):
@@ -74,9 +76,11 @@ class ParallelEnvironment:
     def __init__(self, name: str, sessions: ParallelSessions, horizon: int | None) -> None:
         sizes = sessions.sizes
         self.name, self.entity_simulator = name, sessions
-        self.names: list[str] = sizes["agents"]
-        self.agents = len(self.names)
-        kinds = [re.sub(r"[_-]?\d+$", "", name) for name in self.names]
+        names: list[str] = sizes["agents"]
+        self.agents = len(names)
+        kinds = [re.sub(r"[_-]?\d+$", "", name) for name in names]
+        few = self.agents <= TOLD_APART
+        self.names = names if few else [kind or "agent" for kind in kinds]
         self.roles = tuple(sorted(set(kinds), key=kinds.index).index(kind) for kind in kinds)
         self.notes: list[str] = []
         if not (horizon or sizes["limit"]):

@@ -71,7 +71,7 @@ class ParallelSession:
         except UserError as error:
             if isinstance(error.__cause__, NotImplementedError):
                 return None
-            raise
+            raise UserError(f"{error}; --critic central needs it: use --critic own") from error
 
     def reset(self, seed: int, controller: None = None, figures: bool = False) -> dict[str, Any]:
         """The first state of an episode."""
