@@ -466,11 +466,16 @@ def test_every_environment_of_jaxmarl_is_a_domain_or_refused() -> None:
 
 
 def commands_of(page: Path) -> list[str]:
-    """What follows `hinterland` in a page's blocks of code, without comments."""
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    found = [re.match(r"\s*(?:\$ )?(?:\.venv/bin/)?hinterland (.*)", line) for line in lines]
-    return [one[1].partition("  #")[0].strip() for one in found if one]
+    """What follows `hinterland` in a page's blocks of code, without comments, and in its text."""
+    fence = r"^```[^\n]*\n(.*?)^```"
+    text = page.read_text()
+    lines = "\n".join(re.findall(fence, text, re.DOTALL | re.MULTILINE))
+    lines = lines.replace("\\\n", " ").splitlines()
+    found = [re.match(r"\s*(?:\.venv/bin/)?hinterland (.*)", line) for line in lines]
+    blocks = [one[1].partition("  #")[0].strip() for one in found if one]
+    prose = re.sub(fence, "", text, flags=re.DOTALL | re.MULTILINE)
+    spans = [" ".join(span.split()) for span in re.findall(r"`hinterland (\w+ [^`]+)`", prose)]
+    return blocks + [span for span in spans if not re.search(r"\[|--help|[A-Z]{3,}", span)]
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
