@@ -437,6 +437,7 @@ def test_a_run_by_the_preset_from_check_to_evaluate(
     importlib.util.find_spec("jaxmarl") is None,
     reason="jaxmarl is not installed: pip install 'hinterland[jaxmarl]'",
 )
+@pytest.mark.filterwarnings("ignore:OvercookedV2 is now released:DeprecationWarning")
 def test_every_environment_of_jaxmarl_is_a_domain_or_refused() -> None:
     from hinterland.domains.adapters.jaxmarl import (
         JaxMARLDomain,
@@ -451,7 +452,8 @@ def test_every_environment_of_jaxmarl_is_a_domain_or_refused() -> None:
         except UserError as error:
             refused[name] = str(error)
             assert "\n" not in refused[name]
-    assert {"hanabi", "storm_2p", "storm_np", "overcooked", "HeuristicEnemySMAX"} <= runs.keys()
+    found = runs.keys()
+    assert {"hanabi", "storm_2p", "storm_np", "overcooked", "HeuristicEnemySMAX"} <= found, refused
     assert "its observations have inventory, observations" in refused["storm"]
     simulator = runs["hanabi"].entity_simulator
     state = simulator.reset(jax.random.key(0))
