@@ -492,7 +492,7 @@ def test_a_third_party_environment_is_trained_in_unmodified() -> None:
     [
         ("pettingzoo", "--env pettingzoo: must be MODULE:FUNCTION"),
         ("pettingzoo.no_such:parallel_env", "ModuleNotFoundError: No module named"),
-        ("pettingzoo.classic.rps_v2:parallel_envy", "has no attribute 'parallel_envy'"),
+        ("pettingzoo.classic.rps_v2:parallel_envy", "has no function 'parallel_envy'"),
     ],
 )
 def test_an_environment_that_cannot_be_made(environment: str, words: str) -> None:

@@ -301,6 +301,13 @@ class Config(BaseModel):
     env: str | None = Field(
         None, description="pettingzoo: MODULE:FUNCTION that returns the parallel environment"
     )
+    horizon: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="pettingzoo: steps after which an episode is truncated, if it has not ended by "
+        "itself; by default what the environment says, or 1000",
+    )
     seconds: int | None = Field(
         None,
         ge=1,
@@ -368,7 +375,7 @@ class Config(BaseModel):
 
 DOMAIN_OPTIONS = (
     "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
-    "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env",
+    "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env", "horizon",
 )  # fmt: skip
 ENTITY_OPTIONS = (
     "credit",
@@ -459,7 +466,8 @@ def make_config(values: dict[str, Any]) -> Config:
     Raises:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
-    if values.get("schedule") is None:
+    preset = preset_of(values)
+    if {**preset, **values}.get("schedule") is None:
         for option in (*PIPELINE_OPTIONS, "opponents"):
             if values.get(option) is not None:
                 name = f"--{option.replace('_', '-')}"
@@ -470,7 +478,6 @@ def make_config(values: dict[str, Any]) -> Config:
     for name, value in values.items():  # TOML's 1e6 is whole
         if isinstance(value, float) and value.is_integer() and name in Config.model_fields:
             values = {**values, name: int(value)} if _is_whole(name) else values
-    preset = preset_of(values)
     try:
         config = Config(**{**preset, **values})
     except ValidationError as error:

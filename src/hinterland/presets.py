@@ -104,6 +104,26 @@ _SMAX: dict[str, Any] = {
     "discount": 0.99,
     "trace": 0.95,
 }
+_PETTINGZOO: dict[str, Any] = {
+    # Environments of others are processes, and know only the loops of --schedule. Lockstep, for the
+    # same bits at each run; eight copies in two processes (see `preset_of`).
+    "schedule": "lockstep",
+    "steps": 200_000,
+    "evaluate_episodes": 8,
+    "final_episodes": 32,
+    "network": "feed-forward",
+    "hidden": 64,
+    "trunk": 64,
+    "copies": 8,
+    "window": 32,
+    "windows": 4,
+    "epochs": 4,
+    "minibatches": 4,
+    "learning_rate": 1e-3,
+    "entropy_weight": 0.01,
+    "discount": 0.99,
+    "trace": 0.95,
+}
 DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     # What a domain wants otherwise than the warehouse, for which the defaults were found.
     ("colony", "fast"): _COLONY,
@@ -115,6 +135,8 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("combat", "fast"): _COMBAT,
     ("smax", "fast"): _SMAX,
+    ("pettingzoo", "fast"): _PETTINGZOO,
+    ("pettingzoo", "paper"): {"schedule": "lockstep"},
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
@@ -170,10 +192,21 @@ def preset_of(values: dict[str, Any]) -> dict[str, Any]:
             preset |= OWN_NETWORK
     if values.get("domain") == "lux" and isinstance(side := values.get("map"), int):
         preset["agents"] = next((slots for least, slots in LUX_SLOTS if side >= least), 1)
-    if values.get("schedule") is not None:
+    if {**preset, **values}.get("schedule") is not None:
         preset |= {"simulation": "global", **PIPELINE_OPTIONS}
+        if values.get("domain") == "pettingzoo":
+            preset["copies_per_process"] = _half_of({**preset, **values})
         if values.get("opponents") is not None:
             preset |= POOL_OPTIONS
     if "agents" not in values and (sizes := _GRID.fullmatch(str(values.get("grid")))):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     return preset
+
+
+def _half_of(values: dict[str, Any]) -> int:
+    """Copies in each of two processes for a worker's, or the most that divide them evenly."""
+    numbers = [values.get("copies"), values.get("actors")]
+    if not all(isinstance(x, int) and x > 0 for x in numbers):
+        return 1  # refused for what they are
+    copies = numbers[0] * numbers[1]
+    return next(each for each in range(-(-copies // 2), 0, -1) if copies % each == 0)

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import isnan
 from typing import Any, Literal, get_args, get_origin
 
@@ -90,10 +90,12 @@ def or_word(parsed: Callable[[str], Any], word: str | None = None) -> Callable[[
     return both
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+def add_config_options(
+    parser: argparse.ArgumentParser, names: Collection[str] = tuple(Config.model_fields)
+) -> None:
     """One option per field of `Config`, but for the domain, which is the command's argument."""
     for name, field in Config.model_fields.items():
-        if name == "domain":
+        if name == "domain" or name not in names:
             continue
         flag = "--" + name.replace("_", "-")
         text = str(field.description)

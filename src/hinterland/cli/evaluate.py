@@ -79,6 +79,8 @@ def run(arguments: Sequence[str]) -> int:
     )
     for name in sorted(x for x in figures if f"{x}_std" in figures):
         print(f"  {name:<20}{figures[name]:>12,.3f}  (s.d. {figures[f'{name}_std']:,.3f})")
+    for name in (x for x in figures if x.startswith("return/")):
+        print(f"  {name:<20}{figures[name]:>12,.3f}")
     for name in MILESTONES:
         if name in figures:
             reached = "never" if figures[name] is None else f"step {figures[name]:,}"

@@ -88,6 +88,33 @@ def _keep_compiled_programs() -> None:
     keep_programs(place or str(home / "hinterland" / "jax"))
 
 
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings given explicitly, with the number of agents that a network or an environment has.
+
+    Raises:
+        UserError: what they name cannot be read.
+    """
+    # Absolute: the run is resumed and evaluated from anywhere.
+    paths = {
+        name: str(Path(values[name]).resolve()) for name in ("net", "routes") if values.get(name)
+    }
+    values = {**values, **paths}
+    if "agents" in values:
+        return values
+    if len(paths) == 2:
+        from hinterland.domains.traffic.city import read_city
+
+        city = read_city(Path(paths["net"]), Path(paths["routes"]))
+        return {**values, "agents": len(city.lights)}
+    if "env" in values and values.get("domain") == "pettingzoo":
+        from hinterland.domains.adapters.parallel import from_parallel
+
+        domain = from_parallel(str(values["env"]))
+        domain.entity_simulator.close()
+        return {**values, "agents": domain.agents}
+    return values
+
+
 def get_domain(config: "Config", folder: "RunFolder | None" = None) -> "Domain":
     """The domain; one of the user's own is checked before anything is trained in it.
 
@@ -98,16 +125,27 @@ def get_domain(config: "Config", folder: "RunFolder | None" = None) -> "Domain":
     Raises:
         UserError: it cannot be made here, or does not keep the contracts.
     """
+    from hinterland.core.errors import UserError
     from hinterland.domains import known_domains, load_domain
+    from hinterland.domains.pool import SharingPool
 
     if folder is not None:
         _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
     domain = load_domain(config.domain, config.agents, config.domain_options)
+    own, each = config.domain not in known_domains(), config.copies_per_process or 1
     ours = type(domain).__module__.startswith("hinterland.")
-    if config.domain not in known_domains() or not ours:
+    if own or not ours or (config.domain == "pettingzoo" and folder is None):
         from hinterland.testing import check_domain
+        from hinterland.testing.host_entities import DISTURBED
 
-        check_domain(domain, episodes=1)
+        for line in check_domain(domain, episodes=1):
+            if each > 1 and line.startswith(DISTURBED):
+                raise UserError(f"--copies-per-process {each}: {line}")
+    simulator: Any = getattr(domain, "entity_simulator", None)
+    if isinstance(simulator, SharingPool):
+        simulator.together = each
+        if each > 1:
+            simulator.close()  # the judge's processes, which nobody asks again
     return domain
 
 

@@ -17,6 +17,9 @@ from hinterland.core.reading import is_there
 WITH_PAPER = ("warehouse", "traffic", "lux")
 """Domains of which there are published hyperparameters."""
 
+MANY, PROCESS_MB = 32, 40
+"""Processes that are worth a note, and what one with an environment of PettingZoo takes."""
+
 if TYPE_CHECKING:
     from hinterland.config import Config
     from hinterland.record import RunFolder
@@ -78,20 +81,11 @@ def run(arguments: Sequence[str]) -> int:
         values.pop("domain", None)
     if options.config is not None:
         values = {**_read_config(options.config), **values}
-    if "net" in values and "routes" in values and "agents" not in values:
-        from hinterland.domains.traffic.city import read_city
+    from hinterland.cli.setup import completed, get_domain, make_runtime
 
-        values["agents"] = len(read_city(Path(values["net"]), Path(values["routes"])).lights)
-        # Absolute: the run is resumed and evaluated from anywhere.
-        values |= {name: str(Path(values[name]).resolve()) for name in ("net", "routes")}
-    if "env" in values and "agents" not in values:
-        from hinterland.domains.adapters.parallel import from_parallel
-
-        values["agents"] = from_parallel(values["env"]).agents
-    config = make_config(values)
+    config = make_config(completed(values))
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
-    from hinterland.cli.setup import get_domain, make_runtime
     from hinterland.domains.registry import file_of
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
@@ -207,7 +201,7 @@ def _train(
             file=sys.stderr,
             flush=True,
         )
-        for said in getattr(domain, "notes", ()):
+        for said in (*getattr(domain, "notes", ()), *processes_note(config, domain)):
             note(f"note: {said}")
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
@@ -249,6 +243,20 @@ def _train(
     return 0
 
 
+def processes_note(config: "Config", domain: Any) -> list[str]:
+    """A sentence where a run asks for very many processes."""
+    from hinterland.training import simulator_processes
+
+    if (count := simulator_processes(config, domain)) <= MANY:
+        return []
+    fewer = "--copies, --workers or --actors, or with more --copies-per-process"
+    return [
+        f"{count} processes of simulators take about {count * PROCESS_MB / 1000:.1f} GB "
+        f"({PROCESS_MB} MB each, engines that are large more); fewer with less "
+        f"{fewer if config.schedule else '--copies'}"
+    ]
+
+
 def _say_result(options: argparse.Namespace, folder: "RunFolder", summary: dict[str, Any]) -> None:
     if not options.quiet:
         print(result_table(summary))
@@ -276,6 +284,9 @@ def result_table(summary: dict[str, Any]) -> str:
                 f"  {text:<26}{figures['return_mean']:7.2f} ± {figures['return_ci95']:.2f}"
                 f"  (95 %, {figures['episodes']} episodes{length})"
             )
+            own = {name[7:]: x for name, x in figures.items() if name.startswith("return/")}
+            if own and max(own.values()) > min(own.values()):
+                lines.append("    " + ", ".join(f"{name} {x:.2f}" for name, x in own.items()))
     lines.append(
         f"{summary['agent_steps_per_s']:,.0f} agent-steps/s in training, "
         f"{summary['wall_s']:.0f} s in all, {summary['memory']['peak_mb']:,.0f} MB peak memory"

@@ -227,10 +227,14 @@ class EntityDomain(Protocol):
     The latter's sessions are as `HostSession` says, but `reset` and `step` return "observation"
     [slots, observation], "alive" [slots] and "mask" [slots, actions] of the state reached, and
     "central" [central] if `HostSimulator.central` gives its length; `step` adds "reward" [slots],
-    "terminated" and, where the simulator ends episodes by itself, "truncated".
+    "terminated" and, where the simulator ends episodes by itself, "truncated"; and, where slots
+    are truncated while the others go on, "cut" [slots], with a last observation of who is.
+    A simulator that shows its central state only if asked has `show_central()`, which is called
+    before its sessions are used and gives it the attribute `central`.
     """
     scripted: Mapping[str, EntityPolicy]
-    # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...
+    # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...; `names` [slots], by
+    # which evaluation tells returns apart (slots of one name together); and `notes` as `Domain`.
 
     def scene(self) -> dict[str, Any]:
         """As in `Domain`."""

@@ -61,8 +61,9 @@ class EntityTrajectory(NamedTuple):
 
     `alive` says that the slot holds an entity, `acting` that this entity had something to choose:
     one that pauses is alive and not acting. `next_value` and `next_alive` are of the successor
-    *before* any reset, and 0 and False where it was terminal. `ended` says that the episode was
-    over after this step, by termination or truncation.
+    *before* any reset, and 0 and False where it was terminal; who is truncated while the others go
+    on is not alive afterwards, and has the value of the state reached. `ended` says that the
+    episode was over after this step, by termination or truncation.
     """
 
     observation: Any  # [time, copy, ...]
@@ -85,7 +86,8 @@ class Segment(NamedTuple):
     `reset` marks slots whose recurrent state was zeroed before the step: an episode or an entity
     began. `carry` is the recurrent state before the first step, `version` that of the policy at
     each step, as the number of updates it had seen. `results` counts the games that ended against
-    each opponent `member` of a pool: games, won, lost (no row where nobody opposes).
+    each opponent `member` of a pool: games, won, lost (no row where nobody opposes). `returns`: the
+    sum of the returns of whole episodes that ended, all slots together, and their number.
     """
 
     trajectory: EntityTrajectory
@@ -95,6 +97,7 @@ class Segment(NamedTuple):
     version: Int[HostOrDevice, " time"]
     results: Int[HostOrDevice, "seat 3"]
     member: Int[HostOrDevice, " seat"]
+    returns: Float[HostOrDevice, " 2"]
 
 
 class InfluenceBatch(NamedTuple):

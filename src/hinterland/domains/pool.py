@@ -1,5 +1,6 @@
 """Processes of one kind: made when they are first needed, then kept."""
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -39,17 +40,21 @@ class SessionPool:
         *arguments: Any,
         patience_s: int = PATIENCE_S,
         each: int = 1,
+        name: str | None = None,
     ) -> list[Any]:
-        """The first `count` sessions of processes with `each`; missing ones start side by side."""
+        """The first `count` sessions of processes with `each`; missing ones start side by side.
+
+        `name` is theirs in messages, the class's by default.
+        """
         kept = self._processes.get(each, [])
-        made = []
+        made, how = [], {"patience_s": patience_s, "name": name}
         for _ in range(-(-count // each) - len(kept)):
             if each == 1:
-                one: Any = HostProcess(target, *arguments, patience_s=patience_s, wait=False)
+                one: Any = HostProcess(target, *arguments, wait=False, **how)
             elif self.here and each == count:
-                one = SharedHere(target, each, *arguments, patience_s=patience_s)
+                one = SharedHere(target, each, *arguments, **how)
             else:
-                one = SharedProcess(target, each, *arguments, patience_s=patience_s, wait=False)
+                one = SharedProcess(target, each, *arguments, wait=False, **how)
             made.append(one)
         for process in made:
             process.ready()
@@ -59,6 +64,25 @@ class SessionPool:
 
 class SharingPool(SessionPool, ABC):
     """One whose copies may share a process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together = 1
+        """Copies that share one of evaluation's processes; changes no result."""
+        self._games: SharingPool | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which makes its own."""
+        return {**super().__getstate__(), "_games": None}
+
+    def games(self, count: int) -> list[Any]:
+        """So many sessions of evaluation, which nobody else is given, `together` in a process."""
+        if self._games is None:
+            self._games = copy.copy(self)
+        return self._games.shared_sessions(count, self.together)
+
+    def _all(self) -> list[Any]:
+        return super()._all() + (self._games._all() if self._games is not None else [])
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes with one copy."""

@@ -62,14 +62,15 @@ class _Together:
     Args:
         target: "module:class" of the simulators.
         count: how many.
+        name: of one in messages; the class's by default.
     """
 
     ask: Callable[..., None]
     answer: Callable[[], Any]
     _pending: Any
 
-    def __init__(self, target: str, count: int) -> None:
-        self._simulator = target.split(":")[1]
+    def __init__(self, target: str, count: int, name: str | None = None) -> None:
+        self._simulator = name or target.split(":")[1]
         self._asked: dict[int, Call] = {}
         self._answers: dict[int, tuple[str, Any]] = {}
         self._sessions = [SharedSession(self, number) for number in range(count)]  # type: ignore[arg-type]
@@ -112,15 +113,22 @@ class SharedProcess(_Together, HostProcess):
         arguments: of the constructor of each.
         patience_s: whole seconds after which one call counts as hung.
         wait: until the simulators stand; else `ready` must be called before anything else.
+        name: of a simulator in messages; the class's by default.
 
     Raises:
         UserError: as `HostProcess`.
     """
 
     def __init__(
-        self, target: str, count: int, *arguments: Any, patience_s: int, wait: bool = True
+        self,
+        target: str,
+        count: int,
+        *arguments: Any,
+        patience_s: int,
+        wait: bool = True,
+        name: str | None = None,
     ) -> None:
-        _Together.__init__(self, target, count)
+        _Together.__init__(self, target, count, name)
         HostProcess.__init__(
             self, "hinterland.domains.several:Several", target, count, *arguments,
             patience_s=count * patience_s, wait=wait, name=self._simulator,
@@ -152,6 +160,7 @@ class SharedHere(_Together):
         arguments: of the constructor of each.
         patience_s: whole seconds after which one call of one of them counts as hung; the process
             is ended by an alarm then.
+        name: of a simulator in messages; the class's by default.
 
     Raises:
         UserError: a constructor raised.
@@ -159,8 +168,10 @@ class SharedHere(_Together):
 
     restarts = 0
 
-    def __init__(self, target: str, count: int, *arguments: Any, patience_s: int) -> None:
-        super().__init__(target, count)
+    def __init__(
+        self, target: str, count: int, *arguments: Any, patience_s: int, name: str | None = None
+    ) -> None:
+        super().__init__(target, count, name)
         self._patience, self._pending = count * patience_s, None
         signal.alarm(max(START_S, self._patience))
         try:

@@ -87,7 +87,8 @@ def prepared(
                         "advantage": advantage, "target": target}  # fmt: skip
     now, _, value = _unrolled(network, batch)
     later = jnp.concatenate([value[1:], seen.next_value[-1:]])
-    next_value = jnp.where(ended, seen.next_value, jnp.where(seen.next_alive, later, 0.0))
+    # Of who is gone it is 0, or its value where it was truncated.
+    next_value = jnp.where(ended | ~seen.next_alive, seen.next_value, later)
     log_ratio = jnp.where(batch["acting"], now - seen.log_probability, 0.0)
     corrected = _by_stream(lambda *x: vtrace(*x, *how), reward, value, next_value, done, log_ratio)
     return batch | {"reference": now, "value": value, "weight": corrected.weight,

@@ -40,12 +40,16 @@ class View(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step led to. `alive` is of the state reached, before any reset."""
+    """What a step led to. `alive` is of the state reached, before any reset.
+
+    `cut` marks slots that were truncated while the episode goes on: empty, and worth their value.
+    """
 
     reward: Float[HostOrDevice, "copy slots"]
     terminated: Bool[HostOrDevice, " copy"]
     truncated: Bool[HostOrDevice, " copy"]
     alive: Bool[HostOrDevice, "copy slots"]
+    cut: Bool[HostOrDevice, "copy slots"]
 
 
 class System:
@@ -70,6 +74,8 @@ class System:
         shape = (self.slots, self.spec.actions)
         self.possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
         self.roles = tuple(int(r) for r in getattr(domain, "roles", (0,) * self.slots))
+        if central and (show := getattr(simulator, "show_central", None)):
+            show()
         if central and not hasattr(simulator, "central"):
             raise UserError(
                 f"--critic central: {domain.name} does not show the whole system's state (its "
@@ -118,7 +124,7 @@ class System:
         ended = truncated | moved.terminated
         state = reset_where(ended, moved.state, simulator.reset, reset_key)
         alive = jax.vmap(simulator.alive)(moved.state)
-        outcome = Outcome(moved.reward, moved.terminated, truncated, alive)
+        outcome = Outcome(moved.reward, moved.terminated, truncated, alive, jnp.zeros_like(alive))
         return EntityCopies(state, jnp.where(ended, 0, clock)), outcome, moved.state
 
 
@@ -219,9 +225,10 @@ class HostActor:
         moved = self._ask(copies, actions)
         self._clock += 1
         reached = view_of(self._system, moved)
-        terminated, cut = ends_of(self._system, moved)
-        truncated = (cut | (self._clock >= self._lengths())) & ~terminated
-        outcome = Outcome(rewards_of(self._system, moved), terminated, truncated, reached.alive)
+        terminated, stopped = ends_of(self._system, moved)
+        truncated = (stopped | (self._clock >= self._lengths())) & ~terminated
+        reward, alive = rewards_of(self._system, moved), reached.alive
+        outcome = Outcome(reward, terminated, truncated, alive, cut_of(self._system, moved))
         over = np.flatnonzero(terminated | truncated)
         for copy in over:
             self._episode[copy] += 1
@@ -279,6 +286,13 @@ def ends_of(system: System, moved: Sequence[dict[str, Any]]) -> tuple[np.ndarray
     terminated = gathered(system.name, moved, "terminated", (), TRUTHS)
     told = [{"truncated": False, **one} for one in moved]
     return terminated, gathered(system.name, told, "truncated", (), TRUTHS)
+
+
+def cut_of(system: System, moved: Sequence[dict[str, Any]]) -> np.ndarray:
+    """[copy, slots], who was truncated alone; errors as `view_of`."""
+    nobody = np.zeros(system.slots, bool)
+    told = [{"cut": nobody, **one} for one in moved]
+    return gathered(system.name, told, "cut", (system.slots,), FLAGS).astype(bool)
 
 
 def _floats(system: System, seen: Sequence[Any], name: str, shape: tuple[int, ...]) -> np.ndarray:

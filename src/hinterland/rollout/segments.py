@@ -83,7 +83,7 @@ def traced_segment(
         scripts: hand-written policies that a seat may name.
 
     Returns:
-        Where they stand after it, and the segment (versions and members 0: the worker knows).
+        Where they stand after it, and the segment (versions, members, returns 0: the worker knows).
     """
 
     def step(place: Place, key: Array) -> tuple[Place, tuple]:
@@ -143,7 +143,7 @@ def host_segment(
         chosen = jax.tree.map(np.asarray, decided)
         outcome, reached, following_view = actor.act(chosen.action)
         last = np.zeros_like(chosen.value)
-        if outcome.truncated.any():
+        if outcome.truncated.any() or outcome.cut.any():
             last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
         record.append((view, fresh, chosen, outcome, last))
         ended = outcome.terminated | outcome.truncated
@@ -180,21 +180,22 @@ def as_segment(
         fresh: whose recurrent state began anew.
         chosen: decisions.
         outcome: of the actions.
-        last: values of the states reached, where an episode was truncated.
+        last: values of the states reached, where an episode or a slot was truncated.
         following: values of the states after the last step, [copy, slots].
         xp: NumPy or JAX's.
     """
     ended = outcome.terminated | outcome.truncated
     later = xp.concatenate([chosen.value[1:], following[None]])
     next_alive = outcome.alive & ~outcome.terminated[..., None]
-    next_value = xp.where(ended[..., None], last, later)
+    next_value = xp.where(ended[..., None] | outcome.cut, last, later)
+    worth = next_alive | outcome.cut
     trajectory = EntityTrajectory(
         observation=view.observation,
         action=chosen.action,
         mask=view.mask,
         log_probability=chosen.log_probability,
         value=chosen.value,
-        next_value=xp.where(next_alive, next_value, 0.0),
+        next_value=xp.where(worth, next_value, 0.0),
         reward=xp.where(view.alive, outcome.reward, 0.0),
         alive=view.alive,
         acting=view.mask.any(-1),
@@ -203,4 +204,4 @@ def as_segment(
     )
     version = xp.zeros(len(ended), xp.int32)
     nobody = (xp.zeros((0, 3), xp.int32), xp.zeros(0, xp.int32))
-    return Segment(trajectory, view.central, fresh, before, version, *nobody)
+    return Segment(trajectory, view.central, fresh, before, version, *nobody, xp.zeros(2))

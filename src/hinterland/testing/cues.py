@@ -31,7 +31,7 @@ class CueSessions(SharingPool):
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies."""
-        how = {"patience_s": self._patience, "each": each}
+        how: dict[str, Any] = {"patience_s": self._patience, "each": each}
         return self._first(count, self.target, *self._arguments, **how)
 
 

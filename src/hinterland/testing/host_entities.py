@@ -10,6 +10,9 @@ from hinterland.rollout.actors import ends_of
 from hinterland.rollout.answers import figures_of
 from hinterland.testing.expectations import expect_entity_policies
 
+DISTURBED = "one copy a process only"
+"""How the line begins that says so."""
+
 
 def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
     """Follows random possible actions in two sessions; returns one line per check passed.
@@ -35,8 +38,8 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
         "the same seed and actions give the same episode",
     ]
     if disturbed:
-        only = f"one copy a process only: two disturb each other ({disturbed[0]})"
-        return [*lines, f"{only}, so keep --copies-per-process at 1"]
+        two = f"two disturb each other ({disturbed[0]})"
+        return [*lines, f"{DISTURBED}: {two}, so keep --copies-per-process at 1"]
     if hasattr(system.simulator, "shared_sessions"):
         lines.append("copies in one process do not disturb each other (--copies-per-process)")
     return lines

@@ -6,7 +6,7 @@ from hinterland.training.experiment import Experiment, Unevaluated
 from hinterland.training.games import check_players, watch_game
 from hinterland.training.messages import message_sizes
 from hinterland.training.progress import Lines, Progress, Silent
-from hinterland.training.run import check_config, train
+from hinterland.training.run import check_config, simulator_processes, train
 
 __all__ = [
     "Experiment",
@@ -22,6 +22,7 @@ __all__ = [
     "evaluate_networks",
     "evaluate_scripted",
     "message_sizes",
+    "simulator_processes",
     "train",
     "watch_game",
 ]

@@ -179,20 +179,29 @@ def _scripted_returns(seed, place, block, domain, name):  # type: ignore[no-unty
     return play(key, domain, scripted_actor(policy), memory, BLOCK).reward.sum(0)
 
 
-def _by_episode(reward: np.ndarray) -> np.ndarray:
-    """Returns [copy], means over agents, of rewards [time, copy, agent]."""
-    return reward.sum(0).astype(np.float64).mean(1)
+def _by_episode(reward: np.ndarray, policy: str) -> np.ndarray:
+    """Returns [copy], means over agents, of rewards [time, copy, agent].
+
+    Raises:
+        UserError: one is not finite.
+    """
+    returns = reward.sum(0).astype(np.float64)
+    if not np.isfinite(returns).all():
+        episode, agent = np.argwhere(~np.isfinite(returns))[0]
+        raise UserError(
+            f"evaluation of {policy!r}: the return of agent {agent} in an episode is "
+            f"{returns[episode, agent]}: a reward of the global simulator is not finite in some "
+            "state that this policy reaches"
+        )
+    return returns.mean(1)
 
 
 def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, Any]:
     """Of the returns [episode] of each block; the last block may hold some too many."""
     each = np.concatenate(returns)[:episodes]
     if not np.isfinite(each).all():
-        episode, agent = np.argwhere(~np.isfinite(per_agent))[0]
         raise UserError(
-            f"evaluation of {how['policy']!r}: the return of agent {agent} in episode {episode} is "
-            f"{per_agent[episode, agent]}: a reward of the global simulator is not finite in some "
-            "state that this policy reaches"
+            f"evaluation of {how['policy']!r}: a return is not finite: look at the domain's rewards"
         )
     deviation = float(each.std(ddof=1)) if episodes > 1 else 0.0
     return {
@@ -220,7 +229,7 @@ def _host_figures(
             runtime, domain, policy, blocks, greedy, where, lambda _: told(SESSIONS),
             with_figures=True,
         ):  # fmt: skip
-            returns.append(_by_episode(wave.reward))
+            returns.append(_by_episode(wave.reward, name))
             figures += measured
     figures = figures[:episodes]
     names = figures[0] if figures else {}
@@ -301,7 +310,7 @@ def evaluate_networks(
             runtime, domain, networks, episodes=episodes, greedy=greedy, blocks=blocks,
             finished=lambda _: told(BLOCK), **how,
         )  # fmt: skip
-        returns += [_by_episode(block.reward) for block in played]
+        returns += [_by_episode(block.reward, "learned") for block in played]
     return _figures(returns, episodes, policy="learned", greedy=greedy)
 
 

@@ -54,7 +54,8 @@ def _updates(seed, block, stop, domain, settings, windows, window):  # type: ign
     return over_block(one_agent, shared_arguments=2)(block, seed, stop)
 
 
-MEASURED = ("local/return", "loss/policy", "loss/value", "entropy", "clip_fraction", "kl")
+TERMS = ("loss/policy", "loss/value", "entropy", "clip_fraction", "kl")
+MEASURED = ("local/return", *TERMS)
 STEPS_PER_CALL = 32_768
 """Steps of one agent between two looks at the clock, at Ctrl-C and at the progress bar."""
 

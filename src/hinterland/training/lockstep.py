@@ -23,7 +23,8 @@ from hinterland.runtime import over_block
 from hinterland.training import initial
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment, ppo_settings
-from hinterland.training.local_learning import MEASURED
+from hinterland.training.local_learning import TERMS
+from hinterland.training.returns import Running, figures, followed, running
 
 BLOCK = 32
 """Copies of the global simulator in one unit of work."""
@@ -34,6 +35,7 @@ class LockstepState(NamedTuple):
 
     learners: Learner
     copies: list[GlobalCopies] | list[HostCopies]
+    running: Running
 
 
 def start(experiment: Experiment) -> LockstepState:
@@ -43,13 +45,15 @@ def start(experiment: Experiment) -> LockstepState:
     if is_host(domain.global_simulator):
         hidden = np.asarray(initial.network(config, domain, 0).initial(config.copies))
         hidden = np.repeat(hidden[:, None], domain.agents, axis=1)
-        return LockstepState(learners, [_collector(experiment).begin(hidden)])
-    return LockstepState(learners, initial.global_copies(config, domain, min(BLOCK, config.copies)))
+        begun: Any = [_collector(experiment).begin(hidden)]
+        return LockstepState(learners, begun, running(config.copies, on_host=True))
+    begun = initial.global_copies(config, domain, min(BLOCK, config.copies))
+    return LockstepState(learners, begun, running(config.copies, on_host=False))
 
 
 def shapes(config: Config, domain: Domain) -> LockstepState:
     """Shapes and types of `start`, of its learners only."""
-    return LockstepState(_learners(config, domain, initial.stacked_shapes), None)  # type: ignore[arg-type]
+    return LockstepState(_learners(config, domain, initial.stacked_shapes), None, None)  # type: ignore[arg-type]
 
 
 def _learners(config: Config, domain: Domain, stack: Any) -> Learner:
@@ -81,7 +85,7 @@ def _update(block, seed, settings):  # type: ignore[no-untyped-def]
     def one(agent, learner, trajectory, seed):  # type: ignore[no-untyped-def]
         key = stream(seed, "train/update", agent, learner.updates)
         learner, terms = ppo_update(key, learner, Trajectory(**trajectory), settings)
-        return learner, {"local/return": trajectory["reward"].mean(), **terms}
+        return learner, terms
 
     return over_block(one, shared_arguments=1)(block, seed)
 
@@ -162,14 +166,17 @@ def learn_jointly(
     config, domain = experiment.config, experiment.domain
     settings, runtime = experiment.ppo_settings(), experiment.runtime
     steps = experiment.step_of(stop - updates) * domain.agents
-    sums = dict.fromkeys(MEASURED, 0.0)
+    sums, found = dict.fromkeys(TERMS, 0.0), np.zeros(2)
     before = experiment.time["train"]
     agents = np.arange(domain.agents, dtype=np.int32)
-    learners, copies = state
+    learners, copies, episodes = state
     with experiment.phase("train", steps):
         for update in range(updates, stop):
             copies, blocks = collect(update, learners.network, copies, update == updates)
             trajectories = _by_agent(blocks, config.shared_policy)
+            reward, ended = (_by_step(trajectories[name]) for name in ("reward", "done"))
+            episodes, new = followed(episodes, reward.mean(-1), ended.any(-1))
+            found += new
             function = partial(_update, settings=settings)
             block = (agents, learners, trajectories)
             if config.shared_policy:
@@ -180,13 +187,15 @@ def learn_jointly(
                 sums[name] += float(terms[name].mean())
             experiment.progress.advance(config.steps_per_update * domain.agents)
     seconds = experiment.time["train"] - before
-    sums["local/return"] *= domain.spec.horizon
-    values = {
-        f"train/{'global/return' if name == 'local/return' else name}": total / (stop - updates)
-        for name, total in sums.items()
-    }
+    values = {f"train/{name}": total / (stop - updates) for name, total in sums.items()}
+    values |= figures(found)
     experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
-    return LockstepState(learners, list(copies))
+    return LockstepState(learners, list(copies), episodes)
+
+
+def _by_step(x: np.ndarray) -> np.ndarray:
+    """[agent, windows, time, copy] becomes [steps, copy, agent]."""
+    return np.moveaxis(np.asarray(x).reshape(len(x), -1, x.shape[-1]), 0, -1)
 
 
 def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]

@@ -24,6 +24,7 @@ from hinterland.training import processes, remote
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment, ppo_settings
 from hinterland.training.opponents import Opponents
+from hinterland.training.returns import figures
 from hinterland.training.schedules import InTurn, Meters, Pipeline
 from hinterland.training.workers import (
     Worker,
@@ -35,7 +36,7 @@ from hinterland.training.workers import (
 
 NOT_HERE = ("global_parts", "keep", "normaliser", "pieces")
 """Parts of trajectory separation that segments do not have."""
-ASIDE = ("carry", "version", "results", "member")
+ASIDE = ("carry", "version", "results", "member", "returns")
 """Parts of a segment that have no time and copy axes."""
 
 
@@ -168,7 +169,7 @@ def _update(seed, learner, segments, how):  # type: ignore[no-untyped-def]
     )
     whole = whole._replace(carry=carry)
     learner, terms = team_update(key, learner, whole, how.settings, how.correction, how.credit)
-    return learner, {"return": whole.trajectory.reward.sum(-1).mean(), **terms}
+    return learner, terms
 
 
 def train(experiment: Experiment, state: PipelineState, updates: int) -> PipelineState:
@@ -242,11 +243,13 @@ def _learn(
     device = experiment.runtime.devices[0]
     learner, pool = jax.device_put(state.learners, device), state.pool
     sums: dict[str, float] = {}
+    returns = np.zeros(2)
     before = experiment.time["train"]
     meters.take()  # what workers did during evaluation is nobody's
     with experiment.phase("train", steps * domain.agents):
         for update in range(updates, stop):
             batch = schedule.batch()
+            returns += sum(np.asarray(one.returns) for one in batch)
             segments = jax.device_put(batch, device)
             began = time.perf_counter()
             with jax.default_device(device):
@@ -259,8 +262,8 @@ def _learn(
             experiment.progress.advance(config.steps_per_update * domain.agents)
     seconds = experiment.time["train"] - before
     values = {f"train/{name}": x / (stop - updates) for name, x in sums.items()}
-    per_episode = domain.spec.horizon / (1 if is_entity_domain(domain) else domain.agents)
-    values["train/global/return"] = values.pop("train/return") * per_episode
+    # Of agents the mean, of entities, whose number changes, the sum.
+    values |= figures(returns / (1 if is_entity_domain(domain) else (domain.agents, 1)))
     values["train/steps_per_s"] = steps * domain.agents / seconds
     values["pipeline/env_steps_per_s"] = steps / seconds
     values |= flow(meters.take(), seconds, len(workers)) | opponents.standing(pool)

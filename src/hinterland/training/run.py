@@ -7,10 +7,12 @@ import jax
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, is_entity_domain, is_host
+from hinterland.core import Domain, UserError, is_entity_domain, is_game, is_host
+from hinterland.rollout import SESSIONS, System
 from hinterland.training import dials, lockstep, pipeline, separated
 from hinterland.training.evaluate import evaluate_networks, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
+from hinterland.training.workers import copies_of
 
 
 def check_config(config: Config, domain: Domain, runtime: str = "local") -> None:
@@ -35,6 +37,24 @@ def check_config(config: Config, domain: Domain, runtime: str = "local") -> None
         raise UserError(f"--{name} is for domains of entities, which {config.domain} is not")
     elif config.shared_policy and is_host(domain.global_simulator):
         raise UserError("--shared-policy is not offered on simulators outside of JAX")
+
+
+def simulator_processes(config: Config, domain: Any) -> int:
+    """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
+    if config.schedule is None:
+        if is_game(domain):
+            return config.copies
+        if is_entity_domain(domain) or not is_host(domain.global_simulator):
+            return 0
+        return max(SESSIONS, config.copies if config.simulation == "global" else 0)
+    system, each = System(domain), config.copies_per_process or 1
+    if not system.is_host:
+        return 0
+    workers, copies = config.workers or 1, copies_of(config)
+    evaluating = -(-SESSIONS // each) if hasattr(system.simulator, "games") else SESSIONS
+    if config.schedule == "lockstep":
+        return evaluating + workers * copies // each
+    return evaluating + workers * (1 + (copies // each if each < copies else each == 1))
 
 
 def loop_of(config: Config, domain: Domain) -> Any:

@@ -41,6 +41,7 @@ from hinterland.rollout import (
 )
 from hinterland.training.evaluate import evaluate
 from hinterland.training.experiment import Experiment, ppo_settings
+from hinterland.training.returns import Running, figures, followed, running
 
 BLOCK = 16
 """Copies of the system in one unit of work; fixed, so that no layout changes a result."""
@@ -55,6 +56,7 @@ class SeparatedState(NamedTuple):
 
     learners: Learner
     copies: list[EntityCopies] | list[HostEntityCopies]
+    running: Running
 
 
 def check_config(config: Config, domain: EntityDomain) -> None:
@@ -139,12 +141,13 @@ def start(experiment: Experiment) -> SeparatedState:
         for first in range(0, config.copies, BLOCK)
     ]
     learner = jax.jit(lambda: _learner(config, domain))()
-    return jax.tree.map(np.asarray, SeparatedState(learner, copies))
+    episodes = running(config.copies, on_host=False)
+    return jax.tree.map(np.asarray, SeparatedState(learner, copies, episodes))
 
 
 def shapes(config: Config, domain: EntityDomain) -> SeparatedState:
     """Shapes and types of `start`, of its learner only."""
-    return SeparatedState(jax.eval_shape(lambda: _learner(config, domain)), None)  # type: ignore[arg-type]
+    return SeparatedState(jax.eval_shape(lambda: _learner(config, domain)), None, None)  # type: ignore[arg-type]
 
 
 def _learner(config: Config, domain: Any, observation: Any = None) -> Learner:
@@ -161,7 +164,10 @@ def _start_games(experiment: Experiment) -> SeparatedState:
     parts = experiment.config, experiment.domain
     learner = jax.jit(lambda seen: _learner(*parts, seen))(_some(observation, MEASURED_BOARDS))
     copies = collector.begin(learner.network)
-    return jax.tree.map(np.asarray, SeparatedState(learner, [copies]))
+    episodes = running(experiment.config.copies, on_host=True)
+    # A game is an episode of each of its sides.
+    episodes = jax.tree.map(lambda x: np.repeat(x, experiment.domain.sides), episodes)
+    return jax.tree.map(np.asarray, SeparatedState(learner, [copies], episodes))
 
 
 def _some(observation: Any, count: int) -> Any:
@@ -209,7 +215,7 @@ def _update(seed, learner, trajectory, how):  # type: ignore[no-untyped-def]
     learner, sums = separated_update(
         update_key, learner, cells, how.settings, separation, config.pieces or 1
     )
-    return learner, {"return": trajectory["reward"].sum(-1).mean(), **sums}
+    return learner, sums
 
 
 def train(experiment: Experiment, state: SeparatedState, updates: int) -> SeparatedState:
@@ -261,7 +267,8 @@ def learn(
     config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
     steps = experiment.step_of(stop - updates) * domain.agents
     how = _How(config, domain.agents, experiment.ppo_settings())
-    learner, copies = state
+    learner, copies, episodes = state
+    returns = np.zeros(2)
     sums: dict[str, float] = {}
     spent: dict[str, float] = {}
     before = experiment.time["train"]
@@ -271,6 +278,9 @@ def learn(
                 update, learner.network, copies, update == updates
             )
             start = time.perf_counter()
+            reward = np.asarray(trajectory["reward"]).sum(-1)
+            episodes, new = followed(episodes, reward, trajectory["ended"])
+            returns += new
             ((learner, found),) = runtime.map(
                 partial(_update, how=how), [(config.seed, learner, trajectory)]
             )
@@ -280,12 +290,12 @@ def learn(
             _add(spent, seconds)
             experiment.progress.advance(config.steps_per_update * domain.agents)
     seconds = experiment.time["train"] - before
-    team_return = sums.pop("return") / (stop - updates) * domain.spec.horizon
-    values = {"global/return": team_return, **measures(sums), "steps_per_s": steps / seconds}
+    values = {**measures(sums), "steps_per_s": steps / seconds}
     values["env_steps_per_s"] = values["steps_per_s"] / domain.agents
     values |= {f"seconds/{part}": x for part, x in spent.items()}
-    experiment.log(stop, "train", {f"train/{name}": x for name, x in values.items()})
-    return SeparatedState(learner, list(copies))
+    named = {f"train/{name}": x for name, x in values.items()}
+    experiment.log(stop, "train", named | figures(returns))
+    return SeparatedState(learner, list(copies), episodes)
 
 
 def _add(sums: dict[str, float], more: Any) -> None:

@@ -1,6 +1,6 @@
 """Evaluation of the pipeline's teams: recurrent or not, traced or in processes of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from hinterland.core import UserError, stream
+from hinterland.domains.pool import SharingPool
 from hinterland.rollout import SESSIONS, System, TeamEpisodes, episode_seed, traced_episodes
 from hinterland.rollout import network_policy as by_network
 from hinterland.rollout import scripted_policy as by_hand
@@ -72,7 +73,9 @@ def team_episodes(
                      for block in blocks[first : first + each]]  # fmt: skip
             yield from (TeamEpisodes(**block) for block in runtime.map(function, units))
         return
-    sessions = system.simulator.sessions(SESSIONS)[:episodes]
+    simulator = system.simulator
+    shares = isinstance(simulator, SharingPool) and simulator.together > 1
+    sessions = (simulator.games if shares else simulator.sessions)(SESSIONS)[:episodes]
     policy = partial(_choose, greedy=greedy, network=network, domain=domain, name=name)
     for wave in range(-(-episodes // len(sessions))):
         keys = jax.random.split(stream(*place, wave), len(sessions) + 1)
@@ -85,7 +88,7 @@ def team_episodes(
 
 
 class _Sums(NamedTuple):
-    """Of each episode of a block, [copy]."""
+    """Of each episode of a block, [copy]; rewards of each slot, [copy, slots]."""
 
     reward: np.ndarray
     length: np.ndarray
@@ -95,7 +98,7 @@ class _Sums(NamedTuple):
 
 def _summed(block: TeamEpisodes) -> _Sums:
     return _Sums(
-        block.reward.sum((0, 2)), block.alive.any(2).sum(0), block.alive.sum((0, 2)), block.figures
+        block.reward.sum(0), block.alive.any(2).sum(0), block.alive.sum((0, 2)), block.figures
     )
 
 
@@ -112,7 +115,7 @@ def team_figures(blocks: list[_Sums], episodes: int, slots: int) -> dict[str, An
     """
     count = episodes
     sums: _Sums = jax.tree.map(lambda *x: np.concatenate(x)[:count], *blocks)
-    each = sums.reward.astype(np.float64) / (slots or 1)
+    each = sums.reward.sum(1).astype(np.float64) / (slots or 1)
     if not np.isfinite(each).all():
         raise UserError("evaluation gave returns that are not finite: check the domain's rewards")
     deviation = float(each.std(ddof=1)) if count > 1 else 0.0
@@ -126,6 +129,15 @@ def team_figures(blocks: list[_Sums], episodes: int, slots: int) -> dict[str, An
               "alive": float(sums.alive.sum() / sums.length.sum())}  # fmt: skip
     own = {name: float(x.mean()) for name, x in sums.figures.items()}
     return found | ({} if slots else living) | own
+
+
+def returns_by_name(blocks: list[_Sums], episodes: int, names: Sequence[str]) -> dict[str, float]:
+    """Mean return of one agent of each name, where there are several names."""
+    if len(set(names)) < 2:
+        return {}
+    each = np.concatenate([block.reward for block in blocks])[:episodes].mean(0)
+    of = np.array(names)
+    return {f"return/{name}": float(each[of == name].mean()) for name in dict.fromkeys(names)}
 
 
 def evaluate_team(
@@ -151,4 +163,5 @@ def evaluate_team(
         told(block.reward.shape[1])
     system = _system(domain, network)
     figures = team_figures(blocks, episodes, 0 if system.of_entities else system.slots)
+    figures |= returns_by_name(blocks, episodes, getattr(domain, "names", ()))
     return {**figures, "policy": name or "learned", "greedy": greedy}

@@ -26,6 +26,7 @@ from hinterland.rollout import (
     host_segment,
     traced_segment,
 )
+from hinterland.training.returns import Running, followed, running
 
 
 class WorkerState(NamedTuple):
@@ -34,6 +35,7 @@ class WorkerState(NamedTuple):
     place: Place
     number: Int[Any, ""]
     """Of its next segment."""
+    running: Running
 
 
 class Snapshot(NamedTuple):
@@ -67,7 +69,8 @@ def first_state(config: Config, domain: Any, network: Any, worker: int) -> Worke
         key = stream(config.seed, "initial/copies", worker)
         copies = begin(key, phases=phases.astype(np.int32))
     opposed = config.opponents is not None
-    return WorkerState(begin_place(network, copies, count, opposed), np.int32(0))
+    place = begin_place(network, copies, count, opposed)
+    return WorkerState(place, np.int32(0), running(count, system.is_host))
 
 
 def copies_of(config: Config) -> int:
@@ -97,7 +100,8 @@ class Worker:
         device: jax.Device,
         scripts: tuple[str, ...] = (),
     ) -> None:
-        self.index, self.state = index, WorkerState(None, np.int32(0))  # type: ignore[arg-type]
+        self.index = index
+        self.state: WorkerState = None  # type: ignore[assignment]
         self._config, self._domain, self._device = config, domain, device
         self._central = config.critic == "central"
         self._system = System(domain, self._central)
@@ -121,7 +125,7 @@ class Worker:
         """The next `--window` steps of all its copies, by this version of the policy."""
         if version != self._version:
             self._version, self._snapshot = version, jax.device_put(snapshot, self._device)
-        config, (place, number) = self._config, self.state
+        config, (place, number, episodes) = self._config, self.state
         policy, seats, _ = self._snapshot
         with jax.default_device(self._device):
             if self._actor is None:
@@ -138,7 +142,10 @@ class Worker:
                     key, self._system, policy, self._actor, place, self._view, config.window,
                     stopping,
                 )  # fmt: skip
-        self.state = WorkerState(place, np.int32(number + 1))
+        reward, ended = np.asarray(segment.trajectory.reward), segment.trajectory.ended
+        episodes, returns = followed(episodes, reward.sum(-1), ended)
+        self.state = WorkerState(place, np.int32(number + 1), episodes)
+        segment = segment._replace(returns=returns)
         if snapshot.member is not None:
             segment = segment._replace(member=snapshot.member)
         return segment._replace(version=np.full(config.window, version, np.int32))

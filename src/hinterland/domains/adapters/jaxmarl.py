@@ -11,6 +11,7 @@ up with zeros. SMAX, with its battles, figures and drawing, is in `adapters/smax
 
 import contextlib
 import io
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import AgentSpec, EntityStep, UserError
+from hinterland.core.blame import blamed
 
 
 class State(NamedTuple):
@@ -50,13 +52,16 @@ def make_environment(name: str, **options: Any) -> Any:
     """An environment by its name in JaxMARL.
 
     Raises:
-        UserError: JaxMARL is not installed or has no such environment.
+        UserError: JaxMARL is not installed or has no such environment, or it cannot be made so.
     """
     jaxmarl = import_jaxmarl()
     if name not in jaxmarl.registered_envs:
         known = ", ".join(jaxmarl.registered_envs)
         raise UserError(f"JaxMARL has no environment {name!r}; known: {known}")
-    return jaxmarl.make(name, **options)
+    try:
+        return jaxmarl.make(name, **options)
+    except Exception as error:
+        raise UserError(f"JaxMARL cannot make {name}: {blamed(error)}") from error
 
 
 class JaxMARLSimulator:
@@ -70,7 +75,8 @@ class JaxMARLSimulator:
         fallen_stay: an agent that has ended keeps its slot, without a choice, and is paid on.
 
     Raises:
-        UserError: agents with different actions, or actions that are not discrete.
+        UserError: agents with different actions, or actions that are not discrete; observations,
+            rewards or ends that are not by agent.
     """
 
     def __init__(self, environment: Any, fallen_stay: bool = False) -> None:
@@ -85,9 +91,16 @@ class JaxMARLSimulator:
                 f"every agent; here: {said}"
             )
         self.actions = int(counts[self.names[0]])
-        inner = jax.eval_shape(self._begin, jax.random.key(0))
-        self.observation = inner.observation.shape[1]
-        self._masked = _has_masks(environment, inner.inner)
+        self._legal = _legal_actions(environment)
+        try:
+            begun, _, _ = jax.eval_shape(self._first_step, jax.random.key(0))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{environment.name}: its reset or step raised {blamed(error)}"
+            ) from error
+        self.observation = begun.observation.shape[1]
 
     def reset(self, key: Key[Array, ""]) -> State:
         """The environment's own first state."""
@@ -103,10 +116,12 @@ class JaxMARLSimulator:
 
     def action_mask(self, state: State) -> Bool[Array, "slots actions"]:
         """What the environment calls available; everything, if it does not say."""
-        if not self._masked:
+        if self._legal is None:
             return jnp.repeat(state.alive[:, None], self.actions, 1)
-        available = self.environment.get_avail_actions(state.inner)
-        return self._stacked(available).astype(bool) & state.alive[:, None]
+        return (
+            self._stacked(self._legal(state.inner), "legal actions").astype(bool)
+            & state.alive[:, None]
+        )
 
     def noise(self, key: Key[Array, ""]) -> Key[Array, ""]:
         """The environment's key of the step: it draws its numbers itself."""
@@ -118,10 +133,15 @@ class JaxMARLSimulator:
         """One step, without the environment's automatic reset."""
         chosen = {name: actions[i] for i, name in enumerate(self.names)}
         seen, inner, reward, done, _ = self.environment.step_env(noise, state.inner, chosen)
-        alive = state.alive & ~self._stacked(done)
+        alive = state.alive & ~self._ended(done)
         after = State(inner, self._filled(seen), alive, jnp.asarray(done["__all__"]))
-        earned = jnp.where(self.alive(state) & ~state.over, self._stacked(reward), 0.0)
-        kept = jax.tree.map(lambda new, old: jnp.where(state.over, old, new), after, state)
+        earned = jnp.where(self.alive(state) & ~state.over, self._stacked(reward, "rewards"), 0.0)
+
+        def keep(new: Array, old: Array) -> Array:
+            # Some environments change types from the first step on.
+            return jnp.where(state.over, old, jnp.asarray(new).astype(old.dtype))
+
+        kept = jax.tree.map(keep, after, state)
         return EntityStep(kept, earned.astype(jnp.float32), kept.over)
 
     def _begin(self, key: Key[Array, ""]) -> State:
@@ -131,21 +151,59 @@ class JaxMARLSimulator:
         alive = jnp.ones(len(self.names), bool)
         return State(inner, self._filled(seen), alive, jnp.asarray(False))
 
-    def _stacked(self, each: dict[str, Array]) -> Array:
-        return jnp.stack([jnp.asarray(each[name]) for name in self.names])
+    def _first_step(self, key: Key[Array, ""]) -> tuple[State, EntityStep[State], Array]:
+        begun = self._begin(key)
+        idle = jnp.zeros(len(self.names), jnp.int32)
+        return begun, self.step(begun, idle, key), self.action_mask(begun)
 
-    def _filled(self, seen: dict[str, Array]) -> Float[Array, "slots observation"]:
-        flat = [jnp.ravel(seen[name]).astype(jnp.float32) for name in self.names]
+    def _by_agent(self, given: Any, what: str) -> list[Any]:
+        """What is given for each agent, by its name, or in agents' order."""
+        if isinstance(given, dict):
+            if missing := [name for name in self.names if name not in given]:
+                raise UserError(
+                    f"{self.environment.name}: its {what} have {', '.join(map(str, given))}; "
+                    f"expected one for each agent, such as {missing[0]}"
+                )
+            return [given[name] for name in self.names]
+        if not isinstance(given, tuple | list) and not jnp.ndim(given):
+            raise UserError(f"{self.environment.name}: its {what} are one number for all agents")
+        if len(given) != len(self.names):
+            raise UserError(
+                f"{self.environment.name}: {len(given)} {what} for {len(self.names)} agents"
+            )
+        return list(given)
+
+    def _stacked(self, given: Any, what: str) -> Array:
+        return jnp.stack([jnp.asarray(x) for x in self._by_agent(given, what)])
+
+    def _ended(self, done: dict[Any, Array]) -> Bool[Array, " slots"]:
+        """Of an agent that is not named it is everybody's end."""
+        everybody = done["__all__"]
+        each = [done.get(name, done.get(f"agent_{name}", everybody)) for name in self.names]
+        return jnp.stack([jnp.asarray(x, bool) for x in each])
+
+    def _filled(self, seen: Any) -> Float[Array, "slots observation"]:
+        flat = [
+            jnp.concatenate([jnp.ravel(x).astype(jnp.float32) for x in jax.tree.leaves(one)])
+            for one in self._by_agent(seen, "observations")
+        ]
         size = max(len(x) for x in flat)
         return jnp.stack([jnp.pad(x, (0, size - len(x))) for x in flat])
 
 
-def _has_masks(environment: Any, inner: Any) -> bool:
-    try:
-        jax.eval_shape(environment.get_avail_actions, inner)
-    except NotImplementedError:
-        return False
-    return True
+def _legal_actions(environment: Any) -> Callable[[Any], Any] | None:
+    """Its function of a state that says what each agent may do; None: it has none."""
+    for name in ("get_avail_actions", "get_legal_moves"):
+        found = getattr(type(environment), name, None)
+        # The base class of all environments has the first one, which raises.
+        if found is not None and found is not _base_class(environment).get("get_avail_actions"):
+            return getattr(environment, name)
+    return None
+
+
+def _base_class(environment: Any) -> dict[str, Any]:
+    bases = [x for x in type(environment).__mro__ if x.__name__ == "MultiAgentEnv"]
+    return dict(vars(bases[-1])) if bases else {}
 
 
 def random(

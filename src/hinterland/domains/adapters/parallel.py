@@ -1,11 +1,11 @@
 """Any third-party PettingZoo parallel environment as a domain of entities.
 
-hinterland train pettingzoo --env pettingzoo.butterfly.knights_archers_zombies_v11:parallel_env \
-    --schedule pipeline
+hinterland train pettingzoo --env pettingzoo.butterfly.knights_archers_zombies_v11:parallel_env
 
 The other way round is `adapters.pettingzoo`.
 """
 
+import re
 from typing import Any
 
 import jax
@@ -18,6 +18,8 @@ from hinterland.domains.pool import SharingPool
 
 HORIZON = 1000
 """Steps of an episode of an environment that does not say how long it is."""
+TOLD_APART = 16
+"""Agents whose returns are told one by one; those of more are told by role."""
 
 
 class ParallelSessions(SharingPool):
@@ -29,38 +31,66 @@ class ParallelSessions(SharingPool):
         patience_s: seconds after which one call counts as hung.
     """
 
+    central: int
+    """Length of the environment's global state, once it was asked for and if it has one."""
+
     def __init__(self, environment: str, options: dict[str, Any], patience_s: int) -> None:
         super().__init__()
-        self._environment, self._options, self._patience = environment, options, patience_s
+        self.environment = environment
+        self._options, self._patience = options, patience_s
         self.sizes = self.sessions(1)[0].call("sizes")
-        self.central = int(self.sizes["central"])
-        """Length of the environment's global state; 0: it has none."""
+
+    def show_central(self) -> None:
+        """From now on the environment's `state()` is shown; nobody else calls it.
+
+        Raises:
+            UserError: it raises.
+        """
+        if hasattr(self, "central"):
+            return
+        size = self.sessions(1)[0].call("central_size")
+        if size is not None:
+            self.central = int(size)
+            self.close()
+            self._processes, self._games = {}, None  # those here do not show it
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies, which must not interfere."""
         target = "hinterland.domains.adapters.parallel_session:ParallelSession"
-        how = {"patience_s": self._patience, "each": each}
-        return self._first(count, target, self._environment, self._options, **how)
+        shown = hasattr(self, "central")
+        how = {"patience_s": self._patience, "each": each, "name": self.environment}
+        return self._first(count, target, self.environment, self._options, shown, **how)
 
 
 class ParallelEnvironment:
     """The domain: a slot for each of the environment's `possible_agents`.
 
     Agents whose names differ only in their number ("archer_0", "archer_1") have one role.
+
+    Args:
+        name: of the domain.
+        sessions: the environment's copies.
+        horizon: steps of an episode; None: what the environment says, or 1000.
     """
 
-    def __init__(self, name: str, sessions: ParallelSessions, horizon: int) -> None:
+    def __init__(self, name: str, sessions: ParallelSessions, horizon: int | None) -> None:
         sizes = sessions.sizes
         self.name, self.entity_simulator = name, sessions
-        if not sessions.central:
-            del sessions.central  # what is there, a critic may ask for
-        names = sizes["agents"]
+        names: list[str] = sizes["agents"]
         self.agents = len(names)
-        kinds = [name.rsplit("_", 1)[0] for name in names]
+        kinds = [re.sub(r"[_-]?\d+$", "", name) for name in names]
+        few = self.agents <= TOLD_APART
+        self.names = names if few else [kind or "agent" for kind in kinds]
         self.roles = tuple(sorted(set(kinds), key=kinds.index).index(kind) for kind in kinds)
+        self.notes: list[str] = []
+        if not (horizon or sizes["limit"]):
+            self.notes.append(
+                f"{sessions.environment} does not say how long its episodes are (max_cycles); "
+                f"assumes {HORIZON:,} steps; give --horizon N"
+            )
         self.spec = AgentSpec(
             observation=sizes["observation"], actions=sizes["actions"],
-            dset=0, sources=0, classes=0, horizon=horizon,
+            dset=0, sources=0, classes=0, horizon=horizon or sizes["limit"] or HORIZON,
         )  # fmt: skip
         self.scripted = {"random": _random}
 
@@ -78,21 +108,22 @@ def from_parallel(
     Args:
         environment: "module:function" that returns it, such as
             "pettingzoo.sisl.pursuit_v5:parallel_env".
-        horizon: steps of an episode; by default what the environment says (`max_cycles`), or 1000.
+        horizon: steps of an episode; by default what the environment says (`max_cycles`), or 1000,
+            which is noted.
         patience_s: seconds after which one step counts as hung.
         options: keyword arguments of that function.
 
     Raises:
         UserError: it cannot be made, or acts otherwise than with discrete actions.
     """
-    if not all(environment.partition(":")):
+    if not re.fullmatch(r"[^:\s]+:[^:\s]+", environment):
         raise UserError(f"--env {environment}: must be MODULE:FUNCTION")
     sessions = ParallelSessions(environment, options, patience_s)
     module = environment.partition(":")[0].rsplit(".", 1)[-1]
-    return ParallelEnvironment(module, sessions, horizon or sessions.sizes["limit"] or HORIZON)
+    return ParallelEnvironment(module, sessions, horizon)
 
 
-def make(agents: int, env: str = "") -> ParallelEnvironment:
+def make(agents: int, env: str = "", horizon: int | None = None) -> ParallelEnvironment:
     """The domain `pettingzoo`.
 
     Raises:
@@ -103,7 +134,7 @@ def make(agents: int, env: str = "") -> ParallelEnvironment:
             "domain pettingzoo needs --env MODULE:FUNCTION, for example "
             "--env pettingzoo.butterfly.knights_archers_zombies_v11:parallel_env"
         )
-    domain = from_parallel(env)
+    domain = from_parallel(env, horizon)
     if agents != domain.agents:
         raise UserError(f"--agents {agents}: {env} has {domain.agents}; leave --agents out")
     return domain
