@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hinterland.cli import interrupts
 from hinterland.cli.arguments import Parser, whole_number
 from hinterland.cli.setup import add_runtime_options
 
@@ -62,7 +63,8 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.cli.setup import make_runtime
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
-        figures = _measured(options, runtime, folder)
+        with interrupts.stopping(runtime.interrupt):
+            figures = _measured(options, runtime, folder)
     if options.policy == "learned":
         figures |= milestones(folder.metrics())
     print(

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hinterland.cli import interrupts
 from hinterland.cli.arguments import Parser, whole_number
 from hinterland.core.errors import UserError
+
+PATIENCE_S = interrupts.PATIENCE_S + 5
+"""Seconds that runs get to end, of which each has its own measure."""
 
 
 def parser() -> Parser:
@@ -123,12 +127,13 @@ def _run_grid(
     waiting, failed, lock = list(reversed(grid)), [], threading.Lock()
     began, finished = time.perf_counter(), 0
     running: list[subprocess.Popen[bytes]] = []
+    stopped = threading.Event()
 
     def work(share: list[int]) -> None:
         nonlocal finished
         while True:
             with lock:
-                if not waiting:
+                if stopped.is_set() or not waiting:
                     return
                 name, seed = waiting.pop()
             out = folder / "runs" / name / f"seed-{seed}"
@@ -146,10 +151,15 @@ def _run_grid(
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                start_new_session=True,  # what a terminal sends reaches it through us, and once
                 preexec_fn=lambda: os.sched_setaffinity(0, share),
             )
             running.append(process)
+            if stopped.is_set():  # while it was started
+                process.terminate()
             complaint = process.communicate()[1].decode(errors="replace").strip()
+            if stopped.is_set():
+                return
             with lock:
                 finished += 1
                 seconds = time.perf_counter() - started
@@ -167,14 +177,19 @@ def _run_grid(
     threads = [threading.Thread(target=work, args=(share,), daemon=True) for share in shares]
     for thread in threads:
         thread.start()
-    try:
+
+    def stop() -> None:
+        """No new runs; those under way end as they do when they are told by themselves."""
+        stopped.set()
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+
+    interrupts.say(
+        f"continue with 'hinterland study {folder / 'study.toml'} --out {folder} --resume'"
+    )
+    with interrupts.stopping(stop, PATIENCE_S):
         for thread in threads:
             while thread.is_alive():
                 thread.join(0.5)
-    except KeyboardInterrupt:
-        with lock:
-            waiting.clear()
-        for process in running:
-            process.terminate()
-        raise
     return failed

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hinterland.cli import interrupts
 from hinterland.cli.arguments import Parser, add_config_options, given_config
 from hinterland.cli.setup import add_runtime_options
 
@@ -166,24 +166,20 @@ def _train(
     whole = config.total_updates * config.steps_per_update
     display = Display(whole * domain.agents, began_at * domain.agents, domain.agents, options.quiet)
 
-    # The second Ctrl-C is Python's own, for those who cannot wait for the unit under way.
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        runtime.interrupt()
-
-    signal.signal(signal.SIGINT, stop)
+    interrupts.say(f"continue with 'hinterland train --resume {folder.path}'")
     try:
-        with display:
+        with interrupts.stopping(runtime.interrupt), display:
             experiment = Experiment(config, domain, runtime, folder, display, spent)
             summary = train(experiment, checkpoint)
     except KeyboardInterrupt:
         steps = folder.checkpoint_steps()
         print(
-            f"\ninterrupted; the newest checkpoint is at step {max(steps, default=0):,}: "
-            f"continue with 'hinterland train --resume {folder.path}'",
+            f"\ninterrupted; the newest checkpoint is at step {max(steps, default=0):,}"
+            f"{interrupts.said()}",
             file=sys.stderr,
         )
-        return 130
+        return interrupts.status()
+    interrupts.say(f"the run is finished; 'hinterland report {folder.path}' writes its report")
     if not options.no_report:
         from hinterland.cli.watch import write_replay
         from hinterland.report import write_report

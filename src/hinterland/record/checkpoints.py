@@ -27,6 +27,9 @@ TYPES = {
     **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
 }  # fmt: skip
 
+unfinished: set[Path] = set()
+"""Half files of this process, for who ends it at once."""
+
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes."""
@@ -52,6 +55,7 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
         OSError: it could not be written; the old file is untouched and nothing is left over.
     """
     temporary = path.with_name(f".{path.name}.tmp")
+    unfinished.add(temporary)
     try:
         with open(temporary, "wb") as file:
             for piece in content:
@@ -62,6 +66,8 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
     except BaseException:  # Ctrl-C too: the next run could not tell whose half file this is
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        unfinished.discard(temporary)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

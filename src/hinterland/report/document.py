@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from hinterland.core.errors import UserError
+from hinterland.record.checkpoints import write_atomically
 
 
 def document(title: str, body: str) -> str:
@@ -27,7 +28,7 @@ def write_text(out: Path, text: str) -> Path:
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        write_atomically(out, text.encode())
     except OSError as error:
         raise UserError(f"could not write {out}: {error.strerror}") from error
     return out
