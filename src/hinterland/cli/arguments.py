@@ -1,7 +1,10 @@
 """Options of the command line, made from the fields of the configuration."""
 
 import argparse
+import os
 import re
+import unicodedata
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from hinterland.config import Config
@@ -9,6 +12,11 @@ from hinterland.core.errors import UserError
 from hinterland.presets import PAPER
 
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+PATHS = ("net", "routes")
+"""Fields of the configuration that name files."""
+LONGEST_NAME, LONGEST_PATH = 255, 4000
+"""Of what Linux takes, in bytes; the files of a run have names of their own in its folder."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +51,38 @@ def real_number(text: str) -> float:
     return value
 
 
+def path_name(text: str) -> Path:
+    """The path of a file or folder, which can be opened and said; ~ is the home folder.
+
+    Raises:
+        argparse.ArgumentTypeError: no system would take it, or no terminal show it.
+    """
+    said = f"{text[:60]!r}{' ...' if len(text) > 60 else ''}"
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file or folder is empty")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise argparse.ArgumentTypeError(
+            f"{said} has characters that cannot be shown (control characters, or bytes that are "
+            "not UTF-8): rename it"
+        )
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{said}: there is no such home folder") from error
+    longest = max(len(os.fsencode(part)) for part in (*path.parts, ""))
+    if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
+        raise argparse.ArgumentTypeError(
+            f"{said} is too long: names have at most {LONGEST_NAME} bytes, whole paths "
+            f"{LONGEST_PATH}"
+        )
+    return path
+
+
+def path_text(text: str) -> str:
+    """The same, as text."""
+    return str(path_name(text))
+
+
 def number_or_auto(text: str) -> int | str:
     """A whole number, or the word auto."""
     return "auto" if text == "auto" else whole_number(text)
@@ -72,6 +112,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             options["action"] = argparse.BooleanOptionalAction
         elif choices := _choices(kind):
             options["choices"] = choices
+        elif name in PATHS:
+            options |= {"type": path_text, "metavar": "FILE"}
         elif kind == str | None:
             options["metavar"] = "TEXT"
         elif kind == float | None:

@@ -3,11 +3,10 @@
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hinterland.cli import interrupts
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, path_name, whole_number
 from hinterland.cli.setup import add_runtime_options
 
 MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
@@ -21,7 +20,7 @@ def parser() -> Parser:
         description="Mean episodic return on the global simulator: mean over episodes and agents "
         "of the undiscounted sum of rewards of one episode.",
     )
-    made.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    made.add_argument("run", metavar="RUN", type=path_name, help="run folder")
     made.add_argument(
         "--episodes", type=whole_number, default=100, metavar="E", help="default: 100"
     )

@@ -1,9 +1,11 @@
 """Names the commands, and turns whatever ends one early into one sentence and an exit status."""
 
+import errno
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from hinterland.cli import interrupts
+from hinterland.cli import interrupts, streams
 
 COMMANDS = {
     "train": "train agents, or resume a run",
@@ -32,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         such as 130 after Ctrl-C.
     """
     if argv is None:
+        streams.prepare()
         interrupts.install()
+    else:
+        streams.readable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = _command(arguments)
     try:
@@ -40,16 +45,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nhinterland {name}: interrupted{interrupts.said()}", file=sys.stderr)
         return interrupts.status()
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # who reads has had enough, as `head`
+        streams.no_more_output()
         return 0
     except Exception as error:
-        from hinterland.core.errors import UserError
-
-        if not isinstance(error, UserError):
+        if (sentence := _sentence(error)) is None:
             raise
-        print(f"hinterland {name}: {error}", file=sys.stderr)
+        print(f"hinterland {name}: {sentence}", file=sys.stderr)
         return USAGE_ERROR
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the user can mend; None: it is a fault of ours, which its traceback helps to mend."""
+    from hinterland.core.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    if not isinstance(error, OSError) or error.strerror is None:
+        return None
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+        streams.no_more_output()
+        return f"standard output cannot be written: {error.strerror}"
+    return error.strerror
 
 
 def _command(arguments: list[str]) -> str:
@@ -70,7 +89,7 @@ def _command(arguments: list[str]) -> str:
     return parser.parse_args(arguments[:1]).command
 
 
-def _module(name: str):  # type: ignore[no-untyped-def]
+def _module(name: str) -> Any:
     """A command is a module with `run(arguments)`; the others, and what they need, stay unread."""
     import importlib
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.cli import interrupts
-from hinterland.cli.arguments import Parser, whole_number
+from hinterland.cli.arguments import Parser, path_name, whole_number
 from hinterland.core.errors import UserError
 
 PATIENCE_S = interrupts.PATIENCE_S + 5
@@ -25,8 +25,10 @@ def parser() -> Parser:
         description="Runs every variant of a study file with every seed, each in a process of its "
         "own, then writes one report. Finished runs are kept, interrupted ones continue.",
     )
-    made.add_argument("file", type=Path, metavar="FILE.toml")
-    made.add_argument("--out", type=Path, metavar="STUDY", help="folder (default: runs/study-NAME)")
+    made.add_argument("file", type=path_name, metavar="FILE.toml")
+    made.add_argument(
+        "--out", type=path_name, metavar="STUDY", help="folder (default: runs/study-NAME)"
+    )
     made.add_argument("--resume", action="store_true", help="continue a study that has begun")
     made.add_argument(
         "--jobs",

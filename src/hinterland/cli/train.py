@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.cli import interrupts
-from hinterland.cli.arguments import Parser, add_config_options, given_config
+from hinterland.cli.arguments import Parser, add_config_options, given_config, path_name
 from hinterland.cli.setup import add_runtime_options
 
 WITH_PAPER = ("warehouse", "traffic", "lux")
@@ -33,11 +33,15 @@ def parser() -> Parser:
         help="warehouse, traffic, lux, combat, smax, colony, corridor, pettingzoo, or "
         "MODULE:FACTORY of your own",
     )
-    made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
-        "--out", metavar="RUN", type=Path, help="run folder (default: runs/DOMAIN-1, -2, ...)"
+        "--resume", metavar="RUN", type=path_name, help="continue this run to its --steps"
     )
-    made.add_argument("--config", metavar="FILE", type=Path, help="start from this config.toml")
+    made.add_argument(
+        "--out", metavar="RUN", type=path_name, help="run folder (default: runs/DOMAIN-1, -2, ...)"
+    )
+    made.add_argument(
+        "--config", metavar="FILE", type=path_name, help="start from this config.toml"
+    )
     made.add_argument("--json", action="store_true", help="last line: the summary as JSON")
     made.add_argument("--quiet", action="store_true", help="no progress")
     made.add_argument("--no-report", action="store_true", help="write no report at the end")

@@ -1,6 +1,5 @@
 """Finds domains: those installed under the entry-point group, or MODULE:OBJECT of a user."""
 
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.core import UserError
+from hinterland.domains import named
 
 if TYPE_CHECKING:
     from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
@@ -41,24 +41,33 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
     options = options or {}
     if name in points:
         return _make(name, points[name].load(), agents, options)
-    module_name, separator, attribute = name.partition(":")
-    if not separator:
+    if ":" not in name:
         raise UserError(
             f"domain {name!r} is not known; known: {', '.join(sorted(points))}; "
             "for your own give MODULE:FACTORY (docs/own-domain.md)"
         )
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
+        folder = str(Path.cwd())
+    except OSError as error:
         raise UserError(
-            f"domain {name!r}: cannot import module {module_name!r}: {error}"
+            f"domain {name!r}: the current folder is gone; change to another"
         ) from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise UserError(f"domain {name!r}: module {module_name!r} has no function {attribute!r}")
-    return _make(name, factory, agents, options)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    factory = named.load(name, f"domain {name!r}")
+    domain = _make(name, factory, agents, options)
+    if isinstance(domain, type) or not _is_domain(domain):
+        raise UserError(
+            f"domain {name!r}: its factory returned {named.kind_of(domain)} and no domain, which "
+            "is an object with name, agents, spec, scripted and simulators (docs/own-domain.md)"
+        )
+    return domain
+
+
+def _is_domain(thing: Any) -> bool:
+    """Whether it was meant to be one; what is wrong with it the conformance kit says."""
+    simulated = hasattr(thing, "global_simulator") or hasattr(thing, "entity_simulator")
+    return simulated and hasattr(thing, "spec") and hasattr(thing, "agents")
 
 
 def _make(
@@ -68,7 +77,7 @@ def _make(
         if option not in inspect.signature(factory).parameters:
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
-    domain = factory(agents, **options)
+    domain = named.call(factory, f"domain {name!r}: its factory", agents, **options)
     _SOURCES[id(domain)] = (domain, (name, agents, tuple(options.items())))
     return domain
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import PATIENCE_S
+from hinterland.domains.named import split
 from hinterland.domains.pool import SharingPool
 
 HORIZON = 1000
@@ -85,11 +86,11 @@ def from_parallel(
     Raises:
         UserError: it cannot be made, or acts otherwise than with discrete actions.
     """
-    if not all(environment.partition(":")):
-        raise UserError(f"--env {environment}: must be MODULE:FUNCTION")
+    module, _ = split(environment, f"--env {environment!r}")
     sessions = ParallelSessions(environment, options, patience_s)
-    module = environment.partition(":")[0].rsplit(".", 1)[-1]
-    return ParallelEnvironment(module, sessions, horizon or sessions.sizes["limit"] or HORIZON)
+    return ParallelEnvironment(
+        module.rsplit(".", 1)[-1], sessions, horizon or sessions.sizes["limit"] or HORIZON
+    )
 
 
 def make(agents: int, env: str = "") -> ParallelEnvironment:

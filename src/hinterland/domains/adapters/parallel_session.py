@@ -1,10 +1,11 @@
 """One third-party PettingZoo parallel environment, in a process of its own (see `parallel`)."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from hinterland.domains import named
 
 
 def _flat(space: Any, value: Any) -> np.ndarray:
@@ -35,8 +36,13 @@ class ParallelSession:
     def __init__(self, environment: str, options: Mapping[str, Any]) -> None:
         from gymnasium.spaces import Discrete, flatdim
 
-        module, _, function = environment.partition(":")
-        self._env = getattr(importlib.import_module(module), function)(**options)
+        what = f"--env {environment}"
+        self._env = named.call(named.load(environment, what), what, **options)
+        if not hasattr(self._env, "possible_agents"):
+            raise ValueError(
+                f"{what} returned {named.kind_of(self._env)} and no parallel environment of "
+                "PettingZoo, which has possible_agents"
+            )
         self._agents = list(self._env.possible_agents)
         for agent in self._agents:
             if not isinstance(space := self._env.action_space(agent), Discrete):
