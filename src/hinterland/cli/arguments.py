@@ -1,7 +1,7 @@
 """Options of the command line, made from the fields of the configuration."""
 
 import argparse
-import os
+import errno
 import re
 import unicodedata
 from pathlib import Path
@@ -15,8 +15,6 @@ _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 PATHS = ("net", "routes")
 """Fields of the configuration that name files."""
-LONGEST_NAME, LONGEST_PATH = 255, 4000
-"""Of what Linux takes, in bytes; the files of a run have names of their own in its folder."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,14 +65,12 @@ def path_name(text: str) -> Path:
         )
     try:
         path = Path(text).expanduser()
+        path.stat()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{said}: there is no such home folder") from error
-    longest = max(len(os.fsencode(part)) for part in (*path.parts, ""))
-    if longest > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
-        raise argparse.ArgumentTypeError(
-            f"{said} is too long: names have at most {LONGEST_NAME} bytes, whole paths "
-            f"{LONGEST_PATH}"
-        )
+    except OSError as error:  # anything else, such as that it is not there yet, its user says
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise argparse.ArgumentTypeError(f"{said}: {error.strerror}") from error
     return path
 
 

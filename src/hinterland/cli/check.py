@@ -20,6 +20,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=whole_number, default=0, metavar="K", help="default: 0")
     options = parser.parse_args(arguments)
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
+    from hinterland.cli.setup import start_jax
+
+    start_jax()
     from hinterland.domains import load_domain
     from hinterland.testing import check_domain
 

@@ -67,6 +67,10 @@ def run(arguments: Sequence[str]) -> int:
         values.pop("domain", None)
     if options.config is not None:
         values = {**_read_config(options.config), **values}
+    from hinterland.cli.setup import get_domain, make_runtime, start_jax
+
+    if "agents" not in values and ({"net", "routes"} <= values.keys() or "env" in values):
+        start_jax()  # domains want it
     if "net" in values and "routes" in values and "agents" not in values:
         from hinterland.domains.traffic.city import read_city
 
@@ -80,7 +84,6 @@ def run(arguments: Sequence[str]) -> int:
     config = make_config(values)
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
-    from hinterland.cli.setup import get_domain, make_runtime
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
