@@ -54,7 +54,7 @@ def made() -> Path | None:
 def _own() -> _Place:
     try:
         place = Path(tempfile.gettempdir())
-        _remove_abandoned(place)
+        remove_abandoned(place)
         found = _Place(Path(tempfile.mkdtemp(prefix=PREFIX, dir=place)))
     except OSError as error:
         raise UserError(
@@ -67,7 +67,7 @@ def _own() -> _Place:
     return found
 
 
-def _remove_abandoned(place: Path) -> None:
+def remove_abandoned(place: Path) -> None:
     """What killed processes of ours have left there: nobody holds its lock any more."""
     for folder in place.glob(f"{PREFIX}*"):
         try:

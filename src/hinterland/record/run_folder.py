@@ -33,6 +33,15 @@ from hinterland.record.metrics import (
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def _half_made(path: Path) -> bool:
+    """Whether `create` was killed there before it was done: a new run may begin in it."""
+    if not path.is_dir():
+        return False
+    there = {entry.name for entry in path.iterdir() if not entry.name.endswith(".tmp")}
+    ours = there <= {"checkpoints", ".lock", "config.toml"} and "checkpoints" in there
+    return ours and not any((path / "checkpoints").iterdir())
+
+
 class RunFolder:
     """Made by `create`, `open` (both lock it) or `read` (does not)."""
 
@@ -52,17 +61,18 @@ class RunFolder:
         """
         import tomli_w
 
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if taken and not _half_made(path):
             if not (path / "manifest.json").is_file():
                 raise UserError(f"{path} already exists and is no run folder; choose another --out")
             raise UserError(
                 f"run folder {path} already exists; resume it with 'hinterland train --resume "
                 f"{path}' or choose another --out"
             )
+        whole = {**manifest, **circumstances()}
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             folder = cls(path, take_lock(path))
-            whole = {**manifest, **circumstances()}
             write_atomically(path / "config.toml", tomli_w.dumps(dict(config)).encode())
             # Last: a folder with a manifest is a run folder that can be resumed.
             write_atomically(path / "manifest.json", json.dumps(whole, indent=2).encode())
