@@ -66,6 +66,10 @@ def prepare() -> None:
     readable()
 
 
+def _stream(number: int) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), "utf-8")
+
+
 def readable() -> None:
     """Neither a terminal that knows ASCII only nor a name of odd bytes ends a command."""
     codecs.register_error(READABLE, _readable)

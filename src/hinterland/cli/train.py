@@ -131,6 +131,10 @@ def _resume(options: argparse.Namespace) -> int:
     config = make_config(folder.config)
     if (summary := folder.summary()) is not None and summary.get("finished"):
         print(f"{options.resume} is finished: {summary['step']:,} steps", file=sys.stderr)
+        # It may have been killed after its summary.
+        reported = options.no_report or (folder.path / "report.html").exists()
+        if not reported and folder.checkpoint_steps():
+            _write_report(options, folder)
         _say_result(options, folder, summary)
         return 0
     from hinterland.cli.setup import get_domain, make_runtime
@@ -186,17 +190,23 @@ def _train(
             file=sys.stderr,
         )
         return interrupts.status()
-    interrupts.say(f"the run is finished; 'hinterland report {folder.path}' writes its report")
     if not options.no_report:
-        from hinterland.cli.watch import write_replay
-        from hinterland.report import write_report
-
-        write_replay(folder)
-        page = write_report([folder.path], folder.path / "report.html")
-        if not options.quiet:
-            print(f"report: {page}", file=sys.stderr)
+        _write_report(options, folder)
     _say_result(options, folder, summary)
     return 0
+
+
+def _write_report(options: argparse.Namespace, folder: "RunFolder") -> None:
+    from hinterland.cli.watch import write_replay
+    from hinterland.report import write_report
+
+    interrupts.say(
+        f"the run is finished; 'hinterland train --resume {folder.path}' writes its report"
+    )
+    write_replay(folder)
+    page = write_report([folder.path], folder.path / "report.html")
+    if not options.quiet:
+        print(f"report: {page}", file=sys.stderr)
 
 
 def _say_result(options: argparse.Namespace, folder: "RunFolder", summary: dict[str, Any]) -> None:
