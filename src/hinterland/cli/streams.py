@@ -57,9 +57,9 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8")
+        sys.stdout = _stream(1)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8")
+        sys.stderr = _stream(2)
     if isinstance(sys.stderr, io.TextIOWrapper):
         encoding = sys.stderr.encoding
         sys.stderr = _Notes(sys.stderr.detach(), encoding, READABLE, line_buffering=True)  # type: ignore[arg-type]
