@@ -31,9 +31,9 @@ class _Place:
 _adopted: list[_Place] = []
 
 
-def adopt() -> None:
-    """The system's place for temporary files is this process's own: whoever started it says so."""
-    _adopted.append(_Place(Path(tempfile.gettempdir())))
+def adopt(folder: str) -> None:
+    """This folder, made by whoever started this process, is its own and goes with it."""
+    _adopted.append(_Place(Path(folder)))
 
 
 def scratch() -> Path:

@@ -1,4 +1,4 @@
-"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE`.
+"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE FILES`.
 
 Imports nothing but the simulator's own module. It dies with its parent (the socket closes), and by
 an alarm if one call takes too long, even inside of a library that never returns to Python (with a
@@ -23,14 +23,14 @@ START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
 
 
-def main(target: str, descriptor: str, patience: str) -> None:
+def main(target: str, descriptor: str, patience: str, files: str) -> None:
     """Makes one object of class `target` and answers calls of its methods until the socket ends."""
     # These go to the whole group; the parent, which held them back, decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave_it(os.getpid()))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
-    adopt()
+    adopt(files)
     _give_way()
     connection = Connection(socket.socket(fileno=int(descriptor)).detach())
     simulator = None
