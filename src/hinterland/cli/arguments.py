@@ -1,9 +1,12 @@
 """Options of the command line, made from the fields of the configuration."""
 
 import argparse
+import errno
 import re
+import unicodedata
 from collections.abc import Callable, Collection
 from math import isnan
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from hinterland.config import Config, Range, number_of, range_of, shortened
@@ -13,6 +16,9 @@ from hinterland.presets import PAPER
 LARGEST = 2.0**53
 """Whole numbers up to here are read as they are written; the bounds of all options lie below."""
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+PATHS = ("net", "routes")
+"""Fields of the configuration that name files."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,6 +75,36 @@ def real(allowed: Range) -> Callable[[str], float]:
     return parsed
 
 
+def path_name(text: str) -> Path:
+    """The path of a file or folder, which can be opened and said; ~ is the home folder.
+
+    Raises:
+        argparse.ArgumentTypeError: no system would take it, or no terminal show it.
+    """
+    said = f"{text[:60]!r}{' ...' if len(text) > 60 else ''}"
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file or folder is empty")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise argparse.ArgumentTypeError(
+            f"{said} has characters that cannot be shown (control characters, or bytes that are "
+            "not UTF-8): rename it"
+        )
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{said}: there is no such home folder") from error
+    except OSError as error:  # anything else, such as that it is not there yet, its user says
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise argparse.ArgumentTypeError(f"{said}: {error.strerror}") from error
+    return path
+
+
+def path_text(text: str) -> str:
+    """The same, as text."""
+    return str(path_name(text))
+
+
 def _check(text: str, value: float, allowed: Range) -> None:
     if problem := allowed.problem(value):
         raise argparse.ArgumentTypeError(f"{shortened(text)}: {problem}")
@@ -109,6 +145,8 @@ def add_config_options(
             options["action"] = argparse.BooleanOptionalAction
         elif choices := _choices(kind):
             options["choices"] = choices
+        elif name in PATHS:
+            options |= {"type": path_text, "metavar": "FILE"}
         elif kind == str | None:
             options["metavar"] = "TEXT"
         elif kind in (float, float | None):

@@ -3,10 +3,10 @@
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole
+from hinterland.cli import interrupts
+from hinterland.cli.arguments import Parser, path_name, whole
 from hinterland.cli.display import Played, note
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, SEEDS, STEPS
@@ -23,7 +23,7 @@ def parser() -> Parser:
         description="Mean episodic return on the global simulator: mean over episodes and agents "
         "of the undiscounted sum of rewards of one episode.",
     )
-    made.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    made.add_argument("run", metavar="RUN", type=path_name, help="run folder")
     made.add_argument(
         "--episodes",
         type=whole(2, MILLION),
@@ -68,7 +68,8 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.cli.setup import make_runtime
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
-        figures = _measured(options, runtime, folder)
+        with interrupts.stopping(runtime.interrupt):
+            figures = _measured(options, runtime, folder)
     if options.policy == "learned":
         figures |= milestones(folder.metrics())
     print(

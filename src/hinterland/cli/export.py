@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hinterland.cli.arguments import Parser, whole
+from hinterland.cli.arguments import Parser, path_name, whole
 from hinterland.config import STEPS
 from hinterland.core.names import printable
 
@@ -16,9 +16,9 @@ def run(arguments: Sequence[str]) -> int:
         "which plays as the policy does with --greedy.",
     )
     parser.add_argument("domain", metavar="DOMAIN", help="of the run: lux")
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument("run", type=path_name, metavar="RUN", help="run folder")
     parser.add_argument(
-        "--out", type=Path, metavar="PATH", default=Path("submission"),
+        "--out", type=path_name, metavar="PATH", default=Path("submission"),
         help="folder, or archive (.tar.gz) (default: submission)",
     )  # fmt: skip
     parser.add_argument(

@@ -1,9 +1,11 @@
 """Names the commands, and turns whatever ends one early into one sentence and an exit status."""
 
-import argparse
-import importlib
+import errno
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+from hinterland.cli import interrupts, streams
 
 COMMANDS = {
     "train": "train agents, or resume a run",
@@ -17,18 +19,70 @@ COMMANDS = {
     "doctor": "devices, versions: what works here",
 }
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
+    Args:
+        argv: its words. None: those of the process, which is there for nothing else: signals then
+            end it as `interrupts` says.
+
     Returns:
-        0 when it did what was asked, 2 after bad input, 130 after Ctrl-C.
+        0 when it did what was asked, 2 after bad input, 128 + the number of a signal after one,
+        such as 130 after Ctrl-C.
     """
+    if argv is None:
+        streams.prepare()
+        interrupts.install()
+    else:
+        streams.readable()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = _command(arguments)
+    try:
+        return _module(name).run(arguments[1:])
+    except KeyboardInterrupt:
+        print(f"\nhinterland {name}: interrupted{interrupts.said()}", file=sys.stderr)
+        return interrupts.status()
+    except BrokenPipeError:  # who reads has had enough, as `head`
+        streams.no_more_output()
+        return 0
+    except Exception as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        # Names out of files and messages of other programs: nothing that a terminal would obey.
+        from hinterland.core.names import printable
+
+        print(f"hinterland {name}: {printable(sentence)}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the user can mend; None: it is a fault of ours, which its traceback helps to mend."""
+    from hinterland.core.blame import blamed, place_of
+    from hinterland.core.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    if place_of(error) is not None:
+        return blamed(error)
+    if not isinstance(error, OSError) or error.strerror is None:
+        return None
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+        streams.no_more_output()
+        return f"standard output cannot be written: {error.strerror}"
+    return error.strerror
+
+
+def _command(arguments: list[str]) -> str:
+    """The first word, which must be a command's name; ends the process after --help."""
+    import argparse
+
     from hinterland import __version__
 
-    arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="hinterland",
         description="Train very many learning agents in one large coupled system.",
@@ -38,27 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False)
-    name = parser.parse_args(arguments[:1]).command
-    # Each command is a module with `run(arguments)`; the others, and what they need, stay unread.
-    command = importlib.import_module(f"hinterland.cli.{name}")
-    from hinterland.core.blame import blamed, place_of
-    from hinterland.core.errors import UserError
-    from hinterland.core.names import printable
+    return parser.parse_args(arguments[:1]).command
 
-    try:
-        return command.run(arguments[1:])
-    except UserError as error:
-        # Names out of files and messages of other programs: nothing that a terminal would obey.
-        print(f"hinterland {name}: {printable(str(error))}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        print(f"hinterland {name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except Exception as error:
-        if place_of(error) is None:  # a fault of ours, which its traceback helps to mend
-            raise
-        print(f"hinterland {name}: {blamed(error)}", file=sys.stderr)
-        return USAGE_ERROR
+
+def _module(name: str) -> Any:
+    """A command is a module with `run(arguments)`; the others, and what they need, stay unread."""
+    import importlib
+
+    interrupts.running(name)
+    return importlib.import_module(f"hinterland.cli.{name}")

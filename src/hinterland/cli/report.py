@@ -1,9 +1,8 @@
 """`hinterland report`: one self-contained HTML page."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from hinterland.cli.arguments import Parser
+from hinterland.cli.arguments import Parser, path_name
 from hinterland.core.names import printable
 
 
@@ -14,10 +13,10 @@ def run(arguments: Sequence[str]) -> int:
         description="One HTML page, which needs no network, from run folders or study folders; "
         "its figures also as PNG, SVG and CSV beside it.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN|STUDY")
+    parser.add_argument("paths", nargs="+", type=path_name, metavar="RUN|STUDY")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_name,
         metavar="FILE",
         help="the page (default: report.html in the first folder)",
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,28 @@ def add_runtime_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def start_jax() -> None:
+    """Imports JAX; whoever imports it first would meet what is wrong with its surroundings.
+
+    Raises:
+        UserError: an environment variable keeps it from starting.
+    """
+    from hinterland.core.errors import UserError
+
+    try:
+        import jax
+    except ValueError as error:
+        raise UserError(f"JAX does not start: {error}; mend or unset it") from error
+    del jax
+    if flags := os.environ.get("XLA_FLAGS"):
+        # XLA ends the process that gives it a flag it does not know.
+        code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+        probe = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        if probe.returncode:
+            said = (probe.stderr.strip().splitlines() or ["it ended"])[-1].rpartition("] ")[2]
+            raise UserError(f"XLA does not start with XLA_FLAGS={flags!r}: {said}; unset it")
+
+
 def make_runtime(
     devices: int | None, kind: str = "local", address: str | None = None
 ) -> "LocalRuntime":
@@ -57,10 +80,16 @@ def make_runtime(
     if address is not None and devices is not None:
         raise UserError("--devices is of this machine; the nodes at --address know their own")
     cores = len(os.sched_getaffinity(0))
+    start_jax()
     import jax
 
     from hinterland.runtime import LocalRuntime, use_cores
 
+    if jax.config.values["jax_disable_jit"]:
+        raise UserError(
+            "JAX_DISABLE_JIT is set: nothing would be compiled, and runs take thousands of times "
+            "as long; unset it"
+        )
     if kind == "ray":
         from hinterland.runtime.cluster import ClusterRuntime
 
@@ -74,6 +103,14 @@ def make_runtime(
         return ClusterRuntime(address, devices)
     use_cores(max(cores, devices or 1))
     _keep_compiled_programs()
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where a plugin has no device
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        said = f": {error}".split("(set ")[0].rstrip(" .") if str(error) else ""
+        raise UserError(
+            f"JAX has no device for JAX_PLATFORMS={platforms!r}{said}; unset it, or set it to cpu"
+        ) from error
     return LocalRuntime(devices)
 
 
@@ -84,8 +121,13 @@ def _keep_compiled_programs() -> None:
     place = os.environ.get("HINTERLAND_CACHE", "")
     if place == "off":
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    keep_programs(place or str(home / "hinterland" / "jax"))
+    if not place:
+        try:
+            home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        except RuntimeError:
+            return  # there is no home to keep anything in
+        place = str(home / "hinterland" / "jax")
+    keep_programs(place)
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
@@ -102,11 +144,13 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     if "agents" in values:
         return values
     if len(paths) == 2:
+        start_jax()  # domains want it
         from hinterland.domains.traffic.city import read_city
 
         city = read_city(Path(paths["net"]), Path(paths["routes"]))
         return {**values, "agents": len(city.lights)}
     if "env" in values and values.get("domain") == "pettingzoo":
+        start_jax()
         from hinterland.domains.adapters.parallel import from_parallel
 
         domain = from_parallel(str(values["env"]))

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hinterland.cli.arguments import Parser, whole
+from hinterland.cli import interrupts
+from hinterland.cli.arguments import Parser, path_name, whole
 from hinterland.config import SEEDS
 from hinterland.core.errors import UserError
 from hinterland.core.names import printable
 from hinterland.core.reading import is_there, parse_toml, read_bytes
 from hinterland.record import check_output, write_output
+
+PATIENCE_S = interrupts.PATIENCE_S + 5
+"""Seconds that runs get to end, of which each has its own measure."""
 
 
 def parser() -> Parser:
@@ -23,8 +27,10 @@ def parser() -> Parser:
         description="Runs every variant of a study file with every seed, each in a process of its "
         "own, then writes one report. Finished runs are kept, interrupted ones continue.",
     )
-    made.add_argument("file", type=Path, metavar="FILE.toml")
-    made.add_argument("--out", type=Path, metavar="STUDY", help="folder (default: runs/study-NAME)")
+    made.add_argument("file", type=path_name, metavar="FILE.toml")
+    made.add_argument(
+        "--out", type=path_name, metavar="STUDY", help="folder (default: runs/study-NAME)"
+    )
     made.add_argument("--resume", action="store_true", help="continue a study that has begun")
     made.add_argument(
         "--jobs",
@@ -119,7 +125,7 @@ def run(arguments: Sequence[str]) -> int:
     if not is_there(folder / "study.toml"):
         write_output(folder / "study.toml", content)
     commands = [_command(folder, study, name, seed) for name, seed in grid]
-    failed = _run_grid(grid, commands, options.jobs)
+    failed = _run_grid(folder, grid, commands, options.jobs)
     print(printable(str(write_report([folder], folder / "report.html"))))
     if failed:
         print(f"{len(failed)} of {len(grid)} runs failed: {', '.join(failed)}", file=sys.stderr)
@@ -167,7 +173,9 @@ def _command(folder: Path, study: dict[str, Any], name: str, seed: int) -> list[
     return [*command, "--config", str(config), "--out", str(out)]
 
 
-def _run_grid(grid: list[tuple[str, int]], commands: list[list[str]], jobs: int) -> list[str]:
+def _run_grid(
+    folder: Path, grid: list[tuple[str, int]], commands: list[list[str]], jobs: int
+) -> list[str]:
     """Runs the grid, `jobs` at a time; names of the runs that failed."""
     import os
 
@@ -180,12 +188,13 @@ def _run_grid(grid: list[tuple[str, int]], commands: list[list[str]], jobs: int)
     )
     began, finished = time.perf_counter(), 0
     running: list[subprocess.Popen[bytes]] = []
+    stopped = threading.Event()
 
     def work(share: list[int]) -> None:
         nonlocal finished
         while True:
             with lock:
-                if not waiting:
+                if stopped.is_set() or not waiting:
                     return
                 (name, seed), command = waiting.pop()
             started = time.perf_counter()
@@ -193,10 +202,15 @@ def _run_grid(grid: list[tuple[str, int]], commands: list[list[str]], jobs: int)
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                start_new_session=True,  # what a terminal sends reaches it through us, and once
                 preexec_fn=lambda: os.sched_setaffinity(0, share),
             )
             running.append(process)
+            if stopped.is_set():  # while it was started
+                process.terminate()
             complaint = process.communicate()[1].decode(errors="replace").strip()
+            if stopped.is_set():
+                return
             with lock:
                 finished += 1
                 seconds = time.perf_counter() - started
@@ -216,14 +230,19 @@ def _run_grid(grid: list[tuple[str, int]], commands: list[list[str]], jobs: int)
     threads = [threading.Thread(target=work, args=(share,), daemon=True) for share in shares]
     for thread in threads:
         thread.start()
-    try:
+
+    def stop() -> None:
+        """No new runs; those under way end as they do when they are told by themselves."""
+        stopped.set()
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+
+    interrupts.say(
+        f"continue with 'hinterland study {folder / 'study.toml'} --out {folder} --resume'"
+    )
+    with interrupts.stopping(stop, PATIENCE_S):
         for thread in threads:
             while thread.is_alive():
                 thread.join(0.5)
-    except KeyboardInterrupt:
-        with lock:
-            waiting.clear()
-        for process in running:
-            process.terminate()
-        raise
     return failed

@@ -3,13 +3,19 @@
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hinterland.cli.arguments import Parser, add_config_options, given_config, real_number
+from hinterland.cli import interrupts
+from hinterland.cli.arguments import (
+    Parser,
+    add_config_options,
+    given_config,
+    path_name,
+    real_number,
+)
 from hinterland.cli.setup import add_runtime_options
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
@@ -39,11 +45,15 @@ def parser() -> Parser:
         help="warehouse, traffic, lux, combat, smax, colony, corridor, pettingzoo, or "
         "MODULE:FACTORY of your own",
     )
-    made.add_argument("--resume", metavar="RUN", type=Path, help="continue this run to its --steps")
     made.add_argument(
-        "--out", metavar="RUN", type=Path, help="run folder (default: runs/DOMAIN-1, -2, ...)"
+        "--resume", metavar="RUN", type=path_name, help="continue this run to its --steps"
     )
-    made.add_argument("--config", metavar="FILE", type=Path, help="start from this config.toml")
+    made.add_argument(
+        "--out", metavar="RUN", type=path_name, help="run folder (default: runs/DOMAIN-1, -2, ...)"
+    )
+    made.add_argument(
+        "--config", metavar="FILE", type=path_name, help="start from this config.toml"
+    )
     made.add_argument(
         "--checkpoint-every",
         metavar="SECONDS",
@@ -140,6 +150,10 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.read(options.resume)
     if (summary := folder.result()) is not None:
         print(f"{options.resume} is finished: {summary['step']:,} steps", file=sys.stderr)
+        # It may have been killed after its summary.
+        reported = options.no_report or (folder.path / "report.html").exists()
+        if not reported and folder.checkpoint_steps():
+            _write_report(options, folder)
         _say_result(options, folder, summary)
         return 0
     # Until the run goes on, nothing in its folder changes: what is refused leaves no trace.
@@ -211,14 +225,9 @@ def _train(
     total, done, time = whole * domain.agents, began_at * domain.agents, (spent or {}).get("time")
     display = Display(total, done, domain.agents, options.quiet, time)
 
-    # The second Ctrl-C is Python's own, for those who cannot wait for the unit under way.
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        runtime.interrupt()
-
-    signal.signal(signal.SIGINT, stop)
+    interrupts.say(f"continue with 'hinterland train --resume {folder.path}'")
     try:
-        with display:
+        with interrupts.stopping(runtime.interrupt), display:
             experiment = Experiment(
                 config, domain, runtime, folder, display, spent, options.checkpoint_every
             )
@@ -226,21 +235,28 @@ def _train(
     except KeyboardInterrupt:
         steps = folder.checkpoint_steps()
         print(
-            f"\ninterrupted; the newest checkpoint is at step {max(steps, default=0):,}: "
-            f"continue with 'hinterland train --resume {folder.path}'",
+            f"\ninterrupted; the newest checkpoint is at step {max(steps, default=0):,}"
+            f"{interrupts.said()}",
             file=sys.stderr,
         )
-        return 130
+        return interrupts.status()
     if not options.no_report:
-        from hinterland.cli.watch import write_replay
-        from hinterland.report import write_report
-
-        write_replay(folder)
-        page = write_report([folder.path], folder.path / "report.html")
-        if not options.quiet:
-            print(f"report: {page}", file=sys.stderr)
+        _write_report(options, folder)
     _say_result(options, folder, summary)
     return 0
+
+
+def _write_report(options: argparse.Namespace, folder: "RunFolder") -> None:
+    from hinterland.cli.watch import write_replay
+    from hinterland.report import write_report
+
+    interrupts.say(
+        f"the run is finished; 'hinterland train --resume {folder.path}' writes its report"
+    )
+    write_replay(folder)
+    page = write_report([folder.path], folder.path / "report.html")
+    if not options.quiet:
+        print(f"report: {page}", file=sys.stderr)
 
 
 def processes_note(config: "Config", domain: Any) -> list[str]:

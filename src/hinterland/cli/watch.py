@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hinterland.cli.arguments import Parser, whole
+from hinterland.cli.arguments import Parser, path_name, whole
 from hinterland.config import SEEDS
 from hinterland.core.names import printable
 
@@ -29,20 +29,23 @@ def run(arguments: Sequence[str]) -> int:
         description="One episode of the trained team on the global simulator, as a page that "
         "needs no network (replay.html) or, by the name given to --out, a GIF.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=path_name, metavar="RUN")
     parser.add_argument("--policy", default="learned", help="or random, heuristic, ...")
     parser.add_argument("--greedy", action="store_true", help="likeliest actions")
     parser.add_argument(
         "--opponent", metavar="POLICY", help="a hand-written policy for the other side, if there is"
     )
     parser.add_argument(
-        "--replay", type=Path, metavar="FILE", help="also the game in the simulator's own format"
+        "--replay",
+        type=path_name,
+        metavar="FILE",
+        help="also the game in the simulator's own format",
     )
     parser.add_argument(
         "--seed", type=whole(0, SEEDS), default=0, metavar="K", help="of the episode"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help=".html or .gif (default: replay.html in RUN)"
+        "--out", type=path_name, metavar="FILE", help=".html or .gif (default: replay.html in RUN)"
     )
     options = parser.parse_args(arguments)
     out = options.out or options.run / "replay.html"

@@ -7,6 +7,7 @@ was, so that a lost process costs time and nothing else.
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hinterland.core import HostSession, UserError
-from hinterland.domains.worker import START_S, raise_what_was_told
+from hinterland.domains.scratch import scratch
+from hinterland.domains.worker import ENDS, START_S, raise_what_was_told
 
 PATIENCE_S = 60
 """Seconds after which one call counts as hung."""
@@ -160,21 +162,29 @@ class HostProcess(Calls):
         return max(START_S, self._patience) if self._patience else 0
 
     def _launch(self) -> None:
+        # Its temporary files, and those of what it starts, go with it, however it ends.
+        files = tempfile.mkdtemp(prefix="", dir=scratch())
         ours, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hinterland.domains.worker", self._target,
-             str(theirs.fileno()), str(self._patience)],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-            stdout=self._errors, stderr=subprocess.STDOUT, start_new_session=self._family,
-        )  # fmt: skip
+        self._errors = tempfile.TemporaryFile(dir=files)
+        # Held back until the child heeds them in its own way: it ends when we say so.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hinterland.domains.worker", self._target,
+                 str(theirs.fileno()), str(self._patience), files],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                stdout=self._errors, stderr=subprocess.STDOUT, start_new_session=self._family,
+                env={**os.environ, "TMPDIR": files},
+            )  # fmt: skip
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._connection = Connection(ours.detach())
         # Made once, where `Connection.poll` makes a selector at every call.
         self._answered = select.poll()
         self._answered.register(self._connection, select.POLLIN)
         self._finalizer = weakref.finalize(
-            self, _end, self._process, self._connection, self._errors, self._family
+            self, _end, self._process, self._connection, self._errors, files, self._family
         )
         with suppress(_Lost):  # found out by whoever waits for the answer
             self._send(("__init__", self._arguments, {}))
@@ -237,12 +247,15 @@ class HostProcess(Calls):
         return lines[-1] if lines else ""
 
 
-def _end(process: subprocess.Popen, connection: Connection, errors: Any, family: bool) -> None:
+def _end(
+    process: subprocess.Popen, connection: Connection, errors: Any, files: str, family: bool
+) -> None:
     connection.close()
     # Nothing in a simulator is worth saving, and a hung one would not listen to anything kinder.
     _kill(process, family)
     process.wait()
     errors.close()
+    shutil.rmtree(files, ignore_errors=True)
 
 
 def _kill(process: subprocess.Popen, family: bool) -> None:

@@ -1,6 +1,5 @@
 """Finds domains: those installed under the entry-point group, or MODULE:OBJECT of a user."""
 
-import importlib
 import importlib.util
 import inspect
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.core import UserError
-from hinterland.core.blame import blaming
 from hinterland.core.spec import is_whole
+from hinterland.domains import named
 
 if TYPE_CHECKING:
     from hinterland.core import Domain  # it would start JAX, also in a host simulator's process
@@ -45,24 +44,26 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
     options = options or {}
     if name in points:
         return _make(name, points[name].load(), agents, options)
-    module_name, separator, attribute = name.partition(":")
-    if not separator:
+    if ":" not in name:
         raise UserError(
             f"domain {name!r} is not known; known: {', '.join(sorted(points))}; "
             "for your own give MODULE:FACTORY (docs/own-domain.md)"
         )
     _look_here()
-    try:
-        with blaming(f"domain {name!r}: importing module {module_name!r}"):
-            module = importlib.import_module(module_name)
-    except ImportError as error:
+    factory = named.load(name, f"domain {name!r}")
+    domain = _make(name, factory, agents, options)
+    if isinstance(domain, type) or not _is_domain(domain):
         raise UserError(
-            f"domain {name!r}: cannot import module {module_name!r}: {error}"
-        ) from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise UserError(f"domain {name!r}: module {module_name!r} has no function {attribute!r}")
-    return _make(name, factory, agents, options)
+            f"domain {name!r}: its factory returned {named.kind_of(domain)} and no domain, which "
+            "is an object with name, agents, spec, scripted and simulators (docs/own-domain.md)"
+        )
+    return domain
+
+
+def _is_domain(thing: Any) -> bool:
+    """Whether it was meant to be one; what is wrong with it the conformance kit says."""
+    simulated = hasattr(thing, "global_simulator") or hasattr(thing, "entity_simulator")
+    return simulated and hasattr(thing, "spec") and hasattr(thing, "agents")
 
 
 def _make(
@@ -72,13 +73,13 @@ def _make(
         if option not in inspect.signature(factory).parameters:
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
-    with blaming(f"domain {name!r}: its factory, called with {agents} agents", factory):
-        domain = factory(agents, **options)
+    what = f"domain {name!r}: its factory, called with {agents} agents"
+    domain = named.call(factory, what, agents, **options)
     has = getattr(domain, "agents", None)
     if has is not None and not (is_whole(has) and has == agents):
         raise UserError(
-            f"domain {name!r}: its factory, called with {agents} agents, made a domain whose "
-            f"'agents' is {has!r}; ask for as many as it has (--agents), or mend the factory"
+            f"{what}, made a domain whose 'agents' is {has!r}; ask for as "
+            "many as it has (--agents), or mend the factory"
         )
     _SOURCES[id(domain)] = (domain, (name, agents, tuple(options.items())))
     return domain
@@ -101,8 +102,16 @@ def file_of(name: str) -> str | None:
 
 
 def _look_here() -> None:
-    """Modules of the current folder are found too."""
-    if (folder := str(Path.cwd())) not in sys.path:
+    """Modules of the current folder are found too.
+
+    Raises:
+        UserError: it was deleted.
+    """
+    try:
+        folder = str(Path.cwd())
+    except OSError as error:
+        raise UserError("the current folder is gone; change to another") from error
+    if folder not in sys.path:
         sys.path.insert(0, folder)
 
 

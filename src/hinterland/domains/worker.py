@@ -1,4 +1,4 @@
-"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE`.
+"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE FILES`.
 
 Imports little but the simulator's own module. It dies with its parent (the socket closes), and by
 an alarm if one call takes too long, even inside of a library that never returns to Python (with a
@@ -11,21 +11,29 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from hinterland.core.blame import blamed, place_of
 from hinterland.core.errors import UserError
+from hinterland.domains.scratch import adopt
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What a terminal or a scheduler sends to everybody at once."""
 START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
 
 
-def main(target: str, descriptor: str, patience: str) -> None:
+def main(target: str, descriptor: str, patience: str, files: str) -> None:
     """Makes one object of class `target` and answers calls of its methods until the socket ends."""
-    # An interrupt at the keyboard goes to the whole group; the parent decides when we end.
+    # These go to the whole group; the parent, which held them back, decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave_it(os.getpid()))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    adopt(files)
     _give_way()
     connection = Connection(socket.socket(fileno=int(descriptor)).detach())
     simulator = None
@@ -52,6 +60,20 @@ def main(target: str, descriptor: str, patience: str) -> None:
             return
         if method == "close":
             return
+
+
+def _leave_it(us: int) -> Callable[..., None]:
+    """A handler that does nothing here, and lets processes end that a simulator forks.
+
+    Those that it starts as programs have the system's handlers: a function is not inherited.
+    """
+
+    def handler(number: int, _: Any) -> None:
+        if os.getpid() != us:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    return handler
 
 
 def class_of(target: str) -> Any:

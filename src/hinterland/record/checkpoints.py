@@ -30,6 +30,9 @@ TYPES = {
     **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
 }  # fmt: skip
 
+unfinished: set[Path] = set()
+"""Half files of this process, for who ends it at once."""
+
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes."""
@@ -65,6 +68,7 @@ def write_atomically(path: Path, *content: bytes | memoryview, sync: bool = True
         OSError: it could not be written; the old file is untouched and nothing is left over.
     """
     made = temporary(path)
+    unfinished.add(made)
     try:
         with open(made, "wb") as file:
             for piece in content:
@@ -76,6 +80,8 @@ def write_atomically(path: Path, *content: bytes | memoryview, sync: bool = True
     except BaseException:  # Ctrl-C too: the next run could not tell whose half file this is
         made.unlink(missing_ok=True)
         raise
+    finally:
+        unfinished.discard(made)
     if not sync:
         return
     descriptor = os.open(path.parent, os.O_RDONLY)

@@ -62,6 +62,15 @@ def is_taken(path: Path) -> bool:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
+def _half_made(path: Path) -> bool:
+    """Whether `create` was killed there before it was done: a new run may begin in it."""
+    if not path.is_dir():
+        return False
+    there = {entry.name for entry in path.iterdir() if not entry.name.endswith(".tmp")}
+    ours = there <= {"checkpoints", ".lock", "config.toml"} and "checkpoints" in there
+    return ours and not any((path / "checkpoints").iterdir())
+
+
 class RunFolder:
     """Made by `create`, `open` (both lock it) or `read` (does not)."""
 
@@ -90,7 +99,7 @@ class RunFolder:
         """
         import tomli_w
 
-        if is_taken(path):
+        if is_taken(path) and not _half_made(path):
             if not (path / "manifest.json").is_file():
                 raise UserError(f"{path} already exists and is no run folder; choose another --out")
             raise UserError(
@@ -99,10 +108,10 @@ class RunFolder:
             )
         if why := models().why_not(models().Settings, dict(config)):
             raise UserError(f"the configuration cannot be kept: {why}")
+        whole = {**manifest, **circumstances()}
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
             folder = cls(path, Lock(path))
-            whole = {**manifest, **circumstances()}
             write_atomically(path / "config.toml", tomli_w.dumps(dict(config)).encode())
             # Last: a folder with a manifest is a run folder that can be resumed.
             write_atomically(path / "manifest.json", json.dumps(whole, indent=2).encode())

@@ -3,7 +3,9 @@
 import csv
 import html
 import io
+import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,18 @@ def stroke(index: int) -> Any:
     return _STROKES[index // len(PALETTE) % len(_STROKES)]
 
 
+def _matplotlib() -> Any:
+    """It draws into files here, and needs none of the windows that MPLBACKEND may name."""
+    if "matplotlib" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"
+    import matplotlib
+
+    return matplotlib
+
+
 def new_axes(height: float = 3.7, grid: str = "y") -> tuple[Any, Any]:
     """(figure, axes); narrow, so that its letters stay readable on a phone."""
-    import matplotlib as mpl
+    mpl = _matplotlib()
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_RC):
@@ -120,7 +131,7 @@ def finish(figure: Any, name: str, label: str, table: Table, folder: Path | None
     Raises:
         UserError: a file cannot be written.
     """
-    import matplotlib as mpl
+    mpl = _matplotlib()
 
     vector, raster = io.StringIO(), io.BytesIO()
     with mpl.rc_context(_RC):

@@ -20,9 +20,13 @@ from hinterland.core import UserError
 def use_cores(count: int | None) -> None:
     """Gives JAX this many CPU devices; to be called before JAX is first used.
 
+    Numbers have 32 bits from here on, whatever JAX_ENABLE_X64 says: a seed's results and a run's
+    checkpoints are of those.
+
     Raises:
         UserError: JAX has started already with fewer devices.
     """
+    jax.config.update("jax_enable_x64", False)
     if count is None or jax.config.values["jax_num_cpu_devices"] == count:
         return
     try:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import PATIENCE_S
+from hinterland.domains.named import split
 from hinterland.domains.pool import SharingPool
 
 HORIZON = 1000
@@ -116,11 +117,9 @@ def from_parallel(
     Raises:
         UserError: it cannot be made, or acts otherwise than with discrete actions.
     """
-    if not re.fullmatch(r"[^:\s]+:[^:\s]+", environment):
-        raise UserError(f"--env {environment}: must be MODULE:FUNCTION")
+    module, _ = split(environment, f"--env {environment!r}")
     sessions = ParallelSessions(environment, options, patience_s)
-    module = environment.partition(":")[0].rsplit(".", 1)[-1]
-    return ParallelEnvironment(module, sessions, horizon)
+    return ParallelEnvironment(module.rsplit(".", 1)[-1], sessions, horizon)
 
 
 def make(agents: int, env: str = "", horizon: int | None = None) -> ParallelEnvironment:

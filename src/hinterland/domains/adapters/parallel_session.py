@@ -4,7 +4,6 @@ What the environment gives is checked here, where it is known which agent it is 
 asked; everything that is refused is one sentence.
 """
 
-import importlib
 from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from hinterland.core.blame import blamed
 from hinterland.core.errors import UserError
+from hinterland.domains import named
 
 LIMITS = ("max_cycles", "max_steps", "max_episode_steps", "_max_episode_steps")
 """Where environments say, as an attribute or in their metadata, how long an episode is."""
@@ -40,7 +40,8 @@ class ParallelSession:
 
     def __init__(self, environment: str, options: Mapping[str, Any], central: bool = False) -> None:
         self._with_central = central
-        self._env = _made(environment, options)
+        what = f"--env {environment}"
+        self._env = named.call(named.load(environment, what), what, **options)
         self._agents = _possible_agents(self._env)
         self._actions = [self._action_space(agent) for agent in self._agents]
         self._spaces = [self._observation_space(agent) for agent in self._agents]
@@ -294,20 +295,6 @@ class ParallelSession:
         if state.dtype.kind not in "bifu":
             self._refuse(f"state() gave {_kind(state)}; expected an array of numbers")
         return (state / 255 if state.dtype == np.uint8 else state).astype(np.float32).ravel()
-
-
-def _made(environment: str, options: Mapping[str, Any]) -> Any:
-    module, _, function = environment.partition(":")
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:
-        raise UserError(f"importing {module} raised {blamed(error)}") from error
-    if not callable(make := getattr(found, function, None)):
-        raise UserError(f"module {module} has no function {function!r}")
-    try:
-        return make(**options)
-    except Exception as error:
-        raise UserError(f"{function}() raised {blamed(error)}") from error
 
 
 def _possible_agents(env: Any) -> list[Hashable]:

@@ -9,6 +9,7 @@ from typing import Any
 from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
+from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.city_drawing import CityDrawing
@@ -74,7 +75,7 @@ class CityDomain:
 
     def __init__(self, city: City, seconds: int = SECONDS) -> None:
         sumo_tool("netconvert")  # complains before there is a folder to leave behind
-        folder = Path(tempfile.mkdtemp(prefix="hinterland-city-"))
+        folder = Path(tempfile.mkdtemp(prefix="city-", dir=scratch()))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.city, self.agents = city, len(city.lights)
         self.notes = city.notes

@@ -11,6 +11,7 @@ from hinterland.core import AgentSpec, UserError
 from hinterland.core.spec import square_side
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.pool import SessionPool
+from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic import drawing
 from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
@@ -75,7 +76,7 @@ class SumoSessions(SessionPool):
 
 def _new_folder() -> Path:
     sumo_tool("netconvert")  # complains before there is a folder to leave behind
-    return Path(tempfile.mkdtemp(prefix="hinterland-grid-"))
+    return Path(tempfile.mkdtemp(prefix="grid-", dir=scratch()))
 
 
 class Traffic:
