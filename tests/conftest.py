@@ -9,12 +9,21 @@ from hypothesis import settings
 
 PROGRAMS = pytest.StashKey[str]()
 
+# Tests compile far more than they compute. Four times cheaper to compile, a program computes the
+# same to rounding; a test that compares bits has both sides from the same compiler. `XLA_FLAGS=
+# make test` compiles as for users.
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Through the environment: JAX reads it when a test first imports it, so collection stays light,
     # and the commands that tests start in a subprocess see the same devices.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+    os.environ.setdefault("XLA_FLAGS", QUICK)
     # Compilation is most of what tests cost. Each of xdist's workers keeps its programs apart: JAX
     # does not write them in one piece, and another worker might read half of one.
     config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="hinterland-programs-")
