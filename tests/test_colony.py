@@ -54,7 +54,10 @@ def _around(*offset: list[int]) -> np.ndarray:
 
 def _step(state: State, actions: list[int]):
     noise = jnp.zeros(state.food.shape[0], jnp.int32)
-    return jax.jit(Colony(5).step)(state, jnp.array(actions), noise)
+    return _colony_step(state, jnp.array(actions), noise)
+
+
+_colony_step = jax.jit(Colony(5).step)
 
 
 def test_a_delivery_is_paid_to_who_made_it_and_hatches() -> None:
