@@ -8,7 +8,8 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= warehouse --agents 4 --preset fast --steps 600000
-PYTEST ?= -n 2 -q
+# A file's tests share folders and compiled programs: they stay together, longest files first.
+PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder -q
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)

@@ -1,4 +1,4 @@
-"""Settings of every test: two CPU devices, programs compiled once, the same examples each time."""
+"""Settings of every test: a CPU device per core, cheap programs, the same examples each time."""
 
 import os
 import shutil
@@ -7,20 +7,43 @@ import tempfile
 import pytest
 from hypothesis import settings
 
+# Started first, so that both of xdist's workers end together: what waits for Ray, and what computes
+# for more than half a minute.
+LONGEST = (
+    "test_cluster", "test_pipeline", "test_two_machines", "test_training", "test_cli",
+    "test_traffic", "test_lux_training", "test_combat", "test_colony", "test_native_intersection",
+    "test_separation",
+)  # fmt: skip
+
 PROGRAMS = pytest.StashKey[str]()
+
+# Tests compile far more than they compute. Four times cheaper to compile, a program computes the
+# same to rounding; a test that compares bits has both sides from the same compiler. `XLA_FLAGS=
+# make test` compiles as for users.
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Through the environment: JAX reads it when a test first imports it, so collection stays light,
-    # and the commands that tests start in a subprocess see the same devices.
+    # and the commands that tests start in a subprocess see the same devices. Two at least, and all
+    # cores: a command that a test runs in its own process asks for as many.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(max(2, len(os.sched_getaffinity(0)))))
+    os.environ.setdefault("XLA_FLAGS", QUICK)
     # Compilation is most of what tests cost. Each of xdist's workers keeps its programs apart: JAX
     # does not write them in one piece, and another worker might read half of one.
     config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="hinterland-programs-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = config.stash[PROGRAMS]
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
     os.environ["HINTERLAND_CACHE"] = config.stash[PROGRAMS]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

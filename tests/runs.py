@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ TINY_DIALS = (
     "--trunk", "8", "--copies", "8", "--predictor-episodes", "32", "--evaluate-episodes", "4",
 )  # fmt: skip
 """For `hinterland train`."""
+
+
+def domain_of(config: Config) -> Any:
+    """The same object for the same domain: its programs are compiled once for all runs."""
+    return _domain(config.domain, config.agents, tuple(sorted(config.domain_options.items())))
+
+
+@cache
+def _domain(name: str, agents: int, options: tuple[tuple[str, Any], ...]) -> Any:
+    return load_domain(name, agents, dict(options))
 
 
 def run(folder: Path, config: Config, domain: Any, runtime: LocalRuntime) -> RunFolder:
@@ -54,6 +65,5 @@ def has_logged(run: Path, phase: str) -> bool:
 def assert_as_here(made: RunFolder, folder: Path) -> None:
     """Its last checkpoint is that of the same run in one piece on one device, bit for bit."""
     config = make_config(made.config)
-    domain = load_domain(config.domain, config.agents, config.domain_options)
-    here = run(folder, config, domain, LocalRuntime(devices=1))
+    here = run(folder, config, domain_of(config), LocalRuntime(devices=1))
     assert_same(here.load_checkpoint()[0], made.load_checkpoint()[0])

@@ -115,8 +115,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def _run(folder: Path, runtime: LocalRuntime, values: dict[str, Any]) -> RunFolder:
     config = make_config(values)
-    domain = load_domain(config.domain, config.agents, config.domain_options)
-    return runs.run(folder, config, domain, runtime)
+    return runs.run(folder, config, runs.domain_of(config), runtime)
 
 
 def _working() -> list[psutil.Process]:

@@ -54,7 +54,10 @@ def _around(*offset: list[int]) -> np.ndarray:
 
 def _step(state: State, actions: list[int]):
     noise = jnp.zeros(state.food.shape[0], jnp.int32)
-    return jax.jit(Colony(5).step)(state, jnp.array(actions), noise)
+    return _colony_step(state, jnp.array(actions), noise)
+
+
+_colony_step = jax.jit(Colony(5).step)
 
 
 def test_a_delivery_is_paid_to_who_made_it_and_hatches() -> None:
@@ -184,7 +187,7 @@ def test_the_same_bits_on_one_and_two_devices_and_after_a_resume(tmp_path: Path)
 
 def test_the_metrics_of_a_run(tmp_path: Path) -> None:
     config = make_config({**TINY, "grouping": "mod-2", "pieces": 2})
-    _final(tmp_path / "run", config, LocalRuntime())
+    _final(tmp_path / "run", config, LocalRuntime(devices=1))
     folder = RunFolder.read(tmp_path / "run")
     lines = folder.metrics()
     assert [x["step"] for x in lines if "eval/sampled/return" in x] == [0, 256, 512, 768]
@@ -207,7 +210,7 @@ def test_credit_per_entity_learns_faster_than_the_teams() -> None:
     found = {}
     for credit in ("agent", "team"):
         config = make_config({"domain": "colony", "credit": credit, **quick})
-        summary = train(Experiment(config, domain, LocalRuntime()), None)
+        summary = train(Experiment(config, domain, LocalRuntime(devices=1)), None)
         found[credit] = summary["eval"]["learned"]["return_mean"]
     assert found["agent"] > max(20, 3 * found["team"]), found
 

@@ -58,12 +58,15 @@ def _gae_by_sums(reward, value, next_value, done, discount, trace):
     return result
 
 
+_gae = jax.jit(gae)
+
+
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_gae_equals_its_definition(seed: int, length: int) -> None:
     random = np.random.default_rng(seed)
     reward, value, next_value = random.normal(size=(3, length)).astype(np.float32)
     done = random.random(length) < 0.3
-    found = gae(*map(jnp.asarray, (reward, value, next_value, done)), 0.97, 0.9)
+    found = _gae(*map(jnp.asarray, (reward, value, next_value, done)), 0.97, 0.9)
     expected = _gae_by_sums(reward, value, next_value, done, 0.97, 0.9)
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 

@@ -39,8 +39,7 @@ def _config(**changes: object) -> Config:
 
 
 def _final_arrays(folder: Path, config: Config, runtime: LocalRuntime) -> dict[str, np.ndarray]:
-    domain = load_domain(config.domain, config.agents)
-    return runs.run(folder, config, domain, runtime).load_checkpoint()[0]
+    return runs.run(folder, config, runs.domain_of(config), runtime).load_checkpoint()[0]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,8 @@ def test_one_and_two_devices_give_the_same_bits(tmp_path: Path, changes: dict) -
 
 
 def test_another_seed_gives_another_run_and_agents_differ(tmp_path: Path) -> None:
-    first = _final_arrays(tmp_path / "a", _config(), LocalRuntime())
-    other = _final_arrays(tmp_path / "b", _config(seed=1), LocalRuntime())
+    first = _final_arrays(tmp_path / "a", _config(), LocalRuntime(devices=1))
+    other = _final_arrays(tmp_path / "b", _config(seed=1), LocalRuntime(devices=1))
     name = ".learners.network.actor.weight"
     assert not np.array_equal(first[name], other[name])
     assert len(np.unique(first[name].reshape(4, -1), axis=0)) == 4
@@ -71,7 +70,7 @@ def test_another_seed_gives_another_run_and_agents_differ(tmp_path: Path) -> Non
 
 def test_the_metrics_say_what_happened_when(tmp_path: Path) -> None:
     config = _config()
-    _final_arrays(tmp_path / "run", config, LocalRuntime())
+    _final_arrays(tmp_path / "run", config, LocalRuntime(devices=1))
     folder = RunFolder.read(tmp_path / "run")
     lines = folder.metrics()
     fits = [line["step"] for line in lines if "influence/cross_entropy/after" in line]
@@ -92,7 +91,7 @@ def test_the_metrics_say_what_happened_when(tmp_path: Path) -> None:
 
 
 def test_a_step_budget_that_no_update_divides_is_rounded_up(tmp_path: Path) -> None:
-    _final_arrays(tmp_path / "run", _config(steps=250, refresh=100), LocalRuntime())
+    _final_arrays(tmp_path / "run", _config(steps=250, refresh=100), LocalRuntime(devices=1))
     summary = RunFolder.read(tmp_path / "run").summary()
     assert summary is not None
     assert summary["step"] == 256
@@ -115,7 +114,7 @@ def test_what_is_due_when() -> None:
 
 def test_recurrent_windows_of_several_per_update_run(tmp_path: Path) -> None:
     config = _config(copies=1, window=8, windows=4, minibatches=2, steps=64, refresh=64)
-    arrays = _final_arrays(tmp_path / "run", config, LocalRuntime())
+    arrays = _final_arrays(tmp_path / "run", config, LocalRuntime(devices=1))
     assert int(arrays[".learners.updates"][0]) == 2
 
 
@@ -156,7 +155,7 @@ def test_learning_in_the_corridor(tmp_path: Path) -> None:
         }
     )
     domain = load_domain("corridor", 3)
-    summary = train(Experiment(config, domain, LocalRuntime()), None)
+    summary = train(Experiment(config, domain, LocalRuntime(devices=1)), None)
     returns = {name: figures["return_mean"] for name, figures in summary["eval"].items()}
     assert returns["random"] < 0.75 * returns["heuristic"], json.dumps(returns)
     assert returns["learned_greedy"] > 0.94 * returns["heuristic"], json.dumps(returns)

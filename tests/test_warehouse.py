@@ -1,5 +1,7 @@
 """The warehouse against its rules, the reference's measured returns, and a plain NumPy twin."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,17 +15,56 @@ from hinterland.domains.warehouse.state import EMPTY, SLOT_COLUMN, SLOT_ROW, Reg
 from hinterland.rollout import play, scripted_actor, scripted_memory
 
 
+@cache
+def _warehouse(agents: int, ring: bool = False) -> Warehouse:
+    """The same object for the same system: its programs are compiled once for all examples."""
+    return Warehouse(agents, ring)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _act(domain: Warehouse, policy: str, key, memory, state):
+    keys = jax.random.split(key, domain.agents)
+    regions = domain.global_simulator.regions(state)
+    return jax.vmap(domain.scripted[policy])(keys, memory, regions)
+
+
+@partial(jax.jit, static_argnums=0)
+def _whole_step(domain: Warehouse, state, action, noise):
+    return domain.global_simulator.step(state, action, noise)
+
+
+@partial(jax.jit, static_argnums=0)
+def _local_step(domain: Warehouse, state, action, influence, noise):
+    whole = domain.global_simulator
+    step = jax.vmap(domain.local_simulator.step)
+    return step(whole.regions(state), action, influence, whole.region_noise(noise))
+
+
+@partial(jax.jit, static_argnums=0)
+def _observe(domain: Warehouse, regions):
+    return jax.vmap(domain.local_simulator.observe)(regions)
+
+
+@partial(jax.jit, static_argnums=0)
+def _regions(domain: Warehouse, state):
+    return domain.global_simulator.regions(state)
+
+
+@partial(jax.jit, static_argnums=0)
+def _noise(domain: Warehouse, key):
+    return domain.global_simulator.noise(key)
+
+
 def _follow(domain: Warehouse, seed: int, policy: str, steps: int):
     """States, actions and noises of one global trajectory under a hand-written policy."""
-    whole, rule = domain.global_simulator, domain.scripted[policy]
-    state = whole.reset(stream(seed, "reset"))
-    memory = scripted_memory(rule, 1, domain.agents)
+    state = domain.global_simulator.reset(stream(seed, "reset"))
+    memory = scripted_memory(domain.scripted[policy], 1, domain.agents)
     memory = jax.tree.map(lambda x: x[0], memory)
     for t in range(steps):
-        keys = jax.random.split(stream(seed, "act", t), domain.agents)
-        action, memory = jax.vmap(rule)(keys, memory, whole.regions(state))
-        yield state, action, whole.noise(stream(seed, "noise", t))
-        state = whole.step(state, action, whole.noise(stream(seed, "noise", t))).state
+        action, memory = _act(domain, policy, stream(seed, "act", t), memory, state)
+        noise = _noise(domain, stream(seed, "noise", t))
+        yield state, action, noise
+        state = _whole_step(domain, state, action, noise).state
 
 
 @settings(max_examples=12)
@@ -37,33 +78,26 @@ def test_local_simulators_equal_their_regions(
     seed: int, agents: int, ring: bool, policy: str
 ) -> None:
     """The factorisation test, exactly, as a property over seeds, sizes and policies."""
-    domain = Warehouse(agents, ring)
-    local, whole = domain.local_simulator, domain.global_simulator
-    local_step, global_step = jax.jit(jax.vmap(local.step)), jax.jit(whole.step)
+    domain = _warehouse(agents, ring)
     for state, action, noise in _follow(domain, seed, policy, 12):
-        moved = global_step(state, action, noise)
-        alone = local_step(whole.regions(state), action, moved.influence, whole.region_noise(noise))
-        regions = whole.regions(moved.state)
+        moved = _whole_step(domain, state, action, noise)
+        alone = _local_step(domain, state, action, moved.influence, noise)
+        regions = _regions(domain, moved.state)
         for a, b in zip(jax.tree.leaves(alone.state), jax.tree.leaves(regions), strict=True):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(alone.reward, moved.reward)
-        np.testing.assert_array_equal(
-            jax.vmap(local.observe)(alone.state), jax.vmap(local.observe)(regions)
-        )
+        np.testing.assert_array_equal(_observe(domain, alone.state), _observe(domain, regions))
 
 
 def test_a_wrong_influence_breaks_the_equality() -> None:
     """The factorisation test can fail: neighbours that never come leave items behind."""
-    domain = make(4)
-    local, whole = domain.local_simulator, domain.global_simulator
+    domain = _warehouse(4)
     differences = 0
     for state, action, noise in _follow(domain, 0, "oldest", 30):
-        moved = whole.step(state, action, noise)
+        moved = _whole_step(domain, state, action, noise)
         nobody = jnp.full_like(moved.influence, 3)
-        alone = jax.vmap(local.step)(
-            whole.regions(state), action, nobody, whole.region_noise(noise)
-        )
-        differences += int((alone.state.age != whole.regions(moved.state).age).any())
+        alone = _local_step(domain, state, action, nobody, noise)
+        differences += int((alone.state.age != _regions(domain, moved.state).age).any())
     assert differences > 0
 
 
