@@ -77,7 +77,7 @@ class Soak:
             else (*CONFIG, "--out", str(run))
         )
         return subprocess.Popen(
-            [sys.executable, "-m", "hinterland", "train", *told],
+            [sys.executable, "-m", "hinterland", "train", "--checkpoint-every", "1e-9", *told],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self._environment,
         )  # fmt: skip
 
