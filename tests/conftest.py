@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -33,6 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(max(2, len(os.sched_getaffinity(0)))))
     os.environ.setdefault("XLA_FLAGS", QUICK)
+    # Who starts tests in the background has these ignored, and a command then leaves it at that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Compilation is most of what tests cost. Each of xdist's workers keeps its programs apart: JAX
     # does not write them in one piece, and another worker might read half of one.
     config.stash[PROGRAMS] = tempfile.mkdtemp(prefix="hinterland-programs-")

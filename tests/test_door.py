@@ -72,16 +72,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = {"command": ["hinterland", "train", "corridor"], "devices": ["cpu:0 cpu"]}
     with RunFolder.create(path, config.model_dump(exclude_none=True), manifest) as folder:
         experiment = Experiment(config, domain, LocalRuntime(devices=1), folder)
-        state = loop_of(config, domain).start(experiment)
-        for updates in (0, 1, 2):
+
+        def meet(state: Any, updates: int) -> Any:
             measured = {f"eval/sampled/{n}": x for n, x in figures(5.0 + updates).items()}
             measured = {name.replace("return_mean", "return"): x for name, x in measured.items()}
             experiment.log(updates, "evaluate", measured)
             predicted = {f"influence/cross_entropy/{n}": 0.5 for n in ("before", "after")}
             experiment.log(updates, "fit", predicted)
-            experiment.log(updates, "train", {"train/steps_per_s": 100.0})
-            if updates:
-                experiment.save(updates, state)
+            return state
+
+        def learn(state: Any, updates: int, stop: int) -> Any:
+            experiment.log(stop, "train", {"train/steps_per_s": 100.0})
+            return state
+
+        state = loop_of(config, domain).start(experiment)
+        assert experiment.total_updates == 2
+        experiment.in_stretches(state, 0, meet, learn)
         names = ("learned", "learned_greedy", "random", "heuristic")
         summary = experiment.summary(2, {n: figures(6.0, policy=n) for n in names}, finished=True)
         folder.write_summary(summary)

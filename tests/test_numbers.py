@@ -436,20 +436,20 @@ def test_a_study_leaves_out_of_its_base_what_a_variant_does_not_read(tmp_path: P
     head = 'name = "s"\nseeds = [0]\n[base]\ndomain = "corridor"\npredictor_epochs = 2\n'
     path = tmp_path / "s.toml"
     path.write_text(head + '[variants.a]\n[variants.b]\nsimulation = "global"\n')
-    study = read_study(path)
+    study = read_study(path, path.read_bytes())
     own = {"domain": "corridor", "seed": 0}
     assert values_of(study, "a", 0) == {**own, "predictor_epochs": 2}
     assert values_of(study, "b", 0) == {**own, "simulation": "global"}
     path.write_text(head + '[variants.b]\nsimulation = "global"\n')
     with pytest.raises(UserError, match=r"predictor_epochs of \[base\] is read by none"):
-        read_study(path)
+        read_study(path, path.read_bytes())
     path.write_text(
         head + '[variants.a]\n[variants.b]\nsimulation = "global"\npredictor_rate = 1\n'
     )
     with pytest.raises(
         UserError, match=r"variant 'b', seed 0: predictor_rate: is for --simulation"
     ):
-        read_study(path)
+        read_study(path, path.read_bytes())
 
 
 # ----------------------------------------------------------------------- what a run will take

@@ -31,9 +31,12 @@ from odd_sessions import LATE
 
 HERE, AGENTS = Path(__file__).stem, 3
 TINY = (
-    "--network feed-forward --predictor feed-forward --hidden 8 --trunk 8 --predictor-hidden 8 "
-    "--copies 8 --window 4 --steps 16 --refresh 16 --predictor-episodes 2 --predictor-epochs 1 "
+    "--network feed-forward --hidden 8 --trunk 8 --copies 8 --window 4 --steps 16 "
     "--evaluate-episodes 2 --final-episodes 2 --devices 1 --quiet"
+).split()
+PREDICTED = (
+    "--predictor feed-forward --predictor-hidden 8 --refresh 16 --predictor-episodes 2 "
+    "--predictor-epochs 1"
 ).split()
 
 
@@ -173,7 +176,7 @@ TRACED: dict[str, tuple[Any, str]] = {
     "factory_raises": (raises, f"factory, called with 3 agents: {RAISED}"),
     "factory_exits": (Exits(), f"SystemExit: 0 {PLACE}"),
     "factory_signature": (lambda: None, f"TypeError: .* takes 0 positional .* {PLACE}"),
-    "factory_none": (lambda count: None, "has no attribute 'name'"),
+    "factory_none": (lambda count: None, "returned None and no domain"),
     "without_agents": (without("agents"), "has no attribute 'agents'"),
     "without_spec": (without("spec"), "has no attribute 'spec'"),
     "without_local": (without("local_simulator"), "has no attribute 'local_simulator'"),
@@ -588,7 +591,7 @@ def raises_in(part: str) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("in_evaluation", ()),
+        ("in_evaluation", PREDICTED),
         ("in_a_worker", ("--schedule", "pipeline", "--hidden", "8", "--evaluate-every", "1000")),
     ],
 )

@@ -490,8 +490,11 @@ def test_a_third_party_environment_is_trained_in_unmodified() -> None:
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ("pettingzoo", "--env pettingzoo: must be MODULE:FUNCTION"),
-        ("pettingzoo.no_such:parallel_env", "ModuleNotFoundError: No module named"),
+        ("pettingzoo", "--env 'pettingzoo': must be MODULE:NAME"),
+        (
+            "pettingzoo.no_such:parallel_env",
+            "cannot import module 'pettingzoo.no_such': No module named",
+        ),
         ("pettingzoo.classic.rps_v2:parallel_envy", "has no function 'parallel_envy'"),
     ],
 )

@@ -19,11 +19,14 @@ import pytest
 from hinterland.cli import main
 from hinterland.domains.host import HostProcess
 from hinterland.domains.scratch import remove_abandoned, scratch
-from runs import TINY_DIALS, wait_for
+from runs import wait_for
 from test_report import make_run
 
-TINY = (*TINY_DIALS, "--simulation", "global", "--agents", "2", "--steps", "32",
-        "--final-episodes", "2", "--evaluations", "1")  # fmt: skip
+GLOBAL = (
+    "corridor", "--simulation", "global", "--agents", "2", "--network", "feed-forward",
+    "--hidden", "8", "--trunk", "8", "--copies", "8", "--evaluate-episodes", "4",
+)  # fmt: skip
+TINY = (*GLOBAL, "--steps", "32", "--final-episodes", "2", "--evaluations", "1")
 
 COUNTS = (168, 110, 37)
 """Paths, names and variables that are tried, each with a command."""
@@ -160,20 +163,20 @@ FACTORIES = {
     "odd_good:none": "returned None and no domain",
     "odd_good:kind": "returned the class Corridor and no domain",
     "odd_good:text": "returned 'str' and no domain",
-    "odd_good:two": "takes (agents, other)",
-    "odd_good:zero": "takes ()",
-    "odd_good:keyword": "takes (*, agents)",
+    "odd_good:two": "missing 1 required positional argument: 'other'",
+    "odd_good:zero": "takes 0 positional arguments",
+    "odd_good:keyword": "takes 0 positional arguments",
     "odd_good:leaves": "SystemExit",
     "math:floor": "returned 'int' and no domain",
     "builtins:print": "returned None and no domain",
     "json:loads": "TypeError",
-    "json:JSONDecoder": "takes (",
+    "json:JSONDecoder": "TypeError",
     "os:system": "TypeError",
     "builtins:exit": "SystemExit",
     "": "is not known",
     "corridors": "is not known",
 }
-ENVIRONMENTS = {"odd_good:empty": "'object' and no parallel environment", "odd_good:two": "takes ("}
+ENVIRONMENTS = {"odd_good:empty": "object has no 'possible_agents'", "odd_good:two": "missing 2"}
 
 
 @pytest.fixture
@@ -303,8 +306,7 @@ def test_numbers_have_32_bits_whatever_the_environment_says() -> None:
 
 # --- Signals
 
-ENDLESS = (*TINY_DIALS, "--simulation", "global", "--agents", "2", "--steps", "10M",
-           "--evaluate-every", "640", "--no-report")  # fmt: skip
+ENDLESS = (*GLOBAL, "--steps", "10M", "--evaluate-every", "640", "--no-report")
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:

@@ -4,6 +4,10 @@ import sys
 from collections.abc import Sequence
 
 from hinterland.cli.arguments import Parser, add_config_options, given_config, whole
+from hinterland.core.errors import UserError
+
+MOST_AGENTS = 10_000
+"""Every region is judged by itself."""
 
 
 def parser() -> Parser:
@@ -31,6 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.config import make_config
 
     config = make_config(completed(given_config(options)))
+    if config.agents > MOST_AGENTS:
+        raise UserError(f"--agents {config.agents:,}: must be at most {MOST_AGENTS:,} in a check")
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
     from hinterland.cli.setup import start_jax
 

@@ -223,6 +223,7 @@ def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any,
     from hinterland.training.networks import check_step, load_networks
 
     config = make_config(folder.config)
+    _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
     # What is damaged is said before a domain, which may be a thousand processes, is made.
     arrays, meta = folder.load_checkpoint(step)
     check_step(meta, config)

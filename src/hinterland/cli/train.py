@@ -150,9 +150,9 @@ def _resume(options: argparse.Namespace) -> int:
     folder = RunFolder.read(options.resume)
     if (summary := folder.result()) is not None:
         print(f"{options.resume} is finished: {summary['step']:,} steps", file=sys.stderr)
-        # It may have been killed after its summary.
-        reported = options.no_report or (folder.path / "report.html").exists()
-        if not reported and folder.checkpoint_steps():
+        # It may have been killed after its summary; in a folder that is read only it is shown.
+        reported = options.no_report or is_there(folder.path / "report.html")
+        if not reported and folder.checkpoint_steps() and os.access(folder.path, os.W_OK):
             _write_report(options, folder)
         _say_result(options, folder, summary)
         return 0

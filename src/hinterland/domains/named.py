@@ -1,7 +1,6 @@
 """MODULE:NAME on the command line: a factory of domains, or a function that makes environments."""
 
 import importlib
-import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -60,14 +59,6 @@ def call(function: Callable[..., Any], what: str, *arguments: Any, **named: Any)
     Raises:
         UserError: it takes other arguments, or raises, or ends the process.
     """
-    try:
-        inspect.signature(function).bind(*arguments, **named)
-    except TypeError as error:
-        takes = inspect.signature(function)
-        words = ", ".join([*map(repr, arguments), *(f"{k}={v!r}" for k, v in named.items())])
-        raise UserError(f"{what}: it takes {takes}, and is called with ({words})") from error
-    except ValueError:
-        pass  # a built-in function that does not say what it takes
     try:
         with blaming(what, function):
             return function(*arguments, **named)

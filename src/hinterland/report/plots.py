@@ -247,6 +247,7 @@ def throughput(
     table: Table = []
     names: list[str] = []
     means: list[str] = []
+    largest: list[float] = []
     for index, (variant, group) in enumerate(by_variant(runs).items()):
         found = [
             {"variant": variant, "seed": run.seed, "step": step, "agent-steps/s of a stretch": rate}
@@ -262,6 +263,7 @@ def throughput(
         spread = y + 0.16 * np.sin(2.4 * np.arange(len(rates)))
         axes.plot(rates, spread, "o", color=colour(index), ms=3, mew=0)
         names.append(variant)
+        largest += [*rates, *whole]
         means.append(f"{variant} {np.mean(whole):,.0f}" if whole else f"{variant} unknown")
         table += found
     if not table:
@@ -271,7 +273,7 @@ def throughput(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.invert_yaxis()
-    axes.set_xlim(0, max(0.0, *(row["agent-steps/s"] for row in table)) * 1.05 or 1)
+    axes.set_xlim(0, max(0.0, *largest) * 1.05 or 1)
     axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.set_xlabel("agent-steps/s in training")

@@ -40,7 +40,7 @@ class ParallelSession:
 
     def __init__(self, environment: str, options: Mapping[str, Any], central: bool = False) -> None:
         self._with_central = central
-        what = f"--env {environment}"
+        what = "the environment"
         self._env = named.call(named.load(environment, what), what, **options)
         self._agents = _possible_agents(self._env)
         self._actions = [self._action_space(agent) for agent in self._agents]

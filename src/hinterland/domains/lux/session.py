@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hinterland.core.errors import UserError
 from hinterland.domains.lux.actions import masks, permitted, to_engine
 from hinterland.domains.lux.bots import BOTS, Bot
 from hinterland.domains.lux.engine import Game, plain
@@ -63,7 +64,8 @@ class LuxSession:
         processor time by part.
 
         Raises:
-            ValueError: with `Rules.validate`, an action that its mask forbids; or the game is over.
+            ValueError: with `Rules.validate`, an action that its mask forbids.
+            UserError: the game is over.
         """
         paid = self._advance(self._idle if actions is None else actions)
         told = {"reward": paid.reward, "ice": paid.ice, **self._end()}
@@ -168,7 +170,7 @@ class LuxSession:
 
     def _advance(self, actions: np.ndarray) -> Paid:
         if any(self._end().values()):
-            raise ValueError("the game is over: reset comes next")
+            raise UserError("the game is over: reset comes next")
         with self._clock("bots"):
             actions = self._with_bots(actions)
         if self._rules.validate:
