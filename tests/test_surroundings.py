@@ -379,14 +379,15 @@ def test_a_run_says_where_it_goes_on_and_does(tmp_path: Path) -> None:
     def checkpoints() -> set[Path]:
         return set((run / "checkpoints").glob("step-*"))
 
-    arguments = [*ENDLESS, "--out", str(run)]
+    often = ["--checkpoint-every", "1e-9"]
+    arguments = [*ENDLESS, *often, "--out", str(run)]
     for signals in ([(0, signal.SIGTERM)], [(0, signal.SIGINT), (0.02, signal.SIGINT)]):
         process = started("train", *arguments)
         before = checkpoints()
         wait_for(process, lambda: bool(checkpoints() - before), 300)  # noqa: B023
         said = ended(process, *signals)
         assert f"continue with 'hinterland train --resume {run}'" in said
-        arguments = ["--resume", str(run)]
+        arguments = ["--resume", str(run), *often]
 
 
 def test_a_study_passes_it_on_to_its_runs(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class LuxSession:
             record: keep the engine's replay.
 
         Raises:
-            ValueError: no such bot.
+            UserError: no such bot.
         """
         self._begin(seed, controllers, record)
         return {**self._seen(), "seconds": self._lap()}
@@ -97,10 +97,10 @@ class LuxSession:
         """The game so far in the engine's own format, compressed; it was begun with `record`.
 
         Raises:
-            ValueError: it was not.
+            UserError: it was not.
         """
         if self._game.replay is None:
-            raise ValueError("this game was not begun with record=True")
+            raise UserError("this game was not begun with record=True")
         seed = self._game.seed
         players = {name: self._controllers[side] or "hinterland"
                    for side, name in enumerate(PLAYERS)}  # fmt: skip
@@ -134,7 +134,7 @@ class LuxSession:
     def _begin(self, seed: int, controllers: Controllers, record: bool) -> None:
         for name in controllers:
             if name is not None and name not in BOTS:
-                raise ValueError(f"bot {name!r} is not known; known: {', '.join(BOTS)}")
+                raise UserError(f"bot {name!r} is not known; known: {', '.join(BOTS)}")
         self._controllers = controllers
         self._bots: list[Bot | None] = [
             None if name is None else BOTS[name](side, seed)
