@@ -98,7 +98,9 @@ class Soak:
         _, said = process.communicate(timeout=PATIENCE_S)
         _, alive = psutil.wait_procs(children, timeout=10)
         complaint = f"{len(alive)} processes left" if alive else ""
-        if hit and moment == "signal" and process.returncode not in (129, 130, 143):
+        if (
+            hit and moment == "signal" and process.returncode not in (0, 129, 130, 143)
+        ):  # 0: it had just ended
             complaint = f"exit status {process.returncode}"
         if not hit and process.returncode:
             complaint = f"not resumed: {said.strip()[-300:]}"

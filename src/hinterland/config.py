@@ -357,7 +357,7 @@ class Config(BaseModel):
 
     @property
     def evaluation_steps(self) -> int:
-        """Steps per agent between two evaluations (and two checkpoints)."""
+        """Steps per agent between two evaluations."""
         if self.evaluate_every == "auto":
             return max(1, self.steps // self.evaluations)
         return self.evaluate_every
@@ -433,7 +433,9 @@ def range_of(name: str) -> Range:
 
 def number_of(text: str) -> float:
     """A number written with ASCII digits, such as 12, 0.5 or 1e6; NaN if it is none."""
-    written = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text.strip().lower())
+    written = re.fullmatch(
+        r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", text.strip().lower()
+    )
     return float(text) if written else nan
 
 

@@ -31,17 +31,8 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see '{self.prog} --help'")
 
 
-def whole_number(text: str) -> int:
-    """An integer such as 4000000, 4e6, 4M or 250k.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none, or 2^53 and more.
-    """
-    return whole(-LARGEST, LARGEST)(text)
-
-
 def whole(least: float, most: float) -> Callable[[str], int]:
-    """As `whole_number`, from `least` to `most`; for `type=` of an option."""
+    """An integer such as 4000000, 4e6, 4M or 250k in that range; for `type=` of an option."""
 
     def parsed(text: str) -> int:
         word = text.strip().lower()
@@ -55,11 +46,6 @@ def whole(least: float, most: float) -> Callable[[str], int]:
         return int(value)
 
     return parsed
-
-
-def real_number(text: str) -> float:
-    """A finite number."""
-    return real(Range())(text)
 
 
 def real(allowed: Range) -> Callable[[str], float]:

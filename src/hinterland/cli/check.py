@@ -43,9 +43,9 @@ def run(arguments: Sequence[str]) -> int:
 
     config = make_config(completed(given_config(options)))
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
-    from hinterland.cli.setup import start_jax
+    from hinterland.cli.setup import make_runtime
 
-    start_jax()
+    make_runtime(None)
     from hinterland.domains import load_domain
     from hinterland.testing.conformance import NOTE, check_domain
 

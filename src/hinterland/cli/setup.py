@@ -47,6 +47,7 @@ def add_runtime_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@cache
 def start_jax() -> None:
     """Imports JAX; whoever imports it first would meet what is wrong with its surroundings.
 
@@ -136,9 +137,11 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: what they name cannot be read.
     """
-    # Absolute: the run is resumed and evaluated from anywhere.
+    # Absolute: the run is resumed and evaluated from anywhere. What is no text is refused later.
     paths = {
-        name: str(Path(values[name]).resolve()) for name in ("net", "routes") if values.get(name)
+        name: str(Path(path).resolve())
+        for name in ("net", "routes")
+        if isinstance(path := values.get(name), str) and path and "\0" not in path
     }
     values = {**values, **paths}
     if "agents" in values:
@@ -149,7 +152,7 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
 
         city = read_city(Path(paths["net"]), Path(paths["routes"]))
         return {**values, "agents": len(city.lights)}
-    if "env" in values and values.get("domain") == "pettingzoo":
+    if isinstance(values.get("env"), str) and values.get("domain") == "pettingzoo":
         start_jax()
         from hinterland.domains.adapters.parallel import from_parallel
 

@@ -63,7 +63,6 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     Raises:
         UserError: not TOML, no study, or a setting that a run would refuse.
     """
-    from hinterland.applies import ignored
     from hinterland.config import make_config
     from hinterland.record.models import Study, why_not
 
@@ -78,24 +77,32 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
         for seed in study["seeds"]:
             try:
                 config = make_config({**study["base"], **variant, "seed": seed})
-                for option, reason in ignored(config).items():
+                unheard = _ignored(config)
+                for option, reason in unheard.items():
                     if option in variant:
                         raise UserError(f"{option}: {reason}; leave it out")
             except UserError as error:
                 raise UserError(f"{path}: variant {name!r}, seed {seed}: {error}") from None
-            unread &= set(ignored(config))
+            unread &= set(unheard)
     if unread:
         raise UserError(f"{path}: {min(unread)} of [base] is read by none of the variants")
     return study
 
 
+def _ignored(config: Any) -> dict[str, str]:
+    """`applies.ignored`, without a start of the domain: options of entities are for entities."""
+    from hinterland.applies import ignored
+
+    boards = config.channels is not None or config.blocks is not None
+    return ignored(config, bool(config.entity_options), boards)
+
+
 def values_of(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
     """The settings of one run: of [base] those that this variant reads, and its own."""
-    from hinterland.applies import ignored
     from hinterland.config import make_config
 
     base, variant = study["base"], study["variants"][name]
-    unread = ignored(make_config({**base, **variant, "seed": seed}))
+    unread = _ignored(make_config({**base, **variant, "seed": seed}))
     return {k: x for k, x in base.items() if k not in unread} | variant | {"seed": seed}
 
 
@@ -140,13 +147,15 @@ def _check_folder(folder: Path, file: Path, content: bytes, resume: bool) -> Non
     """
     from hinterland.record import check_new
     from hinterland.record.models import CONFIG_SIZE
+    from hinterland.record.run_folder import is_taken
 
     kept = folder / "study.toml"
     if not is_there(kept):
-        try:
-            check_new(folder)
-        except UserError as error:
-            raise UserError(f"{error}; {folder} is no study folder") from None
+        if is_taken(folder):
+            raise UserError(
+                f"{folder} is there already and is no study folder; choose another --out"
+            )
+        check_new(folder)
         return
     if not resume:
         raise UserError(f"study folder {folder} already exists; add --resume to continue it")

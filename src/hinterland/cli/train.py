@@ -14,17 +14,18 @@ from hinterland.cli.arguments import (
     add_config_options,
     given_config,
     path_name,
-    real_number,
+    real,
 )
 from hinterland.cli.setup import add_runtime_options
+from hinterland.config import MILLION, Range
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 
 WITH_PAPER = ("warehouse", "traffic", "lux")
 """Domains of which there are published hyperparameters."""
 
-MANY, PROCESS_MB = 32, 40
-"""Processes that are worth a note, and what one with an environment of PettingZoo takes."""
+MANY = 32
+"""Processes that are worth a note."""
 
 if TYPE_CHECKING:
     from hinterland.config import Config
@@ -57,7 +58,7 @@ def parser() -> Parser:
     made.add_argument(
         "--checkpoint-every",
         metavar="SECONDS",
-        type=real_number,
+        type=real(Range(0, MILLION, above=True)),
         default=60.0,
         help="how often to write a checkpoint, as far as stretches of training end (about a minute "
         "at most on two cores); changes no result (default: 60; systems outside of JAX: after "
@@ -76,8 +77,6 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.core.errors import UserError
 
     options = parser().parse_args(arguments)
-    if options.checkpoint_every <= 0:
-        raise UserError(f"--checkpoint-every {options.checkpoint_every:g}: must be above 0")
     if options.resume is not None:
         return _resume(options)
     if options.domain is None and options.config is None:
@@ -94,6 +93,9 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.cli.setup import completed, get_domain, make_runtime
 
     config = make_config(completed(values))
+    check_applies(config)
+    if options.out is not None:
+        RunFolder.check_new(options.out)
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
     from hinterland.domains.registry import file_of
@@ -153,7 +155,11 @@ def _resume(options: argparse.Namespace) -> int:
         # It may have been killed after its summary; in a folder that is read only it is shown.
         reported = options.no_report or is_there(folder.path / "report.html")
         if not reported and folder.checkpoint_steps() and os.access(folder.path, os.W_OK):
-            _write_report(options, folder)
+            from hinterland.cli.setup import make_runtime
+
+            with RunFolder.open(options.resume) as folder, make_runtime(options.devices):
+                _check_report(folder)
+                _write_report(options, folder)
         _say_result(options, folder, summary)
         return 0
     # Until the run goes on, nothing in its folder changes: what is refused leaves no trace.
@@ -195,15 +201,11 @@ def _train(
     checkpoint: Any,
 ) -> int:
     from hinterland.cli.display import Display, note
-    from hinterland.record import check_output
     from hinterland.record.manifest import moved
     from hinterland.training import Experiment, train
 
     if not options.no_report:
-        from hinterland.report import check_report
-
-        check_report(folder.path / "report.html")
-        check_output(folder.path / "replay.json", b"{", own=True)
+        _check_report(folder)
     spent = checkpoint[1].get("spent") if checkpoint else None
     began_at = int(checkpoint[1]["step"]) if checkpoint else 0
     lines = checkpoint[1]["metrics_lines"] if checkpoint else 0
@@ -240,10 +242,21 @@ def _train(
             file=sys.stderr,
         )
         return interrupts.status()
-    if not options.no_report:
-        _write_report(options, folder)
-    _say_result(options, folder, summary)
+    try:
+        if not options.no_report:
+            _write_report(options, folder)
+    finally:  # the work is done, whatever becomes of its report
+        _say_result(options, folder, summary)
     return 0
+
+
+def _check_report(folder: "RunFolder") -> None:
+    """Whether its files can be written; before the work, which would be for nothing."""
+    from hinterland.record import check_output
+    from hinterland.report import check_report
+
+    check_report(folder.path / "report.html")
+    check_output(folder.path / "replay.json", b"{", own=True)
 
 
 def _write_report(options: argparse.Namespace, folder: "RunFolder") -> None:
@@ -262,13 +275,14 @@ def _write_report(options: argparse.Namespace, folder: "RunFolder") -> None:
 def processes_note(config: "Config", domain: Any) -> list[str]:
     """A sentence where a run asks for very many processes."""
     from hinterland.training import simulator_processes
+    from hinterland.training.estimate import PROCESS
 
     if (count := simulator_processes(config, domain)) <= MANY:
         return []
     fewer = "--copies, --workers or --actors, or with more --copies-per-process"
     return [
-        f"{count} processes of simulators take about {count * PROCESS_MB / 1000:.1f} GB "
-        f"({PROCESS_MB} MB each, engines that are large more); fewer with less "
+        f"{count} processes of simulators take about {count * PROCESS['simulator'] / 1e9:.1f} GB "
+        f"({PROCESS['simulator'] / 1e6:.0f} MB each, large engines more); fewer with less "
         f"{fewer if config.schedule else '--copies'}"
     ]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from hinterland.core.errors import UserError
 
-OURS = str(Path(__file__).parents[1]) + os.sep
+OURS = os.path.realpath(Path(__file__).parents[1]) + os.sep
 STANDARD = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
 )

@@ -77,7 +77,8 @@ class HostSession(Protocol):
     "reward" [agents], "terminated" (a bool) and "influence" [agents, sources] (integers), which
     belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
     `picture()` gives what `Domain.frame` draws. Actions are int32; evaluation steps an episode on
-    to its horizon after "terminated", and what is given then counts for nothing.
+    to its horizon after "terminated", and what is given then counts for nothing, but has the
+    same form.
     """
 
     restarts: int

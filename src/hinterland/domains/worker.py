@@ -22,6 +22,8 @@ from hinterland.domains.scratch import adopt
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What a terminal or a scheduler sends to everybody at once."""
+CALLERS = tuple(os.path.join(os.path.dirname(__file__), x) for x in ("worker.py", "several.py"))
+"""Our files that call the simulator's methods."""
 START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
 
@@ -105,10 +107,13 @@ def told(error: Exception) -> tuple[str, str]:
     """What the parent is told of an error that was caught where the simulator was called.
 
     ("error", a sentence), or ("fault", the traceback) where it is ours. A call that never arrived
-    (the last frame is the caller's) has other arguments than the simulator takes.
+    (the last frame is a caller's) has other arguments than the simulator takes. A full disk or
+    memory is nobody's fault.
     """
-    never_arrived = error.__traceback__ is None or error.__traceback__.tb_next is None
-    if isinstance(error, UserError | ImportError) or never_arrived or place_of(error) is not None:
+    outside = isinstance(error, UserError | ImportError | OSError | MemoryError)
+    frames = traceback.extract_tb(error.__traceback__)
+    never_arrived = not frames or frames[-1].filename in CALLERS
+    if outside or never_arrived or place_of(error) is not None:
         return "error", blamed(error)
     return "fault", "".join(traceback.format_exception(error))
 

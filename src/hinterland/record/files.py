@@ -38,12 +38,8 @@ def check_output(path: Path, *beginnings: bytes, own: bool = False) -> None:
         UserError: a folder, a device, a file of another kind or one of a run's own is there, or
             its folder cannot be written.
     """
-    advice = "choose another file with --out"
-    real = _real(path)
-    if not own and real.name in OWN and _is_of_ours(real.parent):
-        raise UserError(f"{path} would be one of the run's own files; {advice}")
-    if real.parent.name == "checkpoints" and _is_of_ours(real.parent.parent):
-        raise UserError(f"{path} would lie among the run's checkpoints; {advice}")
+    advice, real = "choose another file", _real(path)
+    _check_not_own(path, real, own)
     try:
         os.lstat(temporary(real))
     except (FileNotFoundError, NotADirectoryError):
@@ -68,6 +64,7 @@ def check_new(path: Path) -> None:
     """
     if is_taken(path):
         raise UserError(f"--out {path}: already exists; choose another")
+    _check_not_own(path, _real(path), False)
     _check_place(path, _real(path).parent)
 
 
@@ -80,6 +77,13 @@ def _real(path: Path) -> Path:
 
 def _is_of_ours(folder: Path) -> bool:
     return any(is_there(folder / name) for name in ("config.toml", "manifest.json", "study.toml"))
+
+
+def _check_not_own(path: Path, real: Path, own: bool) -> None:
+    if not own and real.name in OWN and _is_of_ours(real.parent):
+        raise UserError(f"{path} would be one of the run's own files; choose another file")
+    if real.parent.name == "checkpoints" and _is_of_ours(real.parent.parent):
+        raise UserError(f"{path} would lie among the run's checkpoints; choose another file")
 
 
 def _check_place(path: Path, folder: Path) -> None:

@@ -70,7 +70,11 @@ def moved(began: Mapping[str, Any], devices: Sequence[str]) -> str | None:
         A sentence; None: nothing, as far as the manifest tells.
     """
     kinds = [_kinds(began.get("devices") or []), _kinds(devices)]
-    then = {"processor": began.get("processor"), "devices": kinds[0], **began.get("versions", {})}
+    then = {
+        "processor": began.get("processor"),
+        "devices": kinds[0],
+        **(began.get("versions") or {}),
+    }
     now = {"processor": processor(), "devices": kinds[1], **versions()}
     changed = [name for name, value in now.items() if then.get(name) not in (None, "", value)]
     if not changed:

@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -41,6 +40,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int | str) or (isinstance(value, float) and abs(value) <= LARGEST):
         return value
     raise ValueError("must be a number, a text, true or false")
+
+
+def _file(value: str) -> str:
+    if not value.startswith("/") or not value.endswith(".py") or "\0" in value:
+        raise ValueError("must be the whole path of a module's file")
+    return value
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 Plain = Annotated[Any, AfterValidator(_plain)]
@@ -77,6 +86,7 @@ class Manifest(_Open):
     devices: list[Text] | None = None
     versions: dict[str, Text] | None = None
     git: Commit | None = None
+    domain_file: Annotated[Text, AfterValidator(_file)] | None = None
 
 
 class Evaluation(_Open):
@@ -112,6 +122,14 @@ class Measured(_Open):
     return_mean: Figure
     return_ci95: Spread
     episodes: Count
+    length: Figure = 0.0
+
+    @model_validator(mode="after")
+    def _has_returns(self) -> "Measured":
+        for name, value in (self.model_extra or {}).items():
+            if name.startswith("return/") and (isinstance(value, bool) or not _is_figure(value)):
+                raise ValueError(f"{name} is no number")
+        return self
 
 
 class Learned(_Open):
@@ -240,18 +258,13 @@ class Study(_Open):
     variants: Annotated[dict[Name, dict[str, Plain]], Field(min_length=1)]
 
 
-SEEDS = TypeAdapter(Annotated[list[Seed], Field(min_length=1), AfterValidator(_unique)])
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def why_not(model: type[BaseModel] | TypeAdapter[Any], value: Any) -> str:
+def why_not(model: type[BaseModel], value: Any) -> str:
     """What is wrong with a value, in words; empty if nothing is."""
     try:
-        if isinstance(model, TypeAdapter):
-            model.validate_python(value)
-        else:
-            model.model_validate(value)
+        model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part)[:60] for part in first["loc"])

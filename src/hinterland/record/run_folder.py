@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,21 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Whether a new run can begin there.
+
+        Raises:
+            UserError: the path exists and is not empty, or cannot be read.
+        """
+        if is_taken(path) and not _half_made(path):
+            if not (path / "manifest.json").is_file():
+                raise UserError(f"{path} already exists and is no run folder; choose another --out")
+            raise UserError(
+                f"run folder {path} already exists; resume it with 'hinterland train --resume "
+                f"{path}' or choose another --out"
+            )
+
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], manifest: dict) -> "RunFolder":
         """A new run folder with config.toml and manifest.json.
@@ -99,13 +115,7 @@ class RunFolder:
         """
         import tomli_w
 
-        if is_taken(path) and not _half_made(path):
-            if not (path / "manifest.json").is_file():
-                raise UserError(f"{path} already exists and is no run folder; choose another --out")
-            raise UserError(
-                f"run folder {path} already exists; resume it with 'hinterland train --resume "
-                f"{path}' or choose another --out"
-            )
+        cls.check_new(path)
         if why := models().why_not(models().Settings, dict(config)):
             raise UserError(f"the configuration cannot be kept: {why}")
         whole = {**manifest, **circumstances()}
@@ -177,7 +187,10 @@ class RunFolder:
             return
         self._touched = True
         for left in (*self.path.glob(".*.tmp"), *self._checkpoints.glob(".*.tmp")):
-            left.unlink()
+            if left.is_dir() and not left.is_symlink():  # an export that was to be made in here
+                shutil.rmtree(left)
+            else:
+                left.unlink()
         self._lines = cut_metrics(self._metrics, self._lines)
 
     @property

@@ -60,6 +60,7 @@ class ClusterRuntime(LocalRuntime):
     units_travel = True
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        self.joined = address is not None
         self._ray = _connected(address, workers)
         super().__init__(devices=1, block=1)
         self._unit = self._ray.remote(wire.entry()).options(

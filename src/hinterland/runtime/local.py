@@ -56,6 +56,8 @@ class LocalRuntime:
 
     units_travel = False
     """Whether a unit is a message to another process: few large ones are better then."""
+    joined = False
+    """Whether other machines work too."""
 
     def __init__(self, devices: int | None = None, block: int | None = None) -> None:
         found = jax.devices()

@@ -145,15 +145,19 @@ def machine_memory() -> tuple[float, float]:
     root, groups = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
     lines = groups.read_text().splitlines() if groups.is_file() else []
     own = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    for folder, limit, used in (
-        (root / own.strip("/"), "memory.max", "memory.current"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    for folder, limit, used, cached in (
+        (root / own.strip("/"), "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        if not (folder / limit).is_file() or not (folder / used).is_file():
-            continue
-        most, now = ((folder / name).read_text().strip() for name in (limit, used))
+        try:
+            most, now, details = ((folder / name).read_text().strip()
+                                  for name in (limit, used, "memory.stat"))  # fmt: skip
+        except OSError:
+            continue  # there is no such group
         if most.isdigit() and int(most) < total:
-            total, free = int(most), min(free, int(most) - int(now))
+            told = dict(line.split(" ", 1) for line in details.splitlines())
+            total = int(most)
+            free = min(free, total - int(now) + int(told.get(cached, 0)))
     return float(total), float(max(free, 0))
 
 
@@ -300,6 +304,8 @@ def _processes(config: Config, domain: Any, runtime: LocalRuntime) -> Part:
             simulators += max(0, config.copies - SESSIONS)
     if is_host(getattr(domain, "local_simulator", None)) and config.simulation != "global":
         simulators += len(runtime.devices)
+    if runtime.joined:  # other machines' memory; evaluation's are here
+        simulators, workers = min(simulators, SESSIONS), 0
     size = simulators * PROCESS["simulator"] + workers * PROCESS["worker"]
     return Part(f"{simulators + workers:,.0f} processes", size, options)
 

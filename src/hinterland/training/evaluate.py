@@ -32,6 +32,7 @@ from hinterland.rollout import (
     scripted_actor,
     scripted_memory,
 )
+from hinterland.rollout.answers import figures_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment
 from hinterland.training.games import check_players, evaluate_games
@@ -231,7 +232,7 @@ def _host_figures(
         ):  # fmt: skip
             returns.append(_by_episode(wave.reward, name))
             figures += measured
-    figures = figures[:episodes]
+    figures = figures_of(domain.name, figures[:episodes])  # waves agree with each other too
     names = figures[0] if figures else {}
     means = {name: float(np.mean([x[name] for x in figures])) for name in names}
     return {**_figures(returns, episodes, policy=name, greedy=greedy), **means}

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
@@ -220,7 +220,8 @@ class Experiment:
                     self._save(saving)
         except BaseException:  # Ctrl-C above all
             if unsaved is not None:
-                self._save(unsaved)
+                with suppress(UserError):  # what ended the run is what the user must hear
+                    self._save(unsaved)
             raise
 
     def ppo_settings(self) -> PPOSettings:

@@ -18,8 +18,9 @@ TRAINED = (".learners.network", ".predictors")
 def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
     """The actor-critics, stacked on the agent axis; the one of a shared policy or a team.
 
-    All that a run continues from is compared, though the networks alone are asked for: what
-    `train --resume` refuses is not measured either. Nothing is compiled.
+    Learners, and with local simulators predictors and copies, are compared as by `train --resume`.
+    Copies of the global simulator and workers are not: their shapes are known once they are made.
+    Nothing is compiled.
 
     Raises:
         UserError: the checkpoint is of another run, or a parameter is not finite.

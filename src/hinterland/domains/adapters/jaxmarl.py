@@ -137,9 +137,16 @@ class JaxMARLSimulator:
         after = State(inner, self._filled(seen), alive, jnp.asarray(done["__all__"]))
         earned = jnp.where(self.alive(state) & ~state.over, self._stacked(reward, "rewards"), 0.0)
 
-        def keep(new: Array, old: Array) -> Array:
-            # Some environments change types from the first step on.
-            return jnp.where(state.over, old, jnp.asarray(new).astype(old.dtype))
+        def keep(new: Any, old: Array) -> Array:
+            new = jnp.asarray(new)
+            if new.dtype != old.dtype:  # some environments change types from the first step on
+                if not jnp.can_cast(new.dtype, old.dtype, "same_kind"):
+                    raise UserError(
+                        f"{self.environment.name}: numbers of its state turn from {old.dtype} into "
+                        f"{new.dtype} in a step, which would be cut; JAX's loops keep types"
+                    )
+                new = new.astype(old.dtype)
+            return jnp.where(state.over, old, new)
 
         kept = jax.tree.map(keep, after, state)
         return EntityStep(kept, earned.astype(jnp.float32), kept.over)
