@@ -808,7 +808,7 @@ def test_outputs_are_known_by_how_they_begin(tmp_path: Path) -> None:
     check_output(page, b"<!doctype")
     page.write_text("<!doctype html>")
     check_output(page, b"<!doctype")
-    with pytest.raises(UserError, match="of another kind; choose another file"):
+    with pytest.raises(UserError, match="of another kind; choose another file with --out"):
         check_output(page, b"GIF8")
     with pytest.raises(UserError, match="is not a folder"):
         check_output(page / "x.html", b"<!doctype")

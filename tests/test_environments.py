@@ -386,7 +386,7 @@ def test_many_processes_are_said_with_their_memory() -> None:
     assert not processes_note(make_config(of), domain)
     many = make_config({**of, "copies": 128, "copies_per_process": 1})
     (said,) = processes_note(many, domain)
-    assert said.startswith("136 processes of simulators take about 5.4 GB")
+    assert said.startswith("136 processes of simulators take about 8.2 GB")
 
 
 # --- check and train

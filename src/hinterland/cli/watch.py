@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.replay is not None:
         if _same(options.replay, out):
             raise UserError(f"--replay and --out both name {out}")
-        check_output(options.replay, *OWN_FORMATS)
+        check_output(options.replay, *OWN_FORMATS, option="--replay")
     from hinterland.cli.setup import make_runtime
 
     make_runtime(None)

@@ -26,20 +26,22 @@ OWN = {
 """Files of runs and studies; only a run or a study itself writes them."""
 
 
-def check_output(path: Path, *beginnings: bytes, own: bool = False) -> None:
+def check_output(path: Path, *beginnings: bytes, own: bool = False, option: str = "--out") -> None:
     """Whether a file may be written there, as far as that can be known before.
 
     Args:
         path: the file to write.
         beginnings: what is there already must begin with one of these, or be empty.
         own: it is one of the run's own files.
+        option: that names another file.
 
     Raises:
         UserError: a folder, a device, a file of another kind or one of a run's own is there, or
             its folder cannot be written.
     """
-    advice, real = "choose another file", _real(path)
-    _check_not_own(path, real, own)
+    advice, real = f"choose another file with {option}", _real(path)
+    if not own:
+        _check_not_own(path, real, advice)
     try:
         os.lstat(temporary(real))
     except (FileNotFoundError, NotADirectoryError):
@@ -64,7 +66,7 @@ def check_new(path: Path) -> None:
     """
     if is_taken(path):
         raise UserError(f"--out {path}: already exists; choose another")
-    _check_not_own(path, _real(path), False)
+    _check_not_own(path, _real(path), "choose another --out")
     _check_place(path, _real(path).parent)
 
 
@@ -79,11 +81,11 @@ def _is_of_ours(folder: Path) -> bool:
     return any(is_there(folder / name) for name in ("config.toml", "manifest.json", "study.toml"))
 
 
-def _check_not_own(path: Path, real: Path, own: bool) -> None:
-    if not own and real.name in OWN and _is_of_ours(real.parent):
-        raise UserError(f"{path} would be one of the run's own files; choose another file")
+def _check_not_own(path: Path, real: Path, advice: str) -> None:
+    if real.name in OWN and _is_of_ours(real.parent):
+        raise UserError(f"{path} would be one of the run's own files; {advice}")
     if real.parent.name == "checkpoints" and _is_of_ours(real.parent.parent):
-        raise UserError(f"{path} would lie among the run's checkpoints; choose another file")
+        raise UserError(f"{path} would lie among the run's checkpoints; {advice}")
 
 
 def _check_place(path: Path, folder: Path) -> None:
