@@ -41,7 +41,7 @@ SIGNALS = {
     "SIGINT twice": (signal.SIGINT, signal.SIGINT),
 }
 PATIENCE_S = 300
-TIMES = ("wall_s", "time/", "memory/", "train/steps_per_s")
+TIMES = ("wall_s", "time/", "memory/", "train/steps_per_s", "agent_steps_per_s")
 """Beginnings of names in the metrics that tell of the machine, not of the run."""
 
 
