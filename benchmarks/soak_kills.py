@@ -98,10 +98,10 @@ class Soak:
         _, said = process.communicate(timeout=PATIENCE_S)
         _, alive = psutil.wait_procs(children, timeout=10)
         complaint = f"{len(alive)} processes left" if alive else ""
-        if (
-            hit and moment == "signal" and process.returncode not in (0, 129, 130, 143)
-        ):  # 0: it had just ended
-            complaint = f"exit status {process.returncode}"
+        # As a shell says it: while it shuts down, Python leaves a second signal to the system.
+        status = 128 - process.returncode if process.returncode < 0 else process.returncode
+        if hit and moment == "signal" and status not in (0, 129, 130, 143):  # 0: it had just ended
+            complaint = f"exit status {status}"
         if not hit and process.returncode:
             complaint = f"not resumed: {said.strip()[-300:]}"
         if "Traceback" in said:
