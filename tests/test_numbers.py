@@ -543,4 +543,4 @@ def test_an_evaluation_in_groups_gives_the_figures_of_one_piece() -> None:
     assert found["return_mean"] == each.mean()
     assert found["return_std"] == each.std(ddof=1)
     assert told == [32] * 19  # of which eight blocks lie in memory at a time
-    assert [len(blocks) for blocks in evaluate.in_groups(runtime, range(19))] == [8, 8, 3]
+    assert [len(blocks) for blocks in runtime.in_groups(range(19))] == [8, 8, 3]

@@ -8,7 +8,7 @@ device; a network's weights then stay in that core's cache while its agent train
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -97,6 +97,11 @@ class LocalRuntime:
         if self.devices[0].platform == "cpu":
             return 1
         return -(-agents // self.processors)
+
+    def in_groups(self, blocks: range) -> Iterator[range]:
+        """Some blocks of work at a time: only the results of one group need to lie in memory."""
+        each = max(8, 2 * self.processors)
+        return (blocks[first : first + each] for first in range(0, len(blocks), each))
 
     def describe(self) -> list[str]:
         """One line per device."""

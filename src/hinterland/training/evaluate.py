@@ -1,6 +1,6 @@
 """Evaluation: always on the global simulator, sampled and greedy actions named apart."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -60,12 +60,6 @@ Told = Callable[[int], None]
 
 def nobody(episodes: int) -> None:
     """Is told, and does nothing."""
-
-
-def in_groups(runtime: LocalRuntime, blocks: range) -> Iterator[range]:
-    """Some blocks at a time: of many episodes, only those of one group lie in memory."""
-    each = max(8, 2 * runtime.processors)
-    return (blocks[first : first + each] for first in range(0, len(blocks), each))
 
 
 @partial(jax.jit, static_argnames=("domain", "shared"))
@@ -225,7 +219,7 @@ def _host_figures(
     told: Told,
 ) -> dict[str, Any]:
     returns, figures = [], []
-    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
         for wave, measured in host_waves(
             runtime, domain, policy, blocks, greedy, where, lambda _: told(SESSIONS),
             with_figures=True,
@@ -260,7 +254,7 @@ def _evaluate_entities(
     """Return per episode of all entities together; how long somebody lived, and how many did."""
     function = partial(_entity_block, domain=domain, name=name)
     returns, alive = [], []
-    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
         units = [(stream(*place, block), greedy, network) for block in blocks]
         for block in runtime.map(function, units, lambda _: told(BLOCK)):
             played = EntityEpisodes(**block)
@@ -306,7 +300,7 @@ def evaluate_networks(
     if is_host(domain.global_simulator):
         return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned", told)
     returns = []
-    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
         played = network_episodes(
             runtime, domain, networks, episodes=episodes, greedy=greedy, blocks=blocks,
             finished=lambda _: told(BLOCK), **how,
@@ -346,7 +340,7 @@ def evaluate_scripted(
         return _host_figures(runtime, domain, controller, episodes, False, where, name, told)
     function = partial(_scripted_returns, domain=domain, name=name)
     returns = []
-    for blocks in in_groups(runtime, blocks_of(domain, episodes)):
+    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
         units = [(seed, place, block) for block in blocks]
         played = runtime.map(function, units, lambda _: told(BLOCK))
         returns += [block.astype(np.float64).mean(1) for block in played]

@@ -67,10 +67,8 @@ def team_episodes(
     if not system.is_host:
         copies = min(BLOCK, episodes) if with_states else BLOCK
         function = partial(_block, domain=domain, name=name, copies=copies, with_states=with_states)
-        blocks, each = range(-(-episodes // copies)), max(8, 2 * runtime.processors)
-        for first in range(0, len(blocks), each):  # only so many lie in memory
-            units = [(stream(*place, block), greedy, network)
-                     for block in blocks[first : first + each]]  # fmt: skip
+        for blocks in runtime.in_groups(range(-(-episodes // copies))):
+            units = [(stream(*place, block), greedy, network) for block in blocks]
             yield from (TeamEpisodes(**block) for block in runtime.map(function, units))
         return
     simulator = system.simulator
