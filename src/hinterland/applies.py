@@ -25,12 +25,11 @@ def given(config: Config) -> list[str]:
     ]
 
 
-def ignored(config: Config, of_entities: bool = False, boards: bool = False) -> dict[str, str]:
+def ignored(config: Config, boards: bool = False) -> dict[str, str]:
     """For each given field that such a run does not read, what it is for.
 
     Args:
         config: of the run.
-        of_entities: whether its domain is of entities.
         boards: whether observations are boards.
     """
     unread = {
@@ -38,18 +37,18 @@ def ignored(config: Config, of_entities: bool = False, boards: bool = False) -> 
         **_periods(config),
         **_of_schedules(config),
         **_of_traffic(config),
-        **(_of_entities(config, boards) if of_entities else {}),
+        **_of_credit(config, boards),
     }
     return {name: unread[name] for name in given(config) if name in unread}
 
 
-def check_applies(config: Config, of_entities: bool = False, boards: bool = False) -> None:
+def check_applies(config: Config, boards: bool = False) -> None:
     """Refuses what would be ignored; arguments as `ignored`.
 
     Raises:
         UserError: the first such option, and what it is for.
     """
-    for name, reason in ignored(config, of_entities, boards).items():
+    for name, reason in ignored(config, boards).items():
         value = getattr(config, name)
         flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
         said = flag if isinstance(value, bool) else f"{flag} {value}"
@@ -84,9 +83,6 @@ def _of_schedules(config: Config) -> dict[str, str]:
     if config.opponents is not None and "past=" not in config.opponents:
         reason = "is for --opponents past=WEIGHT, which plays against snapshots"
         found |= dict.fromkeys(("snapshot_every", "pool"), reason)
-    if config.schedule is not None:
-        reason = "is for boards, which --schedule does not play"
-        found |= dict.fromkeys(("channels", "blocks"), reason)
     return found
 
 
@@ -104,19 +100,17 @@ def _of_traffic(config: Config) -> dict[str, str]:
     return found
 
 
-def _of_entities(config: Config, boards: bool) -> dict[str, str]:
+def _of_credit(config: Config, boards: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     own: Any = config.credit if isinstance(config.credit, float) else 1.0
     team = own < 1 or {"reward", "advantage"} & {*config.global_names}
-    if config.schedule is not None and config.credit == "team":
-        team = True
     if not team:
         found["team_reward"] = (
             "nothing of the team's reward is paid: it is for --credit WEIGHT and --global-parts"
         )
     if "reward" in config.global_names and config.credit is not None:
         found["credit"] = "--global-parts reward pays everybody the team's reward"
-    if boards and config.schedule is None:
+    if boards:
         reason = "boards have convolutions: see --channels and --blocks"
         found |= dict.fromkeys(("hidden", "trunk"), reason)
         if config.slot_networks == "own":

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hinterland.core.errors import UserError
-from hinterland.presets import PIPELINE_OPTIONS, POOL_OPTIONS, preset_of
+from hinterland.presets import preset_of
 
 SEEDS = 2**31 - 1
 """The largest seed, of everything that has one."""
@@ -139,44 +139,44 @@ class Config(BaseModel):
 
     credit: Literal["agent", "team"] | Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
-        description="entity domains: who is paid for a reward: agent (the entity; the default), "
+        description="who is paid for a reward: agent (the agent or entity; the default), "
         "team (one trajectory for all), or the weight w of w x own + (1-w) x team reward",
     )
     team_reward: Literal["mean", "sum"] | None = Field(
-        None, description="entity domains: the team's reward, over living groups (mean)"
+        None, description="the team's reward, over living groups (mean)"
     )
     grouping: str | None = Field(
         None,
         pattern=r"^(entity|single|mod-[1-9][0-9]{0,5})$",
-        description="entity domains: which slots share a trajectory: entity (none; the default), "
+        description="which slots share a trajectory: entity (none; the default), "
         "mod-N (slot number modulo N) or single (all)",
     )
     global_parts: str | None = Field(
         None,
-        description="entity domains: parts that all groups have in common, such as reward,critic; "
+        description="parts that all groups have in common, such as reward,critic; "
         "of reward, critic, advantage, probabilities, entropy, dones (none)",
     )
     keep: str | None = Field(
         None,
         pattern=r"^(all|(top|top-abs|top-return|random)-[1-9][0-9]{0,5})$",
-        description="entity domains: what is learned from of each step: all (the default), top-N "
+        description="what is learned from of each step: all (the default), top-N "
         "by advantage, top-abs-N by its size, top-return-N, or random-N",
     )
     normaliser: Literal["cells", "steps", "fixed"] | None = Field(
         None,
-        description="entity domains: the loss is a mean over a minibatch's cells (the default), "
+        description="the loss is a mean over a minibatch's cells (the default), "
         "over each step's cells and then over steps, or a sum over a fixed number",
     )
     slot_networks: Literal["shared", "own", "role"] | None = Field(
         None,
-        description="entity domains: one network for all entities (shared), one per slot (own), "
-        "or, with --schedule, one for each role that the domain knows (role)",
+        description="one network for all slots (shared; the default of entities), one per slot "
+        "(own; the default of agents), or one for each role that the domain knows (role)",
     )
     pieces: int | None = Field(
         None,
         ge=1,
         le=MILLION,
-        description="entity domains: parts of a minibatch whose gradients are computed one after "
+        description="parts of a minibatch whose gradients are computed one after "
         "another; bounds memory, changes no result beyond rounding (1)",
     )
 
@@ -209,30 +209,30 @@ class Config(BaseModel):
         description="lux: steps after which games are truncated in training (256)",
     )
     water: bool | None = Field(None, description="lux: whether factories may water lichen (no)")
-    schedule: Literal["pipeline", "lockstep"] | None = Field(
-        None,
-        description="train one team by actors, workers and a learner, side by side (pipeline) or "
-        "in turn (lockstep); unset: the loops of --simulation",
+    schedule: Literal["fused", "lockstep", "pipeline"] = Field(
+        "fused",
+        description="how experience travels: simulators and learners on all devices (fused), "
+        "workers and learners in turn (lockstep), or side by side (pipeline)",
     )
     workers: int | None = Field(
         None,
         ge=1,
         le=1_024,
-        description="--schedule: workers; each holds a snapshot of the policy and acts for its "
+        description="--schedule lockstep or pipeline: workers; each holds a snapshot of the policy and acts for its "
         "actors (1)",
     )
     actors: int | None = Field(
         None,
         ge=1,
         le=10_000,
-        description="--schedule: actors of each worker; each has --copies copies; divides "
+        description="--schedule lockstep or pipeline: actors of each worker; each has --copies copies; divides "
         "--windows (1)",
     )
     copies_per_process: int | None = Field(
         None,
         ge=1,
         le=MILLION,
-        description="--schedule, systems in processes of their own: copies that one process steps, "
+        description="systems in processes of their own: copies that one process steps, "
         "one after another; divides copies x actors; if it is all of them, the pipeline's worker "
         "steps them itself (1)",
     )
@@ -240,7 +240,7 @@ class Config(BaseModel):
         None,
         ge=0,
         le=1_000,
-        description="--schedule: policy versions that a segment may be older than the learner; "
+        description="--schedule pipeline: policy versions that a segment may be older than the learner; "
         "older ones are dropped and counted (1)",
     )
     queue: int | None = Field(
@@ -252,18 +252,18 @@ class Config(BaseModel):
     )
     correction: Literal["vtrace", "clip"] | None = Field(
         None,
-        description="--schedule: what is done about older policies' actions: V-trace, or PPO's "
+        description="what is done about older policies' actions: V-trace, or PPO's "
         "clipping around the policy that acted (vtrace)",
     )
     critic: Literal["own", "central"] | None = Field(
         None,
-        description="--schedule: values from each entity's own observations (own), or from the "
+        description="values from each entity's own observations (own), or from the "
         "whole system's state too, in training only (central: MAPPO)",
     )
 
     opponents: str | None = Field(
         None,
-        description="--schedule, two-sided systems: who plays the other side, as NAME=WEIGHT,...; "
+        description="two-sided systems: who plays the other side, as NAME=WEIGHT,...; "
         "latest (the team itself), past (its snapshots) and the domain's hand-written policies; "
         "unset: whom the domain takes",
     )
@@ -333,15 +333,7 @@ class Config(BaseModel):
     @property
     def domain_options(self) -> dict[str, Any]:
         """What was set of the options that only one domain has."""
-        return self._set_of(DOMAIN_OPTIONS)
-
-    @property
-    def entity_options(self) -> dict[str, Any]:
-        """What was set of the options that only entity domains have."""
-        return self._set_of(ENTITY_OPTIONS)
-
-    def _set_of(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: x for name in names if (x := getattr(self, name)) is not None}
+        return {name: x for name in DOMAIN_OPTIONS if (x := getattr(self, name)) is not None}
 
     @property
     def global_names(self) -> list[str]:
@@ -377,18 +369,9 @@ DOMAIN_OPTIONS = (
     "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
     "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env", "horizon",
 )  # fmt: skip
-ENTITY_OPTIONS = (
-    "credit",
-    "team_reward",
-    "grouping",
-    "global_parts",
-    "keep",
-    "normaliser",
-    "slot_networks",
-    "pieces",
-    "channels",
-    "blocks",
-)
+SCHEDULE_OPTIONS = ("workers", "actors", "lag", "queue")
+"""What schedules with workers have."""
+POOL_OPTIONS = ("snapshot_every", "pool")
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 
@@ -469,8 +452,8 @@ def make_config(values: dict[str, Any]) -> Config:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
     preset = preset_of(values)
-    if {**preset, **values}.get("schedule") is None:
-        for option in (*PIPELINE_OPTIONS, "opponents"):
+    if {**preset, **values}.get("schedule", "fused") == "fused":
+        for option in SCHEDULE_OPTIONS:
             if values.get(option) is not None:
                 name = f"--{option.replace('_', '-')}"
                 raise UserError(f"{name} is a part of --schedule pipeline or lockstep")

@@ -48,6 +48,7 @@ _COLONY: dict[str, Any] = {
     "epochs": 4,
     "minibatches": 4,
     "learning_rate": 2e-3,
+    "value_weight": 0.25,
     "entropy_weight": 0.01,
     "discount": 0.95,
     "trace": 0.9,
@@ -73,7 +74,7 @@ _LUX: dict[str, Any] = {
     "clip": 0.2,
     "anneal_clip": False,
     "clip_value": True,
-    "value_weight": 0.5,
+    "value_weight": 0.25,  # its loss has a factor of one half
     "entropy_weight": 1e-3,
     "anneal_entropy": False,
     "gradient_norm": 0.5,
@@ -89,6 +90,7 @@ _COMBAT: dict[str, Any] = {
     "hidden": 128,
     "trunk": 128,
     "credit": 0.5,
+    "value_weight": 0.5,
     "discount": 0.97,
     "trace": 0.95,
 }
@@ -100,13 +102,14 @@ _SMAX: dict[str, Any] = {
     "network": "gru",
     "copies": 128,
     "window": 64,
+    "value_weight": 0.5,
     "entropy_weight": 0.02,
     "discount": 0.99,
     "trace": 0.95,
 }
 _PETTINGZOO: dict[str, Any] = {
-    # Environments of others are processes, and know only the loops of --schedule. Lockstep, for the
-    # same bits at each run; eight copies in two processes (see `preset_of`).
+    # Environments of others are processes: eight copies in two of them (see `preset_of`).
+    "simulation": "global",
     "schedule": "lockstep",
     "steps": 200_000,
     "evaluate_episodes": 8,
@@ -136,7 +139,7 @@ DOMAIN_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("combat", "fast"): _COMBAT,
     ("smax", "fast"): _SMAX,
     ("pettingzoo", "fast"): _PETTINGZOO,
-    ("pettingzoo", "paper"): {"schedule": "lockstep"},
+    ("pettingzoo", "paper"): {"simulation": "global", "schedule": "lockstep"},
     # With fewer minibatches some lights stay at switching without end. With many lights it is the
     # global simulator that costs, hence few refreshes from few episodes.
     ("traffic", "fast"): {
@@ -163,12 +166,6 @@ OWN_NETWORK = {
 """What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
 hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
 
-PIPELINE_OPTIONS: dict[str, Any] = {
-    # What --schedule means where nothing else is said.
-    "workers": 1, "actors": 1, "copies_per_process": 1, "lag": 1, "queue": 2,
-    "correction": "vtrace", "critic": "own",
-}  # fmt: skip
-POOL_OPTIONS = {"snapshot_every": 20, "pool": 8}
 _GRID = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 
 
@@ -192,12 +189,8 @@ def preset_of(values: dict[str, Any]) -> dict[str, Any]:
             preset |= OWN_NETWORK
     if values.get("domain") == "lux" and isinstance(side := values.get("map"), int):
         preset["agents"] = next((slots for least, slots in LUX_SLOTS if side >= least), 1)
-    if {**preset, **values}.get("schedule") is not None:
-        preset |= {"simulation": "global", **PIPELINE_OPTIONS}
-        if values.get("domain") == "pettingzoo":
-            preset["copies_per_process"] = _half_of({**preset, **values})
-        if values.get("opponents") is not None:
-            preset |= POOL_OPTIONS
+    if values.get("domain") == "pettingzoo":
+        preset["copies_per_process"] = _half_of({**preset, **values})
     if "agents" not in values and (sizes := _GRID.fullmatch(str(values.get("grid")))):
         preset["agents"] = int(sizes[1]) * int(sizes[2])
     return preset
@@ -205,7 +198,7 @@ def preset_of(values: dict[str, Any]) -> dict[str, Any]:
 
 def _half_of(values: dict[str, Any]) -> int:
     """Copies in each of two processes for a worker's, or the most that divide them evenly."""
-    numbers = [values.get("copies"), values.get("actors")]
+    numbers = [values.get("copies", 128), values.get("actors") or 1]
     if not all(isinstance(x, int) and x > 0 for x in numbers):
         return 1  # refused for what they are
     copies = numbers[0] * numbers[1]

@@ -100,26 +100,20 @@ def _check_used(options: Any) -> None:
 
 def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     """What the evaluation gives, and the step of the checkpoint."""
-    from hinterland.cli.setup import get_domain, trained_networks
-    from hinterland.training import check_players, evaluate_networks, evaluate_scripted
+    from hinterland.cli.setup import get_domain, trained_policy
+    from hinterland.training import check_players, evaluate_policy, evaluate_scripted
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
-    how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
-                           "opponent": options.opponent,
+    how: dict[str, Any] = {"episodes": options.episodes, "opponent": options.opponent,
                            "told": Played(options.episodes)}  # fmt: skip
     if options.policy == "learned":
-        config, domain, networks, step = trained_networks(folder, options.step)
+        config, domain, policy, step = trained_policy(folder, options.step)
         check_players(domain, options.policy, options.opponent)
         _say_needs(config, domain, runtime, options.episodes)
-        figures = evaluate_networks(
-            runtime,
-            domain,
-            networks,
-            greedy=options.greedy,
-            purpose="command",  # a stream of its own: no evaluation inside a run draws these
-            place=0,
-            shared=config.shared_policy,
-            **how,
+        # A stream of its own: no evaluation inside a run draws these.
+        place = (options.seed, "command", 0)
+        figures = evaluate_policy(
+            runtime, domain, policy, greedy=options.greedy, place=place, **how
         )
     else:
         from hinterland.config import make_config
@@ -127,7 +121,7 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
         config = make_config(folder.config)
         domain, step = get_domain(config, folder), 0
         _say_needs(config, domain, runtime, options.episodes)
-        figures = evaluate_scripted(runtime, domain, options.policy, **how)
+        figures = evaluate_scripted(runtime, domain, options.policy, seed=options.seed, **how)
     return {**figures, "step": step}
 
 

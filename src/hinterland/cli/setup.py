@@ -220,10 +220,10 @@ def _note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
-def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any, Any, Any, int]:
-    """(configuration, domain, networks, step) of a run's newest or named checkpoint."""
+def trained_policy(folder: "RunFolder", step: int | None = None) -> tuple[Any, Any, Any, int]:
+    """(configuration, domain, policy of all slots, step) of a run's newest or named checkpoint."""
     from hinterland.config import make_config
-    from hinterland.training.networks import check_step, load_networks
+    from hinterland.training.networks import check_step, load_policy
 
     config = make_config(folder.config)
     _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
@@ -231,4 +231,4 @@ def trained_networks(folder: "RunFolder", step: int | None = None) -> tuple[Any,
     arrays, meta = folder.load_checkpoint(step)
     check_step(meta, config)
     domain = get_domain(config, folder)
-    return config, domain, load_networks(arrays, config, domain), meta["step"]
+    return config, domain, load_policy(arrays, config, domain), meta["step"]

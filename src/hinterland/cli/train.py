@@ -102,11 +102,10 @@ def run(arguments: Sequence[str]) -> int:
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
-        from hinterland.core import is_entity_domain
         from hinterland.training import check_config
 
         check_config(config, domain, options.runtime)
-        check_applies(config, is_entity_domain(domain), hasattr(domain, "planes"))
+        check_applies(config, hasattr(domain, "planes"))
         _check_resources(options, config, domain, runtime)
         out = options.out or _free_folder(config.domain)
         manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
@@ -172,13 +171,13 @@ def _resume(options: argparse.Namespace) -> int:
         with make_runtime(options.devices, options.runtime, options.address) as runtime:
             domain = get_domain(config, folder)
             from hinterland.training import check_config
-            from hinterland.training.networks import check_step, load_networks
+            from hinterland.training.networks import check_step, load_policy
 
             check_config(config, domain, options.runtime)
             _check_resources(options, config, domain, runtime)
             if checkpoint is not None:
                 check_step(checkpoint[1], config)
-                load_networks(checkpoint[0], config, domain)
+                load_policy(checkpoint[0], config, domain)
             return _train(options, config, domain, runtime, folder, checkpoint)
 
 

@@ -89,154 +89,55 @@ def record_episode(
     folder: "RunFolder", policy: str, greedy: bool, seed: int, opponent: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """One episode as scene and frames (see `core.Domain.frame`); and in the simulator's format."""
-    import jax
     import numpy as np
 
-    from hinterland.cli.setup import trained_networks
-    from hinterland.core import UserError, is_entity_domain, is_game, is_host, stream
-    from hinterland.rollout import (
-        NetworkActor,
-        episode_seed,
-        network_actor,
-        play,
-        play_host,
-        scripted_actor,
-        scripted_memory,
-    )
-    from hinterland.training import check_players
+    from hinterland.cli.setup import trained_policy
+    from hinterland.core import UserError, is_game
+    from hinterland.training import check_players, watch
 
-    config, domain, networks, step = trained_networks(folder)
+    config, domain, learned, step = trained_policy(folder)
     if not hasattr(domain, "frame"):
         raise UserError(f"{config.domain} has no pictures: it lacks the methods scene and frame")
     check_players(domain, policy, opponent)
-    key, horizon = stream(seed, "watch"), domain.spec.horizon
-    if config.schedule is not None:
-        frames, reward = _team_episode(seed, domain, policy, greedy, networks)
-        return _replay(config, domain, policy, greedy, step, frames, reward), None
-    if is_entity_domain(domain):
-        if is_game(domain):
-            return _game(config, domain, policy, greedy, step, networks, seed, opponent)
-        states, reward = _entity_episode(key, domain, policy, greedy, networks)
-        frames = list(map(domain.frame, states))
-        return _replay(config, domain, policy, greedy, step, frames, reward), None
-    if is_host(domain.global_simulator):
-        actor: Any = domain.scripted.get(policy) or NetworkActor(networks, greedy, key[None])
-        episode, _ = play_host(
-            domain.global_simulator.sessions(1),
-            domain,
-            actor,
-            [episode_seed(key)],
-            with_pictures=True,
-        )
-        frames = [domain.frame(pictures[0]) for pictures in episode.state]
-        return _replay(config, domain, policy, greedy, step, frames, episode.reward[:, 0]), None
-    if policy == "learned":
-        actor = network_actor(networks, greedy, config.shared_policy)
-        hidden = jax.tree.map(lambda x: x[0], networks) if not config.shared_policy else networks
-        memory = hidden.initial(1)
-        if not config.shared_policy:
-            memory = np.repeat(np.asarray(memory)[:, None], domain.agents, 1)
-    else:
-        actor = scripted_actor(domain.scripted[policy])
-        memory = scripted_memory(domain.scripted[policy], 1, domain.agents)
-    episode = jax.jit(lambda: play(key, domain, actor, memory, 1, with_states=True))()
-    states = jax.tree.map(np.asarray, episode.state)
-    frames = [domain.frame(jax.tree.map(lambda x, t=t: x[t, 0], states)) for t in range(horizon)]
-    reward = np.asarray(episode.reward)[:, 0]
-    return _replay(config, domain, policy, greedy, step, frames, reward), None
-
-
-def _game(
-    config: Any,
-    domain: Any,
-    policy: str,
-    greedy: bool,
-    step: int,
-    network: Any,
-    seed: int,
-    opponent: str | None,
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """A whole game outside of JAX; the ground is another one in each."""
-    from hinterland.core import stream
-    from hinterland.training import watch_game
-
-    player = network if policy == "learned" else domain.scripted[policy]
-    other = None if opponent is None else domain.scripted[opponent]
-    pictures, own = watch_game(domain, player, greedy, stream(seed, "watch"), other)
-    frames = [domain.frame(picture, pictures[0]) for picture in pictures]
-    words = _title(config, domain, policy, greedy, step)
-    title = words if opponent is None else f"{words}; against {opponent}"
-    info = [{"step": t, "return": round(picture["return"], 2), "text": ""}
-            for t, picture in enumerate(pictures)]  # fmt: skip
-    scene = domain.scene(pictures[0])
-    return {"title": title, "seconds_per_frame": 0.1, "scene": scene, "frames": frames,
-            "info": info}, own  # fmt: skip
-
-
-def _entity_episode(
-    key: Any, domain: Any, policy: str, greedy: bool, network: Any
-) -> tuple[list[Any], Any]:
-    """(states while somebody lives, [time, 1] rewards of all entities together)."""
-    import jax
-    import numpy as np
-
-    from hinterland.rollout import entity_actor, play_entities
-
-    actor = entity_actor(network, greedy, domain.scripted.get(policy))
-    where = (domain.entity_simulator, domain.spec.horizon, actor)
-    played = jax.jit(lambda: play_entities(key, *where, 1, with_states=True))()
-    episode = jax.tree.map(lambda x: np.asarray(x)[:, 0], played)
-    length = int(episode.alive.any(1).sum())
-    states = [jax.tree.map(lambda x, t=t: x[t], episode.state) for t in range(length)]
-    return states, episode.reward[:length].sum(1, keepdims=True)
-
-
-def _team_episode(
-    seed: int, domain: Any, policy: str, greedy: bool, network: Any
-) -> tuple[list[Any], Any]:
-    """(frames, [time, 1] rewards) of a team trained with --schedule."""
-    import jax
-    import numpy as np
-
-    from hinterland.core import UserError, is_entity_domain, is_host
-    from hinterland.runtime import LocalRuntime
-    from hinterland.training.team_evaluation import team_episodes
-
-    name = None if policy == "learned" else policy
-    if name is not None and not is_entity_domain(domain):
-        raise UserError(f"--policy {name}: of runs with --schedule only learned can be watched")
-    (episode,) = team_episodes(
-        LocalRuntime(), domain, network if name is None else None, name, episodes=1,
-        greedy=greedy, place=(seed, "watch"), with_states=True,
-    )  # fmt: skip
-    length = int(episode.alive[:, 0].any(-1).sum())
-    simulator = getattr(domain, "entity_simulator", None) or domain.global_simulator
-    if is_host(simulator):
-        states = [pictures[0] for pictures in episode.state[:length]]
-    else:
-        states = [jax.tree.map(lambda x, t=t: x[t, 0], episode.state) for t in range(length)]
+    games = is_game(domain)
+    player = learned if policy == "learned" else policy
+    place = (seed, "watch")
+    episode, own = watch(domain, player, greedy, place, opponent, record=games)
+    title = _title(config, domain, policy, greedy, step)
+    if games:
+        title = title if opponent is None else f"{title}; against {opponent}"
+        seen = [pictures[0] for pictures in episode.state]
+        returns = [picture["return"] for picture in seen]
+        frames = [domain.frame(picture, seen[0]) for picture in seen]
+        return _replay(title, domain.scene(seen[0]), frames, returns, 0.1), own
+    length = max(1, int(np.asarray(episode.alive)[:, 0].any(-1).sum()))
+    frames = list(map(domain.frame, _states(episode, length)))
     earned = np.asarray(episode.reward)[:length, 0]
-    earned = earned.sum(1) if is_entity_domain(domain) else earned.mean(1)
-    return list(map(domain.frame, states)), earned[:, None]
+    earned = earned.sum(1) if hasattr(domain, "entity_simulator") else earned.mean(1)
+    before = np.concatenate([[0.0], np.cumsum(earned)[:-1]])
+    return _replay(title, domain.scene(), frames, before, 0.2), None
+
+
+def _states(episode: Any, length: int) -> list[Any]:
+    """The states before each step, of the first of some episodes side by side."""
+    import jax
+    import numpy as np
+
+    if isinstance(episode.state, list):  # of sessions
+        return [pictures[0] for pictures in episode.state[:length]]
+    states = jax.tree.map(np.asarray, episode.state)
+    return [jax.tree.map(lambda x, t=t: x[t, 0], states) for t in range(length)]
 
 
 def _replay(
-    config: Any, domain: Any, policy: str, greedy: bool, step: int, frames: list, reward: Any
+    title: str, scene: Any, frames: list[Any], returns: Any, seconds: float
 ) -> dict[str, Any]:
-    """`reward` is [time, agent]; the return shown is the one reached before each step."""
-    import numpy as np
-
-    before = np.concatenate([[0.0], np.cumsum(reward.mean(1))[:-1]])
+    """The return shown is the one reached before each step."""
     info = [
-        {"step": t, "return": round(float(value), 2), "text": ""} for t, value in enumerate(before)
+        {"step": t, "return": round(float(value), 2), "text": ""} for t, value in enumerate(returns)
     ]
-    return {
-        "title": _title(config, domain, policy, greedy, step),
-        "seconds_per_frame": 0.2,
-        "scene": domain.scene(),
-        "frames": frames,
-        "info": info,
-    }
+    return {"title": title, "seconds_per_frame": seconds, "scene": scene, "frames": frames,
+            "info": info}  # fmt: skip
 
 
 def _title(config: Any, domain: Any, policy: str, greedy: bool, step: int) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from hinterland.core.protocols import (
         Domain,
         EntityDomain,
-        EntityNetwork,
         EntityPolicy,
         EntitySimulator,
         GlobalSimulator,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         HostSession,
         HostSimulator,
         LocalSimulator,
+        Policy,
         ScriptedPolicy,
         is_entity_domain,
         is_game,
@@ -28,24 +28,23 @@ if TYPE_CHECKING:
     )
     from hinterland.core.spec import AgentSpec
     from hinterland.core.types import (
+        Chosen,
         EntityStep,
-        EntityTrajectory,
         GlobalStep,
         InfluenceBatch,
         Segment,
         Step,
-        Trajectory,
+        View,
     )
 
 __all__ = [
     "AgentSpec",
+    "Chosen",
     "Domain",
     "EntityDomain",
-    "EntityNetwork",
     "EntityPolicy",
     "EntitySimulator",
     "EntityStep",
-    "EntityTrajectory",
     "GlobalSimulator",
     "GlobalStep",
     "HostEntityDomain",
@@ -54,11 +53,12 @@ __all__ = [
     "HostSimulator",
     "InfluenceBatch",
     "LocalSimulator",
+    "Policy",
     "ScriptedPolicy",
     "Segment",
     "Step",
-    "Trajectory",
     "UserError",
+    "View",
     "is_entity_domain",
     "is_game",
     "is_host",
@@ -71,7 +71,6 @@ _HOMES = {
     "protocols": (
         "Domain",
         "EntityDomain",
-        "EntityNetwork",
         "EntityPolicy",
         "EntitySimulator",
         "GlobalSimulator",
@@ -80,6 +79,7 @@ _HOMES = {
         "HostSession",
         "HostSimulator",
         "LocalSimulator",
+        "Policy",
         "ScriptedPolicy",
         "is_entity_domain",
         "is_game",
@@ -87,13 +87,13 @@ _HOMES = {
     ),
     "spec": ("AgentSpec",),
     "types": (
+        "Chosen",
         "EntityStep",
-        "EntityTrajectory",
         "GlobalStep",
         "InfluenceBatch",
         "Segment",
         "Step",
-        "Trajectory",
+        "View",
     ),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core.spec import AgentSpec
-from hinterland.core.types import EntityStep, GlobalStep, Step
+from hinterland.core.types import Chosen, EntityStep, GlobalStep, Segment, Step, View
 
 S = TypeVar("S")
 G = TypeVar("G")
@@ -171,33 +171,43 @@ class EntitySimulator(Protocol[G]):
     # "lost".
 
 
-class EntityNetwork(Protocol):
-    """A policy and value for every slot at once; what `learn` needs of a network.
+class Policy(Protocol):
+    """A policy and value for every slot at once; what `rollout` and `learn` need of a network.
 
-    Observations, actions and masks are pytrees with a leading batch axis, whose meaning is between
-    the simulator and the network. Feed-forward only: there is no recurrent state, so the steps of a
-    rollout can be learned from in any order.
+    Recurrent states are [copy, slots, hidden], of width 0 without memory; who calls has zeroed
+    those of slots that begin anew. A slot that may do nothing has log-probability and entropy 0.
     """
 
-    def act(
-        self, key: Key[Array, ""], observation: Any, mask: Any
-    ) -> tuple[Any, Any, Float[Array, "batch slots"], Float[Array, "batch slots"]]:
-        """(actions, mask as used, log-probabilities, values).
-
-        The mask as used is stored and given to `evaluate`: where entities choose in turn, it cannot
-        be made again later. A slot that may do nothing has log-probability 0.
-        """
+    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+        """Zeroed recurrent states."""
         ...
 
-    def evaluate(
-        self, observation: Any, action: Any, mask: Any
-    ) -> tuple[
-        Float[Array, "batch slots"], Float[Array, "batch slots"], Float[Array, "batch slots"]
-    ]:
-        """(log-probabilities of these actions, entropies, values).
+    def act(
+        self, key: Key[Array, ""], carry: Any, view: View, greedy: bool | Array = False
+    ) -> tuple[Any, Chosen]:
+        """(recurrent states after the step, decisions): sampled, or the likeliest."""
+        ...
 
-        A slot that may do nothing has log-probability and entropy 0.
-        """
+    def value(self, carry: Any, view: View) -> Float[Array, "copy slots"]:
+        """Of the states that are shown."""
+        ...
+
+    def starts(self, carry: Any, view: View) -> Float[Array, "copy slots hidden"]:
+        """The recurrent states that `unroll` starts from, at a step where these are `carry`."""
+        ...
+
+    def unroll(
+        self, segment: Segment
+    ) -> tuple[
+        Float[Array, "time copy slots"],
+        Float[Array, "time copy slots"],
+        Float[Array, "time copy slots"],
+    ]:
+        """(log-probabilities of the segment's actions, entropies, values)."""
+        ...
+
+    def renewed(self, segment: Segment) -> "Policy":
+        """The network before it learns from this: with fresh statistics, if it has any."""
         ...
 
 

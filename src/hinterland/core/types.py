@@ -35,69 +35,55 @@ class EntityStep(NamedTuple, Generic[G]):
     terminated: Bool[Array, ""]
 
 
-class Trajectory(NamedTuple):
-    """What a learner learns from: windows of experience of ONE agent.
+class View(NamedTuple):
+    """What all copies of a system show before a step.
 
-    `reset` marks steps at whose start a new episode began (recurrent state was zeroed there).
-    `next_value` is the value of the successor *before* any reset, and 0 where the successor was
-    terminal, so that values bootstrap across truncation but not across termination. `done` says
-    that the trace must be cut after this step, for either reason. `carry` is the recurrent state
-    stored at the first step of each window.
+    `acting` says which of the living entities have something to choose: one that pauses is alive
+    and not acting. `central` is the whole system's state as a centralised critic sees it (of width
+    0 without one). Observations and masks of boards have a form of their own, without slots.
     """
 
-    observation: Any  # [windows, time, copy, observation]
-    action: Int[HostOrDevice, "windows time copy"]
-    log_probability: Float[HostOrDevice, "windows time copy"]
-    value: Float[HostOrDevice, "windows time copy"]
-    next_value: Float[HostOrDevice, "windows time copy"]
-    reward: Float[HostOrDevice, "windows time copy"]
-    done: Bool[HostOrDevice, "windows time copy"]
-    reset: Bool[HostOrDevice, "windows time copy"]
-    carry: Any  # [windows, copy, ...]
+    observation: Any  # [copy, slots, observation]
+    mask: Any  # [copy, slots, actions]
+    alive: Bool[HostOrDevice, "copy slots"]
+    acting: Bool[HostOrDevice, "copy slots"]
+    central: Float[HostOrDevice, "copy central"]
 
 
-class EntityTrajectory(NamedTuple):
-    """Experience of all entities of a system, one array entry for each slot.
+class Chosen(NamedTuple):
+    """What a policy decided in one step. The mask is the one to score the action by."""
 
-    `alive` says that the slot holds an entity, `acting` that this entity had something to choose:
-    one that pauses is alive and not acting. `next_value` and `next_alive` are of the successor
-    *before* any reset, and 0 and False where it was terminal; who is truncated while the others go
-    on is not alive afterwards, and has the value of the state reached. `ended` says that the
-    episode was over after this step, by termination or truncation.
-    """
-
-    observation: Any  # [time, copy, ...]
-    action: Any  # [time, copy, ...]
-    mask: Any  # [time, copy, ...], as used
-    log_probability: Float[Array, "time copy slots"]
-    value: Float[Array, "time copy slots"]
-    next_value: Float[Array, "time copy slots"]
-    reward: Float[Array, "time copy slots"]
-    alive: Bool[Array, "time copy slots"]
-    acting: Bool[Array, "time copy slots"]
-    next_alive: Bool[Array, "time copy slots"]
-    ended: Bool[Array, "time copy"]
+    action: Any  # [copy, slots]
+    mask: Any  # as in `View`; of entities that choose in turn it is made while they choose
+    log_probability: Float[HostOrDevice, "copy slots"]
+    value: Float[HostOrDevice, "copy slots"]
 
 
 class Segment(NamedTuple):
-    """What a worker sends to the learner: some steps of all its copies, and how they were chosen.
+    """Some steps of all copies of one system: the only form in which experience exists.
 
-    `central` is the whole system's state as a centralised critic sees it (of width 0 without one).
-    `reset` marks slots whose recurrent state was zeroed before the step: an episode or an entity
-    began. `carry` is the recurrent state before the first step, `version` that of the policy at
-    each step, as the number of updates it had seen. `results` counts the games that ended against
-    each opponent `member` of a pool: games, won, lost (no row where nobody opposes). `returns`: the
-    sum of the returns of whole episodes that ended, all slots together, and their number.
+    One array entry for each slot. `next_value` and `next_alive` are of the successor *before* any
+    reset, and 0 and False where it was terminal; who is truncated while the others go on is not
+    alive afterwards, and has the value of the state reached. So values bootstrap across truncation
+    but not across death and termination. `ended` says that the slot's episode was over after this
+    step, by termination or truncation. `reset` marks slots whose recurrent state was zeroed before
+    the step: an episode or an entity began. `carry` is the recurrent state before the first step.
     """
 
-    trajectory: EntityTrajectory
+    observation: Any  # [time, copy, slots, ...]
+    mask: Any  # [time, copy, slots, ...], as used
     central: Float[HostOrDevice, "time copy central"]
+    action: Any  # [time, copy, slots, ...]
+    log_probability: Float[HostOrDevice, "time copy slots"]
+    value: Float[HostOrDevice, "time copy slots"]
+    next_value: Float[HostOrDevice, "time copy slots"]
+    reward: Float[HostOrDevice, "time copy slots"]
+    alive: Bool[HostOrDevice, "time copy slots"]
+    acting: Bool[HostOrDevice, "time copy slots"]
+    next_alive: Bool[HostOrDevice, "time copy slots"]
+    ended: Bool[HostOrDevice, "time copy slots"]
     reset: Bool[HostOrDevice, "time copy slots"]
     carry: Float[HostOrDevice, "copy slots hidden"]
-    version: Int[HostOrDevice, " time"]
-    results: Int[HostOrDevice, "seat 3"]
-    member: Int[HostOrDevice, " seat"]
-    returns: Float[HostOrDevice, " 2"]
 
 
 class InfluenceBatch(NamedTuple):

@@ -24,12 +24,11 @@ def as_batches(blocks: Sequence[Any], spec: AgentSpec) -> list[InfluenceBatch]:
     dset[~alive], influence[~alive] = 0, 0
     check_pairs(dset, influence, spec)
     influence = influence.astype(integers_for(spec.classes))
-    alive = np.ascontiguousarray(alive.T)
     return [
         InfluenceBatch(
             np.ascontiguousarray(dset[:, :, agent].swapaxes(0, 1)),
             np.ascontiguousarray(influence[:, :, agent].swapaxes(0, 1)),
-            alive,
+            np.ascontiguousarray(alive[:, :, agent].T),
         )
         for agent in range(dset.shape[2])
     ]

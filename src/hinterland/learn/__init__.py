@@ -1,7 +1,16 @@
 """Pure functions on arrays that turn experience into better policies."""
 
+from hinterland.learn.cells import Cells, Credit, as_cells, as_groups, cell_weights, windows_of
 from hinterland.learn.gae import gae
-from hinterland.learn.ppo import Learner, PPOSettings, make_optimiser, ppo_update
+from hinterland.learn.ppo import (
+    How,
+    Learner,
+    PPOSettings,
+    first_learner,
+    make_optimiser,
+    measures,
+    update,
+)
 from hinterland.learn.separation import (
     KEEP_RULES,
     PARTS,
@@ -17,9 +26,6 @@ from hinterland.learn.separation import (
     mix_rewards,
     single,
 )
-from hinterland.learn.separation_cells import Cells, as_cells, as_groups, cell_weights
-from hinterland.learn.separation_loss import measures, separated_loss, separated_update
-from hinterland.learn.team import Credit, credited, prepared, team_loss, team_update
 from hinterland.learn.vtrace import Corrected, vtrace
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "Corrected",
     "Credit",
     "Groups",
+    "How",
     "Learner",
     "PPOSettings",
     "Separation",
@@ -40,19 +47,15 @@ __all__ = [
     "by_nearest",
     "by_remainder",
     "cell_weights",
-    "credited",
+    "first_learner",
     "gae",
     "into_groups",
     "kept_cells",
     "make_optimiser",
     "measures",
     "mix_rewards",
-    "ppo_update",
-    "prepared",
-    "separated_loss",
-    "separated_update",
     "single",
-    "team_loss",
-    "team_update",
+    "update",
     "vtrace",
+    "windows_of",
 ]

@@ -1,16 +1,38 @@
-"""Proximal policy optimisation (Schulman et al. 2017) of one agent's actor-critic."""
+"""Proximal policy optimisation (Schulman et al. 2017): ONE update, whatever was experienced.
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+Its samples are cells (`cells`): what a group of slots does at one step. Each slot for itself is
+independent PPO; separated trajectories of entities that come and go are M-PPO (MagMA, Takács et
+al.). The loss is a weighted sum over cells, L = Σ w (policy + c_v value - c_e entropy), whose
+weights and normalised advantages are fixed for a whole minibatch. So a minibatch may be cut into
+pieces whose gradients are added up: memory is bounded and the result is the same.
+
+Where an older policy may have acted, the correction says what is done about it. With `vtrace` the
+learner first asks its own network, as it is at the start of the update, for values and
+probabilities: targets and advantages are V-trace's, the surrogate is clipped around that policy,
+and every sample weighs as much as its truncated ratio to the policy that acted. So an update can
+move as far from where it starts as PPO allows, however old the samples are ("decoupled" PPO, Hilton
+et al. 2022), and old samples are weighed down, not up. With `clip` the surrogate is clipped around
+the policy that acted and everything else is as that policy saw it: one forward pass less, right as
+long as the lag is a version or two. On samples of the learner's own policy the two are the same.
+"""
+
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.core import Trajectory
-from hinterland.core.types import HostOrDevice
-from hinterland.learn.gae import gae
+from hinterland.core import Policy, Segment
+from hinterland.learn.cells import Cells, Credit, as_cells, cell_weights, normalised
+from hinterland.learn.separation import into_groups
+
+SIZES = ((1, 1), (2, 3), (4, 7), (8, None))
+"""Classes of group sizes (lowest, highest) by which clipping is reported.
+
+A group's ratio is the product of its members', so large groups leave the clip range far sooner.
+"""
+LOSSES = ("loss/policy", "loss/value", "entropy", "kl")
 
 
 class PPOSettings(NamedTuple):
@@ -33,8 +55,26 @@ class PPOSettings(NamedTuple):
     annealing: int
 
 
+class How(NamedTuple):
+    """What decides an update beside learner and experience; all of it static.
+
+    Attributes:
+        settings: hyperparameters.
+        credit: which cells there are, and who is paid.
+        correction: see the module.
+        pieces: into which each minibatch is cut, to bound memory.
+        by_step: minibatches are of single steps; else of whole sequences, for networks with memory.
+    """
+
+    settings: PPOSettings
+    credit: Credit = Credit()
+    correction: Literal["clip", "vtrace"] = "clip"
+    pieces: int = 1
+    by_step: bool = False
+
+
 class Learner(NamedTuple):
-    """What one agent learns with: network, optimiser state, and the number of updates made."""
+    """What learns: a network, its optimiser's state, and the number of updates made."""
 
     network: Any
     optimiser: Any
@@ -49,6 +89,11 @@ def make_optimiser(settings: PPOSettings) -> optax.GradientTransformation:
     return optax.chain(*steps)
 
 
+def first_learner(network: Any, settings: PPOSettings) -> Learner:
+    """A network that has not learned anything."""
+    return Learner(network, make_optimiser(settings).init(network), jnp.int32(0))
+
+
 def _annealed(
     settings: PPOSettings, updates: Int[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
@@ -60,152 +105,225 @@ def _annealed(
     return rate, clip, entropy_weight
 
 
-def clipped_surrogate(ratio: Array, advantage: Array, clip: float | Array) -> Array:
-    """PPO's objective for each sample (Schulman et al. 2017, equation 7)."""
-    return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
+class Batch(NamedTuple):
+    """Experience and its cells; [time, sequence, ...], of a whole update or of a minibatch."""
+
+    segment: Segment
+    cells: Cells
+    weight: Any = None
+    """[time, sequence, group]: of each cell in the loss of policy and entropy."""
+    value_weight: Any = None
+
+    def take(self, chosen: Int[Array, " sequence"]) -> "Batch":
+        """Some of the sequences."""
+        carry = jnp.take(self.segment.carry, chosen, axis=0)
+        rest = self._replace(segment=self.segment._replace(carry=None))
+        rest = jax.tree.map(lambda x: jnp.take(x, chosen, axis=1), rest)
+        return rest._replace(segment=rest.segment._replace(carry=carry))
 
 
-def value_error(
-    value: Array, old: Array, target: Array, clip: float | Array, settings: PPOSettings
-) -> Array:
-    """Squared error of each value; with `clip_value` the larger of that and the clipped one's."""
-    error = (value - target) ** 2
+def loss(
+    network: Policy,
+    batch: Batch,
+    clip: float | Array,
+    entropy_weight: float | Array,
+    how: How,
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """Clipped surrogate, value and entropy terms of (a piece of) a minibatch, as weighted sums.
+
+    Args:
+        network: unrolled from the stored recurrent states.
+        batch: with advantages as they shall count (`normalised`).
+        clip: range of the ratio, and of values if they are clipped.
+        entropy_weight: of the entropy bonus, now.
+        how: the value loss's weight and clipping, and whose cells they are.
+
+    Returns:
+        The loss, and sums to be added up over pieces: `LOSSES`, weighted, and numbers of cells
+        ("cells/...") and of those outside of the clip range ("clipped/..."), by the group's size.
+    """
+    segment, cells, settings = batch.segment, batch.cells, how.settings
+    acting = segment.acting & segment.alive
+    number, groups = how.credit.numbers(), batch.weight.shape[-1]
+    log_probability, entropy, value = (
+        into_groups(x, number, member, groups)
+        for x, member in zip(
+            network.unroll(segment), (acting, acting, segment.alive), strict=True
+        )
+    )
+    separation = how.credit.separation
+    if separation.is_global("probabilities"):
+        log_probability = how.credit.team_sum(log_probability)
+    if separation.is_global("entropy"):
+        entropy = how.credit.team_sum(entropy)
+    if separation.is_global("critic"):
+        value = how.credit.team_sum(value)
+    # Cells that do not count have no ratio: exp of a difference there may overflow.
+    log_ratio = jnp.where(batch.weight > 0, log_probability - cells.log_probability, 0.0)
+    ratio = jnp.exp(log_ratio)
+    near = jnp.clip(ratio, 1 - clip, 1 + clip)
+    # Schulman et al. 2017, equation 7.
+    surrogate = jnp.minimum(ratio * cells.advantage, near * cells.advantage)
+    error = (value - cells.target) ** 2
     if settings.clip_value:
-        near = old + jnp.clip(value - old, -clip, clip)
-        error = jnp.maximum(error, (near - target) ** 2)
-    return error
-
-
-def weighted(
-    terms: dict[str, Array], entropy_weight: float | Array, settings: PPOSettings
-) -> Float[Array, ""]:
-    """The loss from its terms "loss/policy", "loss/value" and "entropy"."""
-    return (
+        clipped = cells.value + jnp.clip(value - cells.value, -clip, clip)
+        error = jnp.maximum(error, (clipped - cells.target) ** 2)
+    terms = {
+        "loss/policy": -(batch.weight * surrogate).sum(),
+        "loss/value": (batch.value_weight * error).sum(),
+        "entropy": (batch.weight * entropy).sum(),
+        "kl": (batch.weight * (ratio - 1 - log_ratio)).sum(),
+    }
+    total = (
         terms["loss/policy"]
         + settings.value_weight * terms["loss/value"]
         - entropy_weight * terms["entropy"]
     )
+    return total, terms | _counts(cells, jnp.abs(ratio - 1) > clip, how.credit)
 
 
-def in_minibatches(
-    key: Key[Array, ""],
-    learner: Learner,
-    settings: PPOSettings,
-    samples: int,
-    gradient: Callable[[Any, Int[Array, " chosen"], Array, Array], tuple[Any, dict[str, Array]]],
+def _counts(
+    cells: Cells, outside: Bool[Array, "time sequence group"], credit: Credit
+) -> dict[str, Array]:
+    """Cells, and cells outside of the clip range, by the size of their group."""
+    counts: dict[str, Array] = {}
+    for lowest, highest in SIZES if credit.group is not None else SIZES[:1]:
+        within = cells.kept & (cells.size >= lowest)
+        if highest is not None:
+            within = within & (cells.size <= highest)
+        name = size_name(lowest, highest)
+        counts[f"cells/{name}"] = within.sum()
+        counts[f"clipped/{name}"] = (within & outside).sum()
+    return counts
+
+
+def size_name(lowest: int, highest: int | None) -> str:
+    """Such as 1, 2-3 or 8+."""
+    if highest is None:
+        return f"{lowest}+"
+    return str(lowest) if lowest == highest else f"{lowest}-{highest}"
+
+
+def gradient(
+    network: Policy, batch: Batch, clip: float | Array, entropy_weight: float | Array, how: How
+) -> tuple[Any, dict[str, Array]]:
+    """The gradient of `loss` on a minibatch, from `how.pieces` of it one after another.
+
+    Only one piece's activations are in memory at a time. Arguments as of `loss`; the number of
+    sequences is a multiple of the pieces.
+    """
+
+    def one(batch: Batch) -> tuple[Any, dict[str, Array]]:
+        return jax.grad(loss, has_aux=True)(network, batch, clip, entropy_weight, how)
+
+    if how.pieces == 1:
+        return one(batch)
+    sequences = batch.weight.shape[1]
+    orders = jnp.arange(sequences).reshape(how.pieces, -1)
+    start = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype),
+        jax.eval_shape(lambda: one(batch.take(orders[0]))),
+    )
+    add = lambda sums, piece: (jax.tree.map(jnp.add, sums, one(batch.take(piece))), None)  # noqa: E731
+    return jax.lax.scan(add, start, orders)[0]
+
+
+def update(
+    key: Key[Array, ""], learner: Learner, segment: Segment, how: How
 ) -> tuple[Learner, dict[str, Array]]:
-    """All epochs over one batch of experience; also the terms of every minibatch.
+    """All epochs over one batch of experience.
 
     Args:
         key: consumed.
-        learner: before the update.
-        settings: hyperparameters.
-        samples: how many there are; each epoch shuffles them anew.
-        gradient: (network, indices of the minibatch's samples, clip range, entropy weight) ->
-            (gradient, terms).
+        learner: before it.
+        segment: [time, sequence, slots]: windows of all copies side by side.
+        how: see `How`; sequences (or steps) are a multiple of minibatches x pieces.
+
+    Returns:
+        The learner, and sums as of `loss`, over all minibatches, with "minibatches", "active" and
+        "grid" (cells with a choice, and all cells), and of V-trace "weight" and "weighed_down";
+        `measures` turns them into metrics.
     """
+    settings = how.settings
+    keep_key = key
+    if how.credit.separation.keep == "random":
+        keep_key, key = jax.random.split(key)
+    learner = learner._replace(network=learner.network.renewed(segment))
+    now = None
+    if how.correction == "vtrace":
+        probability, _, value = learner.network.unroll(segment)
+        now = (probability, value)
+    cells = as_cells(keep_key, segment, how.credit, settings.discount, settings.trace, now)
+    whole = Batch(segment, cells)
+    if how.by_step:
+        rows = cells.kept.shape[0] * cells.kept.shape[1]
+        carry = jnp.zeros((rows, *segment.carry.shape[1:]))
+        whole = whole._replace(segment=segment._replace(carry=None))
+        whole = jax.tree.map(lambda x: x.reshape(1, rows, *x.shape[2:]), whole)
+        whole = whole._replace(segment=whole.segment._replace(carry=carry))
     rate, clip, entropy_weight = _annealed(settings, learner.updates)
     optimiser = make_optimiser(settings)
+    steps = cells.kept.shape[0] * cells.kept.shape[1]
+    per_step = (cells.kept.sum() / steps, cells.valued.sum() / steps)
 
     def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
         network, optimiser_state = state
-        slope, terms = gradient(network, chosen, clip, entropy_weight)
+        batch = whole.take(chosen)
+        advantage = normalised(batch.cells.advantage, batch.cells.kept)
+        if batch.cells.weight is not None:
+            advantage = advantage * batch.cells.weight
+        batch = Batch(
+            batch.segment,
+            batch.cells._replace(advantage=advantage),
+            *_weights(batch.cells, how, *per_step),
+        )
+        slope, terms = gradient(network, batch, clip, entropy_weight, how)
         change, optimiser_state = optimiser.update(slope, optimiser_state)
         network = jax.tree.map(lambda p, c: p - rate * c, network, change)
         return (network, optimiser_state), terms
 
-    orders = jax.vmap(lambda k: jax.random.permutation(k, samples))(
+    orders = jax.vmap(lambda k: jax.random.permutation(k, whole.cells.kept.shape[1]))(
         jax.random.split(key, settings.epochs)
     )
     orders = orders.reshape(settings.epochs * settings.minibatches, -1)
     (network, optimiser_state), terms = jax.lax.scan(
         minibatch, (learner.network, learner.optimiser), orders
     )
-    return Learner(network, optimiser_state, learner.updates + 1), terms
+    sums = {name: x.sum() for name, x in terms.items()}
+    sums["minibatches"] = jnp.int32(settings.epochs * settings.minibatches)
+    sums["active"], sums["grid"] = (cells.size > 0).sum(), jnp.int32(cells.size.size)
+    if cells.weight is not None:
+        sums["weight"] = jnp.where(cells.kept, cells.weight, 0.0).sum()
+        sums["weighed_down"] = (cells.kept & (cells.weight < 0.5)).sum()
+        sums["weighed"] = cells.kept.sum()
+    return Learner(network, optimiser_state, learner.updates + 1), sums
 
 
-def loss(
-    network: Any,
-    batch: dict[str, Array],
-    clip: Float[Array, ""],
-    entropy_weight: Float[Array, ""],
-    settings: PPOSettings,
-) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Clipped surrogate, value and entropy terms, averaged over [time, sequence].
-
-    Args:
-        network: unrolled from the stored recurrent state of each sequence.
-        batch: "observation", "action", "log_probability", "value", "advantage", "target" and
-            "reset" as [time, sequence], "carry" as [sequence, hidden].
-        clip: range of the probability ratio (and of values, if they are clipped).
-        entropy_weight: of the entropy bonus, now.
-        settings: the value loss's weight and clipping.
-    """
-    logits, value = network.unroll(batch["carry"], batch["observation"], batch["reset"])
-    log_probabilities = jax.nn.log_softmax(logits)
-    chosen = jnp.take_along_axis(log_probabilities, batch["action"][..., None], -1)[..., 0]
-    log_ratio = chosen - batch["log_probability"]
-    ratio = jnp.exp(log_ratio)
-    advantage = batch["advantage"]
-    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    surrogate = clipped_surrogate(ratio, advantage, clip)
-    error = value_error(value, batch["value"], batch["target"], clip, settings)
-    entropy = -(jnp.exp(log_probabilities) * log_probabilities).sum(-1).mean()
-    terms = {
-        "loss/policy": -surrogate.mean(),
-        "loss/value": error.mean(),
-        "entropy": entropy,
-        "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
-        "kl": (ratio - 1 - log_ratio).mean(),
-    }
-    return weighted(terms, entropy_weight, settings), terms
-
-
-def _as_sequences(trajectory: Trajectory, settings: PPOSettings) -> dict[str, Array]:
-    """[windows, time, copy] becomes [time, sequence], with advantages and value targets."""
-    by_stream = jax.vmap(
-        jax.vmap(
-            lambda r, v, n, d: gae(r, v, n, d, settings.discount, settings.trace),
-            in_axes=1,
-            out_axes=1,
-        )
-    )
-    advantage = by_stream(
-        trajectory.reward, trajectory.value, trajectory.next_value, trajectory.done
+def _weights(
+    cells: Cells, how: How, kept_per_step: float | Array, valued_per_step: float | Array
+) -> tuple[Array, Array]:
+    """(of policy and entropy, of the value) in the loss."""
+    normaliser = how.credit.separation.normaliser
+    return (
+        cell_weights(cells.kept, normaliser, kept_per_step),
+        cell_weights(cells.valued, normaliser, valued_per_step),
     )
 
-    def flatten(x: HostOrDevice) -> Array:
-        x = jnp.moveaxis(x, 0, 1)
-        return x.reshape(x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:])
 
-    carry = trajectory.carry
-    return {
-        "observation": flatten(trajectory.observation),
-        "action": flatten(trajectory.action),
-        "log_probability": flatten(trajectory.log_probability),
-        "value": flatten(trajectory.value),
-        "advantage": flatten(advantage),
-        "target": flatten(advantage + trajectory.value),
-        "reset": flatten(trajectory.reset),
-        "carry": carry.reshape(carry.shape[0] * carry.shape[1], carry.shape[2]),
-    }
+def measures(sums: dict[str, float]) -> dict[str, float]:
+    """Metrics out of the sums of any number of updates and learners.
 
-
-def ppo_update(
-    key: Key[Array, ""], learner: Learner, trajectory: Trajectory, settings: PPOSettings
-) -> tuple[Learner, dict[str, Array]]:
-    """All epochs over one batch of experience; also the mean of each loss term.
-
-    Minibatches are made of whole sequences (windows), each unrolled from its stored state.
+    Mean losses, the clip fraction over all cells and by group size (of sizes that occurred), the
+    fraction of cells that were active; of V-trace the mean truncated ratio ("weight") and the share
+    of samples whose ratio to the acting policy is below 1/2 ("weighed_down").
     """
-    data = _as_sequences(trajectory, settings)
-    sequences = data["action"].shape[1]
-
-    def gradient(network: Any, chosen: Array, clip: Array, entropy_weight: Array) -> tuple:
-        batch = {
-            name: jnp.take(x, chosen, axis=0 if name == "carry" else 1) for name, x in data.items()
-        }
-        return jax.grad(loss, has_aux=True)(network, batch, clip, entropy_weight, settings)
-
-    learner, terms = in_minibatches(key, learner, settings, sequences, gradient)
-    return learner, {name: x.mean() for name, x in terms.items()}
+    found = {name: sums[name] / sums["minibatches"] for name in LOSSES}
+    names = [name for size in SIZES if f"cells/{(name := size_name(*size))}" in sums]
+    by_size = {name: (sums[f"clipped/{name}"], sums[f"cells/{name}"]) for name in names}
+    clipped, cells = (sum(x) for x in zip(*by_size.values(), strict=True))
+    found["clip_fraction"] = clipped / max(cells, 1)
+    if len(names) > 1:
+        found |= {f"clip_fraction/size/{n}": out / of for n, (out, of) in by_size.items() if of}
+    if "weight" in sums:
+        found |= {name: sums[name] / max(sums["weighed"], 1) for name in ("weight", "weighed_down")}
+    return found | {"active_fraction": sums["active"] / sums["grid"]}

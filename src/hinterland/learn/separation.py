@@ -2,7 +2,7 @@
 
 Entities are born, pause and die in numbered slots; a grouping says which slots share a trajectory.
 Each entity for itself is the finest one, all of them in one group is ordinary team learning. What
-a group does at one step is one *cell*, and one sample of the loss (`separation_loss`).
+a group does at one step is one *cell*, and one sample of the loss (`ppo`).
 
 After the MagMA agent for Lux AI (TDK thesis and poster, 2023) and Takács, Gulyás and Magyar,
 "Trajectory Separation for Scalable Credit Assignment in Cooperative MARL" (2026).
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.learn.gae import gae
+from hinterland.learn.vtrace import vtrace
 
 PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 """What can be separate or global, each by itself."""
@@ -37,7 +38,7 @@ class Separation(NamedTuple):
             dones: a trajectory goes on to the episode's end, over deaths and before births.
         keep: which cells of a step are learned from, a word of `KEEP_RULES`.
         keep_count: at most so many of each step (not for "all").
-        normaliser: what the loss's sums are divided by (see `separation_cells.cell_weights`).
+        normaliser: what the loss's sums are divided by (see `cells.cell_weights`).
     """
 
     own: float = 1.0
@@ -97,24 +98,31 @@ def apart_by_kind(
 
 
 def into_groups(
-    x: Array, group: Int[Array, "*any slots"], member: Bool[Array, "*any slots"], groups: int
+    x: Array,
+    group: Int[Array, "*any slots"] | None,
+    member: Bool[Array, "*any slots"],
+    groups: int,
 ) -> Array:
     """Sums over the members of each group, [..., slots] to [..., groups].
 
     Args:
         x: one number for each slot; booleans count.
-        group: group number of each slot, with the leading axes of `x` or without.
+        group: group number of each slot, with the leading axes of `x` or without; None: each slot
+            is a group of its own.
         member: slots that count; what stands in others (even NaN) does not matter.
         groups: number of groups.
     """
-    kept = jnp.where(member, x, 0).reshape(-1, x.shape[-1])
+    kept = jnp.where(member, x, 0)
+    if group is None:
+        return kept
+    kept = kept.reshape(-1, x.shape[-1])
     numbers = jnp.broadcast_to(group, x.shape).reshape(kept.shape)
     sums = jax.vmap(lambda v, g: jnp.zeros(groups, v.dtype).at[g].add(v))(kept, numbers)
     return sums.reshape(*x.shape[:-1], groups)
 
 
 class Groups(NamedTuple):
-    """A rollout seen by groups; `size` counts the members that had something to choose."""
+    """Experience seen by groups; `size` counts the members that had something to choose."""
 
     log_probability: Float[Array, "time copy group"]
     value: Float[Array, "time copy group"]
@@ -123,12 +131,24 @@ class Groups(NamedTuple):
     alive: Bool[Array, "time copy group"]
     size: Int[Array, "time copy group"]
     next_alive: Bool[Array, "time copy group"]
-    ended: Bool[Array, "time copy"]
+    ended: Bool[Array, "time copy group"]
 
     @property
     def active(self) -> Bool[Array, "time copy group"]:
         """Cells that can be learned from."""
         return self.size > 0
+
+
+class Estimates(NamedTuple):
+    """What learning from a cell needs; 0 where nobody lives."""
+
+    advantage: Float[Array, "time copy group"]
+    target: Float[Array, "time copy group"]
+    """What the value is fitted to."""
+    value: Float[Array, "time copy group"]
+    """As the critic's loss sees it, before the update."""
+    weight: Float[Array, "time copy group"] | None
+    """Of each sample, where an older policy acted (see `vtrace`); None: 1."""
 
 
 def team_sum(x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
@@ -157,49 +177,67 @@ def mix_rewards(
     return jnp.where(alive, own * reward + (1 - own) * team, 0.0)
 
 
-def _gae(reward: Array, value: Array, next_value: Array, done: Array, how: tuple) -> Array:
-    """`gae` along the first axis of [time, copy, group] arrays."""
-    streams = [x.reshape(x.shape[0], -1) for x in (reward, value, next_value, done)]
-    found = jax.vmap(lambda *x: gae(*x, *how), in_axes=1, out_axes=1)(*streams)
-    return found.reshape(reward.shape)
-
-
 def advantages(
-    groups: Groups, separation: Separation, discount: float, trace: float
-) -> tuple[
-    Float[Array, "time copy group"],
-    Float[Array, "time copy group"],
-    Float[Array, "time copy group"],
-]:
-    """(advantages, value targets, values as the critic loss sees them), 0 in inactive cells.
+    groups: Groups,
+    separation: Separation,
+    discount: float,
+    trace: float,
+    log_ratio: Float[Array, "time copy group"] | None = None,
+) -> Estimates:
+    """Advantages and value targets of every group's trajectory.
 
     A death ends the group's trajectory as a termination ends an episode; the reward of the last
-    step stays with it. A birth begins one: nothing flows back over it. Truncation bootstraps.
+    step stays with it. A birth begins one: nothing flows back over it. Truncation bootstraps: of
+    who was truncated while the others go on, `next_value` counts although it is not alive.
+
+    Args:
+        groups: experience.
+        separation: which parts are separate.
+        discount: gamma.
+        trace: lambda.
+        log_ratio: of the policy that learns over the one that acted, for V-trace; None: they are
+            the same, and generalised advantage estimation is enough.
     """
-    how = (discount, trace)
-    alive, next_alive = groups.alive, groups.next_alive
-    ended = groups.ended[..., None]
+    alive, next_value = groups.alive, groups.next_value
     value = jnp.where(alive, groups.value, 0.0)
-    next_value = jnp.where(next_alive, groups.next_value, 0.0)
     if separation.is_global("advantage"):
         reward = team_rewards(groups.reward, alive, separation.team_reward)
-        sums = [x.sum(-1, keepdims=True) for x in (value, next_value)]
-        advantage = jnp.broadcast_to(_gae(reward, *sums, ended, how), alive.shape)
-        value = team_sum(value)
+        value, next_value = (x.sum(-1, keepdims=True) for x in (value, next_value))
+        done = groups.ended.any(-1, keepdims=True)
+        ratio = None if log_ratio is None else log_ratio.sum(-1, keepdims=True)
     else:
         own = 0.0 if separation.is_global("reward") else separation.own
         reward = mix_rewards(groups.reward, alive, own, separation.team_reward)
         if separation.is_global("critic"):
             value = jnp.where(alive, team_sum(value), 0.0)
-            next_value = jnp.where(next_alive, team_sum(next_value), 0.0)
-        done = jnp.broadcast_to(ended, alive.shape)
+            next_value = jnp.where(groups.next_alive, team_sum(next_value), 0.0)
+        done, ratio = groups.ended, log_ratio
         if not separation.is_global("dones"):
-            done = done | ~next_alive
-        advantage = _gae(reward, value, next_value, done, how)
-    advantage, target, value = (
-        jnp.where(groups.active, x, 0.0) for x in (advantage, advantage + value, value)
+            done = done | ~groups.next_alive
+        if log_ratio is not None and separation.is_global("probabilities"):
+            ratio = team_sum(log_ratio)
+    found = _by_stream(reward, value, next_value, done, ratio, (discount, trace))
+    return Estimates(
+        *(
+            None if x is None else jnp.where(alive, jnp.broadcast_to(x, alive.shape), 0.0)
+            for x in found
+        )
     )
-    return advantage, target, value
+
+
+def _by_stream(
+    reward: Array, value: Array, next_value: Array, done: Array, log_ratio: Array | None, how: tuple
+) -> Estimates:
+    """`gae` or `vtrace` along the first axis of [time, copy, group] arrays."""
+    parts = [reward, value, next_value, done] + ([] if log_ratio is None else [log_ratio])
+    streams = [x.reshape(x.shape[0], -1) for x in parts]
+    if log_ratio is None:
+        advantage = jax.vmap(lambda *x: gae(*x, *how), in_axes=1, out_axes=1)(*streams)
+        advantage = advantage.reshape(reward.shape)
+        return Estimates(advantage, advantage + value, value, None)
+    found = jax.vmap(lambda *x: vtrace(*x, *how), in_axes=1, out_axes=1)(*streams)
+    found = jax.tree.map(lambda x: x.reshape(reward.shape), found)
+    return Estimates(found.advantage, found.target, value, found.weight)
 
 
 def kept_cells(

@@ -43,14 +43,6 @@ class ActorCritic(eqx.Module):
         self.actor = Linear(keys[2], trunk, actions)
         self.critic = Linear(keys[3], trunk, 1)
 
-    def limited_to(self, allowed: Bool[Array, " actions"]) -> "ActorCritic":
-        """The same network for an agent that has only some of the actions.
-
-        The others' probability is 0, and so is their gradient: it stays so.
-        """
-        bias = jnp.where(allowed, self.actor.bias, IMPOSSIBLE)
-        return eqx.tree_at(lambda net: net.actor.bias, self, bias)
-
     def initial(self, copies: int) -> Float[Array, "copy hidden"]:
         """Zeroed recurrent state; of width 0 for a feed-forward network."""
         width = self.first.width if isinstance(self.first, GRU) else 0

@@ -1,4 +1,4 @@
-"""Policies and values of all entities, with or without memory: what the pipeline trains."""
+"""Policies and values of all slots, with or without memory."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from hinterland.core import Chosen, Segment, View
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.linear import Linear
 
@@ -46,119 +47,85 @@ class CentralCritic(eqx.Module):
 class TeamNetwork(eqx.Module):
     """One `ActorCritic` per role, and each slot's role: all the same, one each, or in between.
 
-    With a central critic the actor-critics' own value heads are not used.
+    A `core.Policy`. With a central critic the actor-critics' own value heads are not used.
 
-    Args:
-        key: consumed.
+    Attributes:
+        actors: stacked on a leading role axis.
+        critic: of the whole team, or None.
         roles: the role of each slot, 0, 1, ...
-        observation: length of an entity's observation.
-        actions: number of discrete actions.
-        central: length of the whole system's state as the critic sees it; 0: own critics.
-        kind: with memory or without.
-        hidden: width of the first layer.
-        trunk: width of the second layer.
     """
 
     actors: ActorCritic
     critic: CentralCritic | None
     roles: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(
-        self,
-        key: Key[Array, ""],
-        roles: Sequence[int],
-        observation: int,
-        actions: int,
-        *,
-        central: int = 0,
-        kind: Literal["gru", "feed-forward"] = "gru",
-        hidden: int = 64,
-        trunk: int = 64,
-    ) -> None:
-        def make(key: Key[Array, ""]) -> ActorCritic:
-            return ActorCritic(key, observation, actions, kind=kind, hidden=hidden, trunk=trunk)
-
-        actor_key, critic_key = jax.random.split(key)
-        self.roles = tuple(int(role) for role in roles)
-        self.actors = jax.vmap(make)(jax.random.split(actor_key, max(self.roles) + 1))
-        self.critic = (
-            CentralCritic(critic_key, central + observation, hidden, trunk) if central else None
-        )
-
     def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
         """Zeroed recurrent states; of width 0 without memory."""
         width = self._role(0).initial(1).shape[-1]
         return jnp.zeros((copies, len(self.roles), width), jnp.float32)
 
-    def step(
-        self,
-        carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
-        mask: Bool[Array, "copy slots actions"],
-        central: Float[Array, "copy central"],
-    ) -> tuple[
-        Float[Array, "copy slots hidden"],
-        Float[Array, "copy slots actions"],
-        Float[Array, "copy slots"],
-    ]:
-        """(recurrent states, logits, values) after one step."""
-        carry, logits, value = self._stepped(carry, observation, mask)
-        return carry, logits, value if self.critic is None else self.critic(central, observation)
-
     def decide(
-        self,
-        carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
-        mask: Bool[Array, "copy slots actions"],
+        self, carry: Float[Array, "copy slots hidden"], view: View
     ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
-        """(recurrent states, logits): the policy alone, which needs no central state."""
-        return self._stepped(carry, observation, mask)[:2]
-
-    def _stepped(self, carry: Array, observation: Array, mask: Array) -> tuple[Array, Array, Array]:
-        slotted = (carry.swapaxes(0, 1), observation.swapaxes(0, 1))
-        found = self._by_role(lambda network, *x: network.step(*x), *slotted)
-        carry, logits, value = (x.swapaxes(0, 1) for x in found)
-        return carry, jnp.where(mask, logits, IMPOSSIBLE), value
+        """(recurrent states, masked logits): the policy alone, which needs no central state."""
+        carry, logits, _ = self._stepped(carry, view)
+        return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
 
     def act(
         self,
         key: Key[Array, ""],
         carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
-        mask: Bool[Array, "copy slots actions"],
-        central: Float[Array, "copy central"],
+        view: View,
         greedy: bool | Array = False,
-    ) -> tuple[
-        Float[Array, "copy slots hidden"],
-        Int[Array, "copy slots"],
-        Float[Array, "copy slots"],
-        Float[Array, "copy slots"],
-    ]:
-        """(recurrent states, actions, log-probabilities, values); sampled, or likeliest actions."""
-        carry, logits, value = self.step(carry, observation, mask, central)
-        action = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
-        return carry, action, chosen(jax.nn.log_softmax(logits), action, mask), value
+    ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
+        """(recurrent states, decisions); sampled, or likeliest actions."""
+        carry, logits, value = self._stepped(carry, view)
+        return carry, decided(key, logits, self._valued(value, view), view, greedy)
+
+    def value(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> Float[Array, "copy slots"]:
+        """Of the states that are shown."""
+        return self._valued(self._stepped(carry, view)[2], view)
+
+    def starts(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> Float[Array, "copy slots hidden"]:
+        """The same recurrent states: a slot's sequence goes on from its own."""
+        del view
+        return carry
 
     def unroll(
-        self,
-        carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "time copy slots observation"],
-        mask: Bool[Array, "time copy slots actions"],
-        central: Float[Array, "time copy central"],
-        reset: Bool[Array, "time copy slots"],
-        action: Int[Array, "time copy slots"],
+        self, segment: Segment
     ) -> tuple[
         Float[Array, "time copy slots"],
         Float[Array, "time copy slots"],
         Float[Array, "time copy slots"],
     ]:
-        """(log-probabilities of these actions, entropies, values) from stored recurrent states."""
-        slotted = (carry.swapaxes(0, 1), jnp.moveaxis(observation, 2, 0), jnp.moveaxis(reset, 2, 0))
+        """(log-probabilities of the actions, entropies, values) from stored recurrent states."""
+        slotted = (
+            segment.carry.swapaxes(0, 1),
+            jnp.moveaxis(segment.observation, 2, 0),
+            jnp.moveaxis(segment.reset, 2, 0),
+        )
         logits, value = (jnp.moveaxis(x, 0, 2) for x in self._by_role(_unroll, *slotted))
-        value = value if self.critic is None else self.critic(central, observation)
+        mask = segment.mask
         every = jax.nn.log_softmax(jnp.where(mask, logits, IMPOSSIBLE))
         entropy = -jnp.where(mask, jnp.exp(every) * every, 0.0).sum(-1)
-        return chosen(every, action, mask), entropy, value
+        return chosen(every, segment.action, mask), entropy, self._valued(value, segment)
+
+    def renewed(self, segment: Segment) -> "TeamNetwork":
+        """Itself: it has no statistics."""
+        del segment
+        return self
+
+    def _valued(self, value: Array, seen: View | Segment) -> Array:
+        return value if self.critic is None else self.critic(seen.central, seen.observation)
+
+    def _stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
+        slotted = (carry.swapaxes(0, 1), view.observation.swapaxes(0, 1))
+        found = self._by_role(lambda network, *x: network.step(*x), *slotted)
+        return tuple(x.swapaxes(0, 1) for x in found)
 
     def _role(self, role: int) -> ActorCritic:
         return jax.tree.map(lambda x: x[role], self.actors)
@@ -173,8 +140,55 @@ class TeamNetwork(eqx.Module):
             function(self._role(role), *(x[slots] for x in slotted))
             for role, slots in enumerate(members)
         ]
+        if len(found) == 1:
+            return found[0]
         back = np.argsort(np.concatenate(members))
         return jax.tree.map(lambda *x: jnp.concatenate(x)[back], *found)
+
+
+def team_network(
+    key: Key[Array, ""],
+    roles: Sequence[int],
+    observation: int,
+    actions: int,
+    *,
+    central: int = 0,
+    kind: Literal["gru", "feed-forward"] = "gru",
+    hidden: int = 64,
+    trunk: int = 64,
+) -> TeamNetwork:
+    """An untrained team.
+
+    Args:
+        key: consumed.
+        roles: the role of each slot, 0, 1, ...
+        observation: length of an entity's observation.
+        actions: number of discrete actions.
+        central: length of the whole system's state as the critic sees it; 0: own critics.
+        kind: with memory or without.
+        hidden: width of the first layer.
+        trunk: width of the second layer.
+    """
+
+    def make(key: Key[Array, ""]) -> ActorCritic:
+        return ActorCritic(key, observation, actions, kind=kind, hidden=hidden, trunk=trunk)
+
+    critic = None
+    if central:
+        key, critic_key = jax.random.split(key)
+        critic = CentralCritic(critic_key, central + observation, hidden, trunk)
+    count = max(roles) + 1
+    keys = jax.random.split(key, count) if count > 1 else key[None]
+    return TeamNetwork(jax.vmap(make)(keys), critic, tuple(int(role) for role in roles))
+
+
+def joined(networks: TeamNetwork) -> TeamNetwork:
+    """One team out of teams of their own, stacked on a leading axis: slots side by side."""
+    teams = jax.tree.leaves(networks.actors)[0].shape[0]
+    each = max(networks.roles) + 1
+    actors = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), networks.actors)
+    roles = tuple(team * each + role for team in range(teams) for role in networks.roles)
+    return TeamNetwork(actors, None, roles)
 
 
 def _unroll(network: ActorCritic, carry: Array, observation: Array, reset: Array) -> Any:
@@ -190,6 +204,20 @@ def _unroll(network: ActorCritic, carry: Array, observation: Array, reset: Array
     return jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(time, slots, copies, *x.shape[2:]), 1, 0), found
     )
+
+
+def decided(
+    key: Key[Array, ""],
+    logits: Float[Array, "copy slots actions"],
+    value: Float[Array, "copy slots"],
+    view: View,
+    greedy: bool | Array,
+) -> Chosen:
+    """Actions out of unmasked logits: sampled, or the likeliest."""
+    logits = jnp.where(view.mask, logits, IMPOSSIBLE)
+    action = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
+    probability = chosen(jax.nn.log_softmax(logits), action, view.mask)
+    return Chosen(action, view.mask, probability, value)
 
 
 def chosen(

@@ -1,101 +1,81 @@
 """A rollout turns policies into experience."""
 
-from hinterland.rollout.actors import (
+from hinterland.rollout.autoreset import reset_where, select
+from hinterland.rollout.episodes import (
+    Episodes,
+    Player,
+    host_episodes,
+    network_player,
+    scripted_player,
+    traced_episodes,
+)
+from hinterland.rollout.hosts import (
+    SESSIONS,
     HostActor,
     HostPlace,
-    Outcome,
-    System,
-    View,
+    HostRegions,
+    ask_all,
+    begin_all,
+    ends_of,
+    episode_seed,
     first_place,
+    random_observations,
     rewards_of,
     view_of,
 )
-from hinterland.rollout.autoreset import reset_where, select
-from hinterland.rollout.entities import (
-    EntityCopies,
-    EntityEpisodes,
-    begin_entities,
-    entity_actor,
-    entity_rollout,
-    play_entities,
-)
-from hinterland.rollout.episodes import (
-    Episodes,
-    network_actor,
-    play,
-    scripted_actor,
-    scripted_memory,
-)
-from hinterland.rollout.host import (
-    SESSIONS,
-    HostCollector,
-    HostCopies,
-    NetworkActor,
-    episode_seed,
-    play_host,
-)
-from hinterland.rollout.host_entities import HostEntityCollector, HostEntityCopies
-from hinterland.rollout.host_games import play_host_entities
-from hinterland.rollout.host_local import HostLocalCopies
-from hinterland.rollout.joint import GlobalCopies, begin_joint, joint_rollout
 from hinterland.rollout.opponents import Seats, seats_for
-from hinterland.rollout.scan import LocalCopies, begin, rollout
-from hinterland.rollout.segments import Place, begin_place, host_segment, traced_segment
-from hinterland.rollout.team_episodes import (
-    TeamEpisodes,
-    network_policy,
-    scripted_policy,
-    traced_episodes,
+from hinterland.rollout.segments import (
+    Outcome,
+    Place,
+    begin,
+    begin_place,
+    host_segment,
+    phases,
+    traced_segment,
 )
-from hinterland.rollout.team_episodes import host_episodes as team_host_episodes
+from hinterland.rollout.systems import (
+    Copies,
+    HostSystem,
+    Regions,
+    System,
+    TracedSystem,
+    whole_system,
+)
 
 __all__ = [
     "SESSIONS",
-    "EntityCopies",
-    "EntityEpisodes",
+    "Copies",
     "Episodes",
-    "GlobalCopies",
     "HostActor",
-    "HostCollector",
-    "HostCopies",
-    "HostEntityCollector",
-    "HostEntityCopies",
-    "HostLocalCopies",
     "HostPlace",
-    "LocalCopies",
-    "NetworkActor",
+    "HostRegions",
+    "HostSystem",
     "Outcome",
     "Place",
+    "Player",
+    "Regions",
     "Seats",
     "System",
-    "TeamEpisodes",
-    "View",
+    "TracedSystem",
+    "ask_all",
     "begin",
-    "begin_entities",
-    "begin_joint",
+    "begin_all",
     "begin_place",
-    "entity_actor",
-    "entity_rollout",
+    "ends_of",
     "episode_seed",
     "first_place",
+    "host_episodes",
     "host_segment",
-    "joint_rollout",
-    "network_actor",
-    "network_policy",
-    "play",
-    "play_entities",
-    "play_host",
-    "play_host_entities",
+    "network_player",
+    "phases",
+    "random_observations",
     "reset_where",
     "rewards_of",
-    "rollout",
-    "scripted_actor",
-    "scripted_memory",
-    "scripted_policy",
+    "scripted_player",
     "seats_for",
     "select",
-    "team_host_episodes",
     "traced_episodes",
     "traced_segment",
     "view_of",
+    "whole_system",
 ]

@@ -20,10 +20,13 @@ def select(condition: Bool[Array, " copy"], yes: Any, no: Any) -> Any:
 def reset_where(
     done: Bool[Array, " copy"], state: Any, reset: Callable[[Any], Any], key: Key[Array, ""]
 ) -> Any:
-    """Fresh states for finished copies; nothing is computed when no copy has finished."""
+    """Fresh states for finished copies; nothing is computed when no copy has finished.
+
+    `reset` takes keys [copy].
+    """
 
     def renew() -> Any:
-        fresh = jax.vmap(reset)(jax.random.split(key, done.shape[0]))
+        fresh = reset(jax.random.split(key, done.shape[0]))
         return select(done, fresh, state)
 
     return jax.lax.cond(done.any(), renew, lambda: state)

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.rollout.actors import System, View
+from hinterland.core import View
+from hinterland.rollout.systems import TracedSystem
 
 MOST_SEATS = 4
 
@@ -44,11 +45,11 @@ def first_opposing(network: Any, copies: int) -> Opposing:
     return Opposing(carry, jnp.ones(carry.shape[:2], bool))
 
 
-def opposing_view(system: System, state: Any) -> View:
+def opposing_view(system: TracedSystem, state: Any) -> View:
     """What the other side of every copy sees."""
     observation, mask, alive = jax.vmap(system.simulator.opposing)(state)
-    central = jnp.zeros((len(alive), 0))
-    return View(observation, mask & alive[..., None], alive, central)
+    mask = mask & alive[..., None]
+    return View(observation, mask, alive, mask.any(-1), jnp.zeros((len(alive), 0)))
 
 
 def opposing_actions(
@@ -82,7 +83,7 @@ def opposing_actions(
 
 
 def _by_network(key: Array, network: Any, carry: Array, view: View) -> tuple[Array, Array]:
-    carry, logits = network.decide(carry, view.observation, view.mask)
+    carry, logits = network.decide(carry, view)
     return carry, jax.random.categorical(key, logits).astype(jnp.int32)
 
 
@@ -95,7 +96,7 @@ def _by_script(policy: Callable[..., Array]) -> Callable[..., tuple[Array, Array
     return act
 
 
-def results_of(system: System, reached: Any, ended: Bool[Array, " copy"]) -> Int[Array, "copy 3"]:
+def results_of(system: TracedSystem, reached: Any, ended: Bool[Array, " copy"]) -> Int[Array, "copy 3"]:
     """(games, won, lost) that ended in these states."""
     figures = jax.vmap(system.simulator.figures)(reached)
     one = jnp.ones_like(ended)

@@ -1,16 +1,16 @@
-"""How a worker turns what its actors show into segments: the same steps, traced or on hosts."""
+"""A rollout turns policies into experience: some steps of all copies of a system, as a segment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.core import EntityTrajectory, Segment
-from hinterland.rollout.actors import HostActor, HostPlace, System, View
-from hinterland.rollout.entities import EntityCopies
+from hinterland.core import Chosen, Segment, View
+from hinterland.core.types import HostOrDevice
+from hinterland.rollout.autoreset import reset_where
 from hinterland.rollout.opponents import (
     Opposing,
     Seats,
@@ -19,13 +19,14 @@ from hinterland.rollout.opponents import (
     opposing_view,
     results_of,
 )
+from hinterland.rollout.systems import Copies, TracedSystem
 
 
 class Place(NamedTuple):
-    """Where a worker stands between two segments."""
+    """Where copies stand between two segments."""
 
     copies: Any
-    """`EntityCopies`, or on hosts a `HostPlace`."""
+    """`Copies`, or on hosts a `HostPlace`."""
     carry: Float[Any, "copy slots hidden"]
     fresh: Bool[Any, "copy slots"]
     """Slots whose recurrent state begins anew at the next step."""
@@ -33,175 +34,224 @@ class Place(NamedTuple):
     """`Opposing`, where the other side is played by policies."""
 
 
-class _Chosen(NamedTuple):
-    """One step's decisions."""
+class Outcome(NamedTuple):
+    """What a step led to. `alive` is of the state reached, before any reset.
 
-    action: Any
-    log_probability: Any
-    value: Any
+    `cut` marks slots that were truncated while the episode goes on: empty, and worth their value.
+    """
+
+    reward: Float[HostOrDevice, "copy slots"]
+    terminated: Bool[HostOrDevice, "copy slots"]
+    truncated: Bool[HostOrDevice, "copy slots"]
+    alive: Bool[HostOrDevice, "copy slots"]
+    cut: Bool[HostOrDevice, "copy slots"]
 
 
-def begin_place(
-    network: Any, copies: EntityCopies | HostPlace, count: int, opposed: bool = False
+class Recorded(NamedTuple):
+    """One step, or many on a leading time axis."""
+
+    view: View
+    fresh: Bool[HostOrDevice, "copy slots"]
+    chosen: Chosen
+    outcome: Outcome
+    last: Float[HostOrDevice, "copy slots"]
+    """Values of the states reached, where an episode or a slot was truncated."""
+
+
+def phases(copies: int, horizon: int) -> Int[np.ndarray, " copy"]:
+    """First clocks: ten different phases, so that copies do not all pass through the same part of
+    an episode at once."""
+    return ((np.arange(copies) * 10 // copies) * horizon // 10).astype(np.int32)
+
+
+def begin(
+    key: Key[Array, ""], system: TracedSystem, network: Any, copies: int, first: Any = None
 ) -> Place:
+    """Copies of a traced system at the start of their first episodes.
+
+    Args:
+        key: consumed.
+        system: whose.
+        network: a `core.Policy`.
+        copies: how many.
+        first: their clocks (`phases` by default).
+    """
+    clock = jnp.asarray(phases(copies, system.horizon) if first is None else first)
+    clock = jnp.repeat(clock, system.teams)
+    state = system.reset(jax.random.split(key, len(clock)))
+    return begin_place(network, Copies(state, clock), copies)
+
+
+def begin_place(network: Any, copies: Any, count: int, opposed: bool = False) -> Place:
     """At the start: nobody remembers anything."""
     carry = network.initial(count)
     opposing = first_opposing(network, count) if opposed else ()
     return Place(copies, carry, jnp.ones(carry.shape[:2], bool), opposing)
 
 
-def _decide(key: Any, network: Any, carry: Any, fresh: Any, view: View) -> tuple[Any, _Chosen]:
-    """(recurrent states after the step, decisions)."""
-    before = jnp.where(fresh[..., None], 0.0, carry)
-    after, *chosen = network.act(key, before, view.observation, view.mask, view.central)
-    return after, _Chosen(*chosen)
-
-
-def _value(network: Any, carry: Any, fresh: Any, view: View) -> Any:
-    before = jnp.where(fresh[..., None], 0.0, carry)
-    return network.step(before, view.observation, view.mask, view.central)[2]
-
-
 def traced_segment(
     key: Key[Array, ""],
-    system: System,
+    system: TracedSystem,
     network: Any,
     place: Place,
-    steps: int,
+    window: int,
+    windows: int = 1,
     seats: Seats | None = None,
     scripts: Sequence[Any] = (),
-) -> tuple[Place, Segment]:
-    """`steps` steps of every copy of a system that JAX traces; finished episodes begin anew.
+) -> tuple[Place, Segment, Int[Array, "seat 3"]]:
+    """Steps of every copy of a system that JAX traces; finished episodes begin anew.
 
     Args:
         key: consumed.
-        system: with a traced simulator.
-        network: a `nets.TeamNetwork`.
+        system: what is stepped.
+        network: a `core.Policy`; actions are sampled.
         place: where the copies stand.
-        steps: how many.
+        window: steps of each window, from whose start recurrent states are unrolled.
+        windows: how many.
         seats: opponents of a two-sided system; None: the simulator plays the other side.
         scripts: hand-written policies that a seat may name.
 
     Returns:
-        Where they stand after it, and the segment (versions, members, returns 0: the worker knows).
+        Where they stand after it, the segment [windows x window, copy, slots] with the recurrent
+        states of each window's start [windows x copy], and (games, won, lost) against each seat.
     """
 
-    def step(place: Place, key: Array) -> tuple[Place, tuple]:
-        action_key, world_key, other_key = jax.random.split(key, 3)
-        view = system.look(place.copies.state)
-        after, chosen = _decide(action_key, network, place.carry, place.fresh, view)
-        theirs = None
+    def step(place: Place, key: Array) -> tuple[Place, tuple[Recorded, Array]]:
+        noise_key, reset_key, action_key, other_key = jax.random.split(key, 4)
+        copies = place.copies
+        view = system.look(copies.state)
+        after, chosen = network.act(action_key, _zeroed(place.carry, place.fresh), view)
+        theirs, opposing = None, ()
+        games = jnp.zeros((len(view.alive), 0), jnp.int32)
         if seats is not None:
-            other = opposing_view(system, place.copies.state)
+            other = opposing_view(system, copies.state)
             memory, theirs = opposing_actions(other_key, other, seats, place.opposing, scripts)
-        copies, outcome, reached = system.act(world_key, place.copies, chosen.action, theirs)
+        moved = system.move(noise_key, other_key, copies.state, chosen.action, theirs)
+        clock = copies.clock + 1
+        truncated = (clock >= system.horizon) & ~moved.terminated
+        ended = truncated | moved.terminated
         last = jax.lax.cond(
-            outcome.truncated.any(),
-            lambda: _value(network, after, ~view.alive, system.look(reached)),
+            truncated.any(),
+            lambda: network.value(_zeroed(after, ~view.alive), system.look(moved.state)),
             lambda: jnp.zeros_like(chosen.value),
         )
-        ended = outcome.terminated | outcome.truncated
-        opposing, games = (), jnp.zeros((len(ended), 0), jnp.int32)
+        alive, over = system.alive(moved.state), system.by_slot(ended)
         if seats is not None:
-            opposing = Opposing(memory, ended[:, None] | ~other.alive)
-            games = results_of(system, reached, ended)
-        fresh = ended[:, None] | ~view.alive
-        record = (view, place.fresh, chosen, outcome, last)
-        return Place(copies, after, fresh, opposing), (record, games)
+            opposing = Opposing(memory, over | ~other.alive)
+            games = results_of(system, moved.state, ended)
+        terminated, truncated = system.by_slot(moved.terminated), system.by_slot(truncated)
+        outcome = Outcome(moved.reward, terminated, truncated, alive, jnp.zeros_like(alive))
+        state = reset_where(ended, moved.state, system.reset, reset_key)
+        copies = Copies(state, jnp.where(ended, 0, clock))
+        record = Recorded(view, place.fresh, chosen, outcome, last)
+        return Place(copies, after, over | ~view.alive, opposing), (record, games)
 
-    before = jnp.where(place.fresh[..., None], 0.0, place.carry)
-    after, (record, games) = jax.lax.scan(step, place, jax.random.split(key, steps))
-    following = _value(network, after.carry, after.fresh, system.look(after.copies.state))
-    segment = as_segment(before, *record, following, jnp)
-    if seats is not None:
-        count = seats.script.shape[0]
-        results = games.sum(0).reshape(count, -1, 3).sum(1)
-        segment = segment._replace(results=results, member=jnp.zeros(count, jnp.int32))
-    return after, segment
+    def one_window(place: Place, keys: Array) -> tuple[Place, tuple]:
+        before = network.starts(
+            _zeroed(place.carry, place.fresh), system.look(place.copies.state)
+        )
+        after, found = jax.lax.scan(step, place, keys)
+        return after, (before, *found)
+
+    keys = jax.random.split(key, windows * window)
+    if windows == 1:
+        after, (before, record, games) = one_window(place, keys)
+    else:
+        keys = keys.reshape(windows, window)
+        after, (before, record, games) = jax.lax.scan(one_window, place, keys)
+        before, record, games = jax.tree.map(
+            lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), (before, record, games)
+        )
+    view = system.look(after.copies.state)
+    following = network.value(_zeroed(after.carry, after.fresh), view)
+    segment = as_segment(before, record, following, jnp)
+    if seats is None:
+        return after, segment, jnp.zeros((0, 3), jnp.int32)
+    count = seats.script.shape[0]
+    return after, segment, games.sum(0).reshape(count, -1, 3).sum(1)
+
+
+def _zeroed(carry: Array, fresh: Array) -> Array:
+    return jnp.where(fresh[..., None], 0.0, carry)
 
 
 def host_segment(
     key: Key[Array, ""],
-    system: System,
     network: Any,
-    actor: HostActor,
+    actor: Any,
     place: Place,
-    view: View,
-    steps: int,
-    stopping: Any,
-) -> tuple[Place, View, Segment]:
-    """The same on sessions; `view` is what they show now, and what they show after it is returned.
+    window: int,
+    windows: int = 1,
+    stopping: Callable[[], None] = lambda: None,
+) -> tuple[Place, Segment]:
+    """The same on a `hosts.HostActor` or `hosts.HostRegions`, which shows where its copies stand.
 
     `stopping` is called at every step; it raises to end the work.
     """
-    carry, fresh = place.carry, place.fresh
-    before = np.where(np.asarray(fresh)[..., None], np.float32(0), carry)
-    record = []
-    for t in range(steps):
+    network = jax.device_put(network)
+    carry, fresh, view = place.carry, place.fresh, actor.view
+    record, before = [], []
+    for t in range(windows * window):
         stopping()
-        carry, decided = _decide_jit(key, t, network, carry, fresh, view)
+        if t % window == 0:
+            before.append(np.asarray(_starts_jit(network, carry, fresh, view)))
+        carry, decided = _act_jit(key, t, network, carry, fresh, view)
         chosen = jax.tree.map(np.asarray, decided)
-        outcome, reached, following_view = actor.act(chosen.action)
+        outcome, reached = actor.act(chosen.action, jax.random.fold_in(key, t))
         last = np.zeros_like(chosen.value)
         if outcome.truncated.any() or outcome.cut.any():
             last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
-        record.append((view, fresh, chosen, outcome, last))
-        ended = outcome.terminated | outcome.truncated
-        fresh, view = ended[:, None] | ~view.alive, following_view
+        record.append(Recorded(view, np.asarray(fresh), chosen, outcome, last))
+        fresh = outcome.terminated | outcome.truncated | ~view.alive
+        view = actor.view
     following = np.asarray(_value_jit(network, carry, fresh, view))
-    steps_of_all = jax.tree.map(lambda *x: np.stack(x), *record)
-    place = Place(actor.place, np.asarray(carry), np.asarray(fresh))
-    return place, view, as_segment(before, *steps_of_all, following, np)
+    steps = jax.tree.map(lambda *x: np.stack(x), *record)
+    segment = as_segment(np.concatenate(before), steps, following, np)
+    return Place(actor.place, np.asarray(carry), np.asarray(fresh)), segment
 
 
 @jax.jit
-def _decide_jit(key, t, network, carry, fresh, view):  # type: ignore[no-untyped-def]
-    return _decide(jax.random.fold_in(key, t), network, carry, fresh, view)
+def _act_jit(key, t, network, carry, fresh, view):  # type: ignore[no-untyped-def]
+    return network.act(jax.random.fold_in(key, t), _zeroed(carry, fresh), view)
 
 
-_value_jit = jax.jit(_value)
+@jax.jit
+def _value_jit(network, carry, fresh, view):  # type: ignore[no-untyped-def]
+    return network.value(_zeroed(carry, fresh), view)
 
 
-def as_segment(
-    before: Any,
-    view: Any,
-    fresh: Any,
-    chosen: _Chosen,
-    outcome: Any,
-    last: Any,
-    following: Any,
-    xp: Any,
-) -> Segment:
+@jax.jit
+def _starts_jit(network, carry, fresh, view):  # type: ignore[no-untyped-def]
+    return network.starts(_zeroed(carry, fresh), view)
+
+
+def as_segment(before: Any, steps: Recorded, following: Any, xp: Any) -> Segment:
     """What was recorded step by step, with the values of successors.
 
     Args:
-        before: recurrent states at the start of the first step.
-        view: [time, ...] as all that follow.
-        fresh: whose recurrent state began anew.
-        chosen: decisions.
-        outcome: of the actions.
-        last: values of the states reached, where an episode or a slot was truncated.
+        before: recurrent states at the start of each window.
+        steps: [time, ...].
         following: values of the states after the last step, [copy, slots].
         xp: NumPy or JAX's.
     """
+    view, fresh, chosen, outcome, last = steps
     ended = outcome.terminated | outcome.truncated
     later = xp.concatenate([chosen.value[1:], following[None]])
-    next_alive = outcome.alive & ~outcome.terminated[..., None]
-    next_value = xp.where(ended[..., None] | outcome.cut, last, later)
-    worth = next_alive | outcome.cut
-    trajectory = EntityTrajectory(
+    next_alive = outcome.alive & ~outcome.terminated
+    next_value = xp.where(ended | outcome.cut, last, later)
+    return Segment(
         observation=view.observation,
+        mask=chosen.mask,
+        central=view.central,
         action=chosen.action,
-        mask=view.mask,
         log_probability=chosen.log_probability,
         value=chosen.value,
-        next_value=xp.where(worth, next_value, 0.0),
+        next_value=xp.where(next_alive | outcome.cut, next_value, 0.0),
         reward=xp.where(view.alive, outcome.reward, 0.0),
         alive=view.alive,
-        acting=view.mask.any(-1),
+        acting=view.acting,
         next_alive=next_alive,
         ended=ended,
+        reset=fresh,
+        carry=before,
     )
-    version = xp.zeros(len(ended), xp.int32)
-    nobody = (xp.zeros((0, 3), xp.int32), xp.zeros(0, xp.int32))
-    return Segment(trajectory, view.central, fresh, before, version, *nobody, xp.zeros(2))

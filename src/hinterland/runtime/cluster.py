@@ -125,9 +125,10 @@ class ClusterRuntime(LocalRuntime):
         stacked: Any,
         common: tuple[Any, ...] = (),
         finished: Callable[[int], None] | None = None,
+        at_once: int | None = None,
     ) -> Any:
         """As `LocalRuntime.map_agents`; a unit is a shard: some agents, one after another."""
-        return super().map_agents(wire.Shard(function), stacked, common, finished)
+        return super().map_agents(wire.Shard(function), stacked, common, finished, at_once)
 
     def one_by_one(
         self,
@@ -143,7 +144,9 @@ class ClusterRuntime(LocalRuntime):
         function: Callable[..., Any],
         units: Sequence[tuple[Any, ...]],
         take: Callable[[int, Any], None],
+        at_once: int | None = None,
     ) -> None:
+        del at_once  # processors have a unit each, and more wait there
         with self._busy():
             program, common = self.put(function), self._in_common(units)
         self._populated = time.monotonic()

@@ -9,6 +9,7 @@ device; a network's weights then stay in that core's cache while its agent train
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import jax
@@ -182,6 +183,7 @@ class LocalRuntime:
         stacked: Any,
         common: tuple[Any, ...] = (),
         finished: Callable[[int], None] | None = None,
+        at_once: int | None = None,
     ) -> Any:
         """`function(agents' slice, *common)` for each block; results stacked on the agent axis.
 
@@ -190,6 +192,7 @@ class LocalRuntime:
             stacked: pytree of NumPy arrays [agents, ...].
             common: further arguments, the same for all agents.
             finished: called with the number of agents that a finished unit held.
+            at_once: blocks that are worked on at a time; one for each device by default.
         """
         agents = jax.tree.leaves(stacked)[0].shape[0]
         block = self.block(agents)
@@ -214,7 +217,7 @@ class LocalRuntime:
             if finished is not None:
                 finished(min(block, agents - start))
 
-        self._run(function, units, take)
+        self._run(function, units, take, at_once)
         return whole
 
     def _run(
@@ -222,8 +225,9 @@ class LocalRuntime:
         function: Callable[..., Any],
         units: Sequence[tuple[Any, ...]],
         take: Callable[[int, Any], None],
+        at_once: int | None = None,
     ) -> None:
-        """One thread per device serves the units; `take` gets each result in this thread."""
+        """Threads, one per device or `at_once`, serve the units; `take` gets each result in this."""
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in range(len(units)):
             waiting.put(index)
@@ -248,7 +252,7 @@ class LocalRuntime:
 
         threads = [
             threading.Thread(target=serve, args=(device,), daemon=True)
-            for device in self.devices[: len(units)]
+            for device in islice(cycle(self.devices), min(at_once or len(self.devices), len(units)))
         ]
         for thread in threads:
             thread.start()

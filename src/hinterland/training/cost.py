@@ -16,8 +16,9 @@ from hinterland.config import Config
 from hinterland.core import Domain, HostSession, InfluenceBatch, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training import dials, lockstep
+from hinterland.training import apart, dials, loop
 from hinterland.training.experiment import Experiment, cpu_seconds, cpu_seconds_of
+from hinterland.training.plan import Plan
 
 
 class Part(NamedTuple):
@@ -79,16 +80,17 @@ def measure(
         repeat: counted parts.
     """
     experiment = Experiment(config, domain, runtime)
-    loop = _Lockstep(experiment) if config.simulation == "global" else _Dials(experiment)
+    kind = _Global if config.simulation == "global" else _Dials
+    one = kind(experiment)
     wall, cpu = [], []
     for _ in range(repeat + 1):
         before = dict(experiment.time)
-        loop.part(experiment, updates)
+        one.part(experiment, updates)
         spent = {name: value - before[name] for name, value in experiment.time.items()}
         wall.append(Part(*(spent[name] for name in Part._fields)))
         cpu.append(Part(*(spent[f"{name}_cpu"] for name in Part._fields)))
     compile_s, peak_mb = experiment.compile_s, experiment.peak_memory_mb()
-    critical = loop.critical(Experiment(config, domain, OneByOne(domain, config)), updates)
+    critical = one.critical(Experiment(config, domain, OneByOne(domain, config)), updates)
     return Cost(wall[1:], cpu[1:], critical, compile_s, peak_mb)
 
 
@@ -113,8 +115,10 @@ class OneByOne(LocalRuntime):
         stacked: Any,
         common: tuple[Any, ...] = (),
         finished: Callable[[int], None] | None = None,
+        at_once: int | None = None,
     ) -> Any:
         """As `LocalRuntime.map_agents`."""
+        del at_once
         seconds: list[float] = []
         self.agents.append(seconds)
 
@@ -148,7 +152,8 @@ class _Dials:
     """Algorithm 1: a refresh, then updates."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._state, self._at = dials.start(experiment), 0
+        self._plan, self._at = Plan(experiment.config, experiment.domain), 0
+        self._state = apart.start(experiment, self._plan)
         self._datasets: InfluenceBatch
         self._collect_critical = 0.0
 
@@ -156,7 +161,7 @@ class _Dials:
         """As between two meetings of the agents."""
         self._datasets, busiest, rest = _side_by_side(
             experiment.domain.global_simulator.sessions(SESSIONS),
-            lambda: dials.collect(experiment, self._state, self._at),
+            lambda: dials.collect(experiment, self._plan, self._state.learners, self._at),
         )
         self._collect_critical = busiest + rest
         self._learn(experiment, updates)
@@ -164,7 +169,7 @@ class _Dials:
     def _learn(self, experiment: Experiment, updates: int) -> None:
         predictors = dials.refresh(experiment, self._state.predictors, self._datasets, self._at)
         state, stop = self._state._replace(predictors=predictors), self._at + updates
-        self._state = dials.learn_locally(experiment, state, self._at, stop)
+        self._state = apart.learn_apart(experiment, self._plan, state, self._at, stop)
         self._at = stop
 
     def critical(self, experiment: Experiment, updates: int) -> Part:
@@ -174,22 +179,18 @@ class _Dials:
         return Part(self._collect_critical, max(fit), max(train))
 
 
-class _Lockstep:
+class _Global:
     """The global simulator: updates only."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._state, self._at = lockstep.start(experiment), 0
-        self._collect = lockstep.make_collect(experiment)
+        self._plan, self._at = Plan(experiment.config, experiment.domain), 0
+        self._state = loop.start(experiment, self._plan)
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two evaluations."""
-
-        # Nobody else uses the sessions here, so they need not be led back to where they were.
-        def go_on(update: int, networks: Any, copies: Any, begins: bool) -> Any:
-            return self._collect(update, networks, copies, False)
-
         stop = self._at + updates
-        self._state = lockstep.learn_jointly(experiment, go_on, self._state, self._at, stop)
+        with loop.Loop(experiment, self._plan).beginning(self._state) as learning:
+            self._state = learning.learn(self._state, self._at, stop)
         self._at = stop
 
     def critical(self, experiment: Experiment, updates: int) -> Part:

@@ -11,15 +11,14 @@ import jax
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_entity_domain, is_game, is_host
-from hinterland.learn import make_optimiser
-from hinterland.rollout import SESSIONS, System, begin
+from hinterland.core import UserError, is_host
+from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training import initial, pipeline, separated
+from hinterland.training.apart import STEPS_PER_CALL, first_place
 from hinterland.training.evaluate import BLOCK
-from hinterland.training.experiment import ppo_settings
-from hinterland.training.local_learning import STEPS_PER_CALL
 from hinterland.training.messages import bytes_of
+from hinterland.training.plan import Plan
+from hinterland.training.run import simulator_processes
 
 BASE = 0.8e9
 """Bytes of JAX, its compiler and a few programs."""
@@ -163,59 +162,40 @@ def machine_memory() -> tuple[float, float]:
 
 def _sizes(config: Config, domain: Any) -> _Sizes:
     """From shapes alone."""
-    settings = ppo_settings(config)
-    key = jax.random.key(0)
-    team = config.schedule is not None or is_entity_domain(domain)
-
-    def learned(network: Any) -> Any:
-        return network, make_optimiser(settings).init(network)
-
-    if team:
-        make = pipeline.network if config.schedule is not None else separated.network
-        learner = jax.eval_shape(lambda: learned(make(config, domain)))
-    else:
-        learner = jax.eval_shape(lambda: learned(initial.network(config, domain, 0)))
-    spec = domain.spec
-    sizes = {"network": bytes_of(learner[0]), "learner": bytes_of(learner), "predictor": 0}
+    plan, spec = Plan(config, domain), domain.spec
+    learner, predictor = plan.shapes()
+    learners, regions = plan.learners, domain.agents
+    sizes = {"network": bytes_of(learner.network) // learners,
+             "learner": bytes_of(learner) // learners,
+             "predictor": bytes_of(predictor) // regions if plan.local else 0}  # fmt: skip
     carried = 4 * config.hidden * (config.network == "gru")
-    step = 4 * spec.observation + 48 + carried
-    if team:
-        simulator = System(domain).simulator
-        state = 0 if is_host(simulator) else bytes_of(jax.eval_shape(simulator.reset, key))
-        step += spec.actions  # its mask
+    whole = getattr(domain, "entity_simulator", None) or domain.global_simulator
+    key = jax.random.key(0)
+    state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
+    step = 4 * spec.observation + 48 + carried + spec.actions
+    if not plan.local:
         copy: float = state + domain.agents * carried
         return _Sizes(**sizes, copy=copy, state=state, step=step, pair=0)
-    local, whole = domain.local_simulator, domain.global_simulator
-    state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
-    if config.simulation == "global":
-        return _Sizes(**sizes, copy=state + domain.agents * carried, state=state, step=step, pair=0)
-    predictor = jax.eval_shape(lambda: initial.predictor(config, domain, 0))
-    pair, copy = 4.0 * spec.dset, 0.0
-    if not is_host(local):
-        one = jax.eval_shape(lambda: begin(key, local, spec, *_nets(config, domain), 1))
-        copy = bytes_of(one)
+    local, pair, copy = domain.local_simulator, 4.0 * spec.dset, 0.0
+    if not plan.is_host:
+        small = Plan(config.model_copy(update={"slot_networks": "own"}), domain)
+        place = jax.eval_shape(lambda: first_place(small, jax.numpy.int32(0)))
+        copy = bytes_of(place) / config.copies
         pair = bytes_of(jax.eval_shape(lambda: local.dset(local.reset(key))))
         step = bytes_of(jax.eval_shape(lambda: local.observe(local.reset(key)))) + 48 + carried
-    sizes["predictor"] = bytes_of(predictor)
     return _Sizes(**sizes, copy=copy, state=state, step=step, pair=pair + 2 * spec.sources + 1)
-
-
-def _nets(config: Config, domain: Any) -> tuple[Any, Any]:
-    return initial.network(config, domain, 0), initial.predictor(config, domain, 0)
 
 
 def memory(
     config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
 ) -> list[Part]:
     """Parts of the largest memory of a run on this machine, its processes included."""
-    one = sizes or _sizes(config, domain)
-    agents = domain.agents
-    team = config.schedule is not None or is_entity_domain(domain)
-    local = not team and config.simulation != "global"
-    learners = 1 if team else agents
+    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
+    agents, local, learners = domain.agents, plan.local, plan.learners
     workers, actors = config.workers or 1, config.actors or 1
-    copies = config.copies * (workers * actors if config.schedule else agents if local else 1)
-    dials = local and config.simulation == "dials"
+    several = config.schedule != "fused" and not plan.apart
+    copies = config.copies * (workers * actors if several else 1) * (agents if local else 1)
+    dials = config.simulation == "dials"
     # Before and after an update lie side by side; each device has the networks for evaluation.
     networks = learners * (2 * one.learner + len(runtime.devices) * one.network)
     if config.opponents is not None:
@@ -229,7 +209,7 @@ def memory(
         Part("networks and optimisers", networks, widths),
         Part("predictors", local * 2 * agents * one.predictor, ("agents", "predictor_hidden")),
         Part("simulator copies", 2 * copies * one.copy,
-             ("copies", "actors", "workers") if config.schedule else ("copies", "agents")),
+             ("copies", "actors", "workers") if several else ("copies", "agents")),
         Part("datasets of the predictors", 3 * data, ("predictor_episodes", "agents")),
         Part("experience of an update", _experience(config, domain, runtime, one),
              ("copies", "windows", "window")),
@@ -246,11 +226,9 @@ def on_device(
     config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
 ) -> list[Part]:
     """Parts of the largest memory of one accelerator: its share of the agents, all at a time."""
-    one = sizes or _sizes(config, domain)
-    team = config.schedule is not None or is_entity_domain(domain)
-    local = not team and config.simulation != "global"
-    block = 1 if team else runtime.block(domain.agents)
-    copies = config.copies * (block if local else 1)
+    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
+    block = min(plan.learners, runtime.block(domain.agents))
+    copies = config.copies * (block if plan.apart else domain.agents if plan.local else 1)
     return [
         Part("networks and optimisers", 2 * block * one.learner, ("agents", "hidden")),
         Part("simulator copies", copies * one.copy, ("copies", "agents")),
@@ -266,13 +244,13 @@ def _experience(config: Config, domain: Any, runtime: LocalRuntime, one: _Sizes)
     rows = steps / config.minibatches / (config.pieces or 1)
     orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
     kept = 4 * (8 * config.hidden + 3 * config.trunk)  # of one agent's step
-    boards = getattr(domain, "planes", None) is not None and config.schedule is None
-    kept = 0 if boards else kept
-    if config.schedule is not None or is_entity_domain(domain):
+    plan = Plan(config, domain)
+    kept = 0 if plan.boards else kept
+    if plan.learners == 1:
         return domain.agents * (3 * steps * one.step + rows * kept) + orders
     block = runtime.block(domain.agents) * len(runtime.devices)
     block = min(block, domain.agents)
-    if config.simulation == "global":
+    if not plan.apart:
         return 3 * steps * domain.agents * one.step + block * (rows * kept + orders)
     return block * (2 * steps * one.step + rows * kept + orders)
 
@@ -288,22 +266,16 @@ def _evaluation(config: Config, domain: Any, one: _Sizes) -> float:
 
 def _processes(config: Config, domain: Any, runtime: LocalRuntime) -> Part:
     """Of simulators outside of JAX, and of workers."""
-    simulators, workers = 0.0, 0
+    plan, simulators = Plan(config, domain), simulator_processes(config, domain)
+    workers = 0
+    if plan.is_host and config.schedule == "pipeline" and not plan.apart:
+        workers = config.workers or 1
+        simulators -= workers
     options: tuple[str, ...] = ("copies",)
-    whole = getattr(domain, "entity_simulator", None) or getattr(domain, "global_simulator", None)
-    if is_host(whole):
-        simulators += SESSIONS
-        if config.schedule is not None:
-            count = (config.workers or 1) * (config.actors or 1) * config.copies
-            simulators += count / (config.copies_per_process or 1)
-            workers = (config.workers or 1) if config.schedule == "pipeline" else 0
-            options = ("copies", "actors", "workers")
-            if hasattr(whole, "shared_sessions"):
-                options = ("copies", "workers")
-        elif config.simulation == "global" or is_game(domain):
-            simulators += max(0, config.copies - SESSIONS)
-    if is_host(getattr(domain, "local_simulator", None)) and config.simulation != "global":
-        simulators += len(runtime.devices)
+    if config.schedule != "fused":
+        options = ("copies", "workers") if hasattr(plan.system.simulator, "shared_sessions") else (
+            "copies", "actors", "workers"
+        )  # fmt: skip
     if runtime.joined:  # other machines' memory; evaluation's are here
         simulators, workers = min(simulators, SESSIONS), 0
     size = simulators * PROCESS["simulator"] + workers * PROCESS["worker"]
@@ -314,26 +286,25 @@ def stretches(
     config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
 ) -> list[Stretch]:
     """What is done between two signs of progress, and how long it lasts at a low speed."""
-    one = sizes or _sizes(config, domain)
-    team = config.schedule is not None or is_entity_domain(domain)
+    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
     systems = (getattr(domain, name, None) for name in ("entity_simulator", "global_simulator"))
     kind = "host" if any(is_host(system) for system in systems) else "traced"
     speed = PASS_S / (1 if runtime.devices[0].platform == "cpu" else 10)
     forward = one.network / 4 * 2 * speed
     agents, steps = domain.agents, config.steps_per_update
     learning = forward * (1 + 3 * config.epochs)
-    if team or config.simulation == "global":
+    if not plan.apart:
         update = steps * agents * (learning + STEP_S[kind])
-        update /= 1 if team else len(runtime.devices)
+        update /= 1 if plan.learners == 1 else len(runtime.devices)
     else:
         each = 1 if runtime.units_travel else runtime.block(agents)
         update = max(steps, STEPS_PER_CALL) * each * (learning + STEP_S["traced"])
     cure = "a lower --windows, --window, --copies or --epochs"
     found = [Stretch("one policy update", update, cure)]
-    if config.schedule is not None:
+    if config.schedule != "fused" and not plan.apart:
         found.append(Stretch("the start of the workers", START_S * (config.workers or 1),
                              "a lower --workers"))  # fmt: skip
-    if not team and config.simulation == "dials":
+    if config.simulation == "dials":
         rows = config.predictor_epochs * config.predictor_episodes * domain.spec.horizon
         fit = rows * runtime.block(agents) * (3 * one.predictor / 4 * 2 * speed + 1e-7)
         found.append(Stretch("the training of one predictor", fit,
@@ -355,7 +326,7 @@ def check_evaluation(
 ) -> list[str]:
     """As `check_resources`, of the command that only evaluates so many episodes."""
     one = _sizes(config, domain)
-    learners = 1 if config.schedule is not None or is_entity_domain(domain) else domain.agents
+    learners = Plan(config, domain).learners
     networks = learners * one.network * (2 + len(runtime.devices))
     playing = len(runtime.devices) * _evaluation(config, domain, one)
     return check_memory([

@@ -1,317 +1,340 @@
-"""Evaluation: always on the global simulator, sampled and greedy actions named apart."""
+"""Evaluation: always on the global simulator, sampled and greedy actions named apart.
 
-from collections.abc import Callable
+One definition of every figure, whatever the system: the return of an episode is the sum of its
+rewards, of agents the mean over them, of entities, whose number changes, the sum over all; of games
+it is what the simulator says of a side. `length` counts the steps in which somebody lived, `alive`
+is the mean number of them in those steps. A system's own figures, and their standard deviations
+("_std"), stand beside it.
+"""
+
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import (
-    Domain,
-    EntityDomain,
-    UserError,
-    is_entity_domain,
-    is_game,
-    is_host,
-    stream,
-)
-from hinterland.nets import TeamNetwork
+from hinterland.core import UserError, stream
+from hinterland.domains.pool import SharingPool
 from hinterland.rollout import (
     SESSIONS,
-    EntityEpisodes,
     Episodes,
-    NetworkActor,
-    entity_actor,
-    episode_seed,
-    network_actor,
-    play,
-    play_entities,
-    play_host,
-    scripted_actor,
-    scripted_memory,
+    HostSystem,
+    host_episodes,
+    network_player,
+    scripted_player,
+    traced_episodes,
+    whole_system,
 )
-from hinterland.rollout.answers import figures_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment
-from hinterland.training.games import check_players, evaluate_games
-from hinterland.training.team_evaluation import evaluate_team
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
-
-
 STANDARD_FIGURES = frozenset(
-    ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy")
+    ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy", "opponent")
 )
-"""What every evaluation gives; a host simulator adds figures of its own."""
-
-
-def blocks_of(domain: Domain | EntityDomain, episodes: int) -> range:
-    """Indices of the units that hold so many episodes."""
-    on_host = is_host(getattr(domain, "global_simulator", None))
-    return range(-(-episodes // (SESSIONS if on_host else BLOCK)))
-
-
+"""What every evaluation gives; a system adds figures of its own."""
 Told = Callable[[int], None]
 """Told of so many more episodes that have been played."""
+Where = tuple[Any, ...]
+"""(seed, purpose, place) of a random stream; blocks of episodes are numbered within."""
 
 
 def nobody(episodes: int) -> None:
     """Is told, and does nothing."""
 
 
-@partial(jax.jit, static_argnames=("domain", "shared"))
-def _network_block(key, greedy, networks, domain, shared):  # type: ignore[no-untyped-def]
-    """One block of episodes; one program serves evaluation and collection, compiled once."""
-    if shared:
-        memory = networks.initial(BLOCK)
+def system_of(domain: Any, policy: Any = None) -> Any:
+    """The global system, with a central state if the policy's critic wants one."""
+    return whole_system(domain, central=getattr(policy, "critic", None) is not None)
+
+
+def _together(system: HostSystem, episodes: int, with_states: bool) -> int:
+    """Episodes that are played side by side; of agents always as many, whose draws they decide."""
+    few = with_states or system.of_entities
+    return min(SESSIONS, episodes) if few else SESSIONS
+
+
+def check_players(domain: Any, policy: str, opponent: str | None = None) -> None:
+    """Whether a domain has these policies: "learned", or a hand-written one.
+
+    Raises:
+        UserError: it has not.
+    """
+    known = ", ".join(sorted(domain.scripted))
+    if policy != "learned" and policy not in domain.scripted:
+        raise UserError(f"--policy {policy}: {domain.name} has learned, {known}")
+    if opponent is None:
+        return
+    if getattr(domain, "sides", 1) < 2:
+        raise UserError(f"--opponent {opponent}: {domain.name} has no sides")
+    if opponent not in domain.scripted:
+        raise UserError(f"--opponent {opponent}: {domain.name} has {known}")
+
+
+@partial(
+    jax.jit, static_argnames=("domain", "name", "copies", "with_influence", "with_states")
+)
+def _block(key, greedy, policy, *, domain, name, copies, with_influence, with_states):  # type: ignore[no-untyped-def]
+    """Episodes of the policy, or of the hand-written one called `name`."""
+    system = system_of(domain, policy)
+    if name is None:
+        player = network_player(policy, greedy)
     else:
-        one = jax.tree.map(lambda x: x[0], networks).initial(BLOCK)
-        memory = jnp.broadcast_to(one[:, None], (BLOCK, domain.agents, one.shape[-1]))
-    actor = network_actor(networks, greedy, shared)
-    return play(key, domain, actor, memory, BLOCK, with_influence=True)
+        player = scripted_player(system, domain.scripted[name])
+    return traced_episodes(
+        key, system, player, copies, with_influence=with_influence, with_states=with_states
+    )._asdict()
+
+
+@jax.jit
+def _choose(policy, greedy, keys, t, memory, view):  # type: ignore[no-untyped-def]
+    """Each episode by its own key: (actions [episode x side, ...], memory)."""
+    count = keys.shape[0]
+    apart = jax.tree.map(
+        lambda x: x.reshape(count, x.shape[0] // count, *x.shape[1:]), (memory, view)
+    )
+
+    def one(key, memory, view):  # type: ignore[no-untyped-def]
+        return network_player(policy, greedy).act(jax.random.fold_in(key, t), memory, view, None)
+
+    found = jax.vmap(one)(keys, *apart)
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), found)
+
+
+@partial(jax.jit, static_argnames=("domain", "name"))
+def _choose_by_hand(keys, t, memory, view, *, domain, name):  # type: ignore[no-untyped-def]
+    system = system_of(domain)
+    key = jax.random.fold_in(keys[0], t)
+    return scripted_player(system, domain.scripted[name]).act(key, memory, view, None)
 
 
 def network_episodes(
     runtime: LocalRuntime,
-    domain: Domain,
-    networks: Any,
+    domain: Any,
+    policy: Any,
     *,
     episodes: int,
     greedy: bool,
-    seed: int,
-    purpose: str,
-    place: int,
-    shared: bool = False,
-    finished: Callable[[int], None] | None = None,
-    blocks: range | None = None,
-) -> list[Episodes]:
-    """Blocks of global episodes of trained networks; the last block may hold some too many.
+    place: Where,
+    told: Told = nobody,
+    opponent: str | None = None,
+    with_influence: bool = False,
+    with_states: bool = False,
+    record: bool = False,
+) -> Iterator[Episodes]:
+    """Blocks of whole episodes on the global simulator; the last one may hold some too many.
 
     Args:
         runtime: where the blocks run.
-        domain: the system; its global simulator is used.
-        networks: stacked on the agent axis, or one if `shared`.
+        domain: the system.
+        policy: of all slots; or the name of a hand-written one.
         episodes: how many are needed.
         greedy: the likeliest action instead of a sampled one.
-        seed: of the run.
-        purpose: names the random stream.
-        place: where in the run (its update count), so that no two calls draw the same episodes.
-        shared: see `rollout.network_actor`.
-        finished: told of each finished block.
-        blocks: numbers of the blocks, if they are not all that hold so many episodes.
+        place: of the random stream.
+        told: of episodes that have been played.
+        opponent: of games, the name of who plays all sides but one, which goes round.
+        with_influence: also (d-set, influence) pairs, of agents.
+        with_states: also the states before each step, for pictures.
+        record: of games, keep the simulator's own replay.
     """
-    blocks = blocks_of(domain, episodes) if blocks is None else blocks
-    if is_host(domain.global_simulator):
-        where = (seed, purpose, place)
-        played = host_waves(
-            runtime, domain, networks, blocks, greedy, where, finished, with_influence=True
-        )
-        return [wave for wave, _ in played]
-    units = [(stream(seed, purpose, place, block), greedy, networks) for block in blocks]
-    function = partial(_network_block, domain=domain, shared=shared)
-    return runtime.map(function, units, finished)
+    system = system_of(domain, policy)
+    name = policy if isinstance(policy, str) else None
+    if not system.is_host:
+        copies = min(BLOCK, episodes) if with_states else BLOCK
+        # One program serves evaluation and collection, compiled once.
+        pairs = not system.of_entities and name is None and not with_states
+        function = partial(
+            _block, domain=domain, name=name, copies=copies, with_influence=pairs,
+            with_states=with_states,
+        )  # fmt: skip
+        network = None if name is not None else policy
+        for blocks in runtime.in_groups(range(-(-episodes // copies))):
+            units = [(stream(*place, block), greedy, network) for block in blocks]
+            for block in runtime.map(function, units, lambda _: told(copies)):
+                yield Episodes(**block)
+        return
+    count = _together(system, episodes, with_states)
+    wave = partial(
+        host_wave, domain=domain, name=name, greedy=greedy, opponent=opponent, count=count,
+        with_influence=with_influence, with_pictures=with_states, record=record,
+    )  # fmt: skip
+    network = None if name is not None else policy
+    for numbers in runtime.in_groups(range(-(-episodes // count))):
+        units = [(stream(*place, number), number, network) for number in numbers]
+        if system.of_entities or with_states:  # here, in the domain's own sessions
+            for unit in units:
+                yield wave(*unit, stopping=runtime.raise_if_interrupted)
+                told(count)
+        else:
+            yield from runtime.one_by_one(wave, units, lambda _: told(count))
 
 
-def host_waves(
-    runtime: LocalRuntime,
-    domain: Domain,
-    policy: Any,
-    blocks: range,
-    greedy: bool,
-    place: tuple[Any, ...],
-    finished: Callable[[int], None] | None = None,
-    **wanted: bool,
-) -> list[tuple[Episodes, list[dict[str, float]]]]:
-    """Waves of episodes of a host simulator, and each episode's own figures, if wanted.
-
-    Args:
-        runtime: where the waves run.
-        domain: the system.
-        policy: networks stacked on the agent axis, or a controller's name.
-        blocks: numbers of the waves.
-        greedy: the likeliest action instead of a sampled one.
-        place: (seed, purpose, place) of the random stream.
-        finished: told of each finished wave.
-        wanted: `with_influence`, `with_figures`, see `rollout.play_host`.
-    """
-    controller, networks = (policy, None) if isinstance(policy, str) else (None, policy)
-    function = partial(_host_wave, domain=domain, controller=controller, greedy=greedy, **wanted)
-    units = [(stream(*place, wave), networks) for wave in blocks]
-    return runtime.one_by_one(function, units, finished)
-
-
-def _host_wave(
+def host_wave(
     key: Any,
-    networks: Any,
+    number: int,
+    policy: Any,
     *,
-    domain: Domain,
-    controller: str | None,
+    domain: Any,
+    name: str | None,
     greedy: bool,
+    opponent: str | None,
+    count: int,
     stopping: Callable[[], None],
     **wanted: bool,
-) -> tuple[Episodes, list[dict[str, float]]]:
-    """One episode in every session, side by side."""
-    keys = jax.random.split(key, SESSIONS)
-    actor = controller if controller is not None else NetworkActor(networks, greedy, keys)
-    return play_host(
-        domain.global_simulator.sessions(SESSIONS),
-        domain,
-        actor,
-        [episode_seed(key) for key in keys],
-        **wanted,
-        stopping=stopping,
-    )
+) -> Episodes:
+    """One episode in each of so many sessions, side by side."""
+    system: HostSystem = system_of(domain, policy)
+    simulator = system.simulator
+    shares = isinstance(simulator, SharingPool) and simulator.together > 1
+    sessions = (simulator.games if shares else simulator.sessions)(count)
+    keys = jax.random.split(key, count)
+    act: Any = None
+    memory: Any = None
+    controllers: list[Any] = [None] * count
+    if system.of_games:
+        first = int(number) * count
+        who = name and domain.scripted[name]
+        other = who if opponent is None else domain.scripted[opponent]
+        controllers = [_sides(system.sides, first + game, who, other) for game in range(count)]
+    elif name is not None and isinstance(domain.scripted[name], str):
+        controllers = [domain.scripted[name]] * count
+    elif name is not None:
+        act, memory = partial(_choose_by_hand, domain=domain, name=name), ()
+    if name is None:
+        policy = jax.device_put(policy)
+        act = partial(_choose, policy, greedy)
+        memory = policy.initial(count * system.sides)
+    found = host_episodes(
+        keys, sessions, system, act, memory, controllers,
+        with_figures=not wanted["with_influence"], stopping=stopping, **wanted,
+    )  # fmt: skip
+    if opponent is not None:
+        games = range(int(number) * count, (int(number) + 1) * count)
+        found = found._replace(figures=_of_sides(found.figures, games, system.sides))
+    return found
 
 
-@partial(jax.jit, static_argnames=("domain", "name"))
-def _scripted_returns(seed, place, block, domain, name):  # type: ignore[no-untyped-def]
-    policy = domain.scripted[name]
-    memory = scripted_memory(policy, BLOCK, domain.agents)
-    key = stream(seed, "evaluate/scripted", place, block)
-    return play(key, domain, scripted_actor(policy), memory, BLOCK).reward.sum(0)
+def _sides(sides: int, game: int, own: Any, other: Any) -> tuple[Any, ...]:
+    """Who plays each side of a game: one's own side goes round."""
+    return tuple(own if side == game % sides else other for side in range(sides))
 
 
-def _by_episode(reward: np.ndarray, policy: str) -> np.ndarray:
-    """Returns [copy], means over agents, of rewards [time, copy, agent].
+def _of_sides(figures: dict[str, np.ndarray], games: range, sides: int) -> dict[str, np.ndarray]:
+    """Figures of one's own side in place of the means; who else won has beaten it ("losses")."""
+    own = np.array([game % sides for game in games])
+    by_side = {name: x for name, x in figures.items() if name.rpartition("/")[2].isdigit()}
+    found = dict(figures)
+    for name in {name.rpartition("/")[0] for name in by_side}:
+        each = np.stack([figures[f"{name}/{side}"] for side in range(sides)])
+        found[name] = each[own, np.arange(len(own))]
+        if name == "wins":
+            others = np.where(np.arange(sides)[:, None] == own, -np.inf, each)
+            found["losses"] = others.max(0)
+    return found
+
+
+class _Sums(NamedTuple):
+    """Of each episode of a block, [copy]; rewards of each slot, [copy, slots]."""
+
+    reward: np.ndarray
+    length: np.ndarray
+    alive: np.ndarray
+    figures: dict[str, np.ndarray]
+
+
+def _summed(block: Episodes) -> _Sums:
+    reward, alive = np.asarray(block.reward), np.asarray(block.alive)
+    figures = {name: np.asarray(x, np.float64) for name, x in block.figures.items()}
+    return _Sums(reward.sum(0), alive.any(2).sum(0), alive.sum((0, 2)), figures)
+
+
+def figures_of_episodes(blocks: list[_Sums], episodes: int, domain: Any) -> dict[str, Any]:
+    """See the module.
 
     Raises:
-        UserError: one is not finite.
+        UserError: a return or another figure is not finite, or blocks give different ones.
     """
-    returns = reward.sum(0).astype(np.float64)
-    if not np.isfinite(returns).all():
-        episode, agent = np.argwhere(~np.isfinite(returns))[0]
-        raise UserError(
-            f"evaluation of {policy!r}: the return of agent {agent} in an episode is "
-            f"{returns[episode, agent]}: a reward of the global simulator is not finite in some "
-            "state that this policy reaches"
-        )
-    return returns.mean(1)
-
-
-def _figures(returns: list[np.ndarray], episodes: int, **how: Any) -> dict[str, Any]:
-    """Of the returns [episode] of each block; the last block may hold some too many."""
-    each = np.concatenate(returns)[:episodes]
-    if not np.isfinite(each).all():
-        raise UserError(
-            f"evaluation of {how['policy']!r}: a return is not finite: look at the domain's rewards"
-        )
-    deviation = float(each.std(ddof=1)) if episodes > 1 else 0.0
-    return {
+    system = whole_system(domain)
+    names = set(blocks[0].figures)
+    if odd := next((set(one.figures) ^ names for one in blocks if set(one.figures) != names), None):
+        raise UserError(f"{domain.name} gives the figure {sorted(odd)[0]!r} in some episodes only")
+    sums: _Sums = jax.tree.map(lambda *x: np.concatenate(x)[:episodes], *blocks)
+    own = dict(sums.figures)
+    if system.sides > 1:
+        each = own.pop("return")
+        if "losses" not in own:  # of the policy against itself
+            own.pop("wins", None)
+        own = {name: x for name, x in own.items() if not name.rpartition("/")[2].isdigit()}
+    else:
+        earned = sums.reward.astype(np.float64)
+        each = earned.sum(1) if system.of_entities else earned.mean(1)
+        _check_finite(earned, domain, system)
+    for name, x in {"return": each, **own}.items():
+        if not np.isfinite(x).all():
+            raise UserError(
+                f"evaluation gave {name} as {x[~np.isfinite(x)][0]}: check {domain.name}'s rewards "
+                "and figures"
+            )
+    count, ddof = len(each), int(len(each) > 1)
+    deviation = float(each.std(ddof=ddof))
+    found = {
         "return_mean": float(each.mean()),
         "return_std": deviation,
-        "return_ci95": 1.96 * deviation / episodes**0.5,
-        "episodes": episodes,
-        **how,
+        "return_ci95": 1.96 * deviation / count**0.5,
+        "episodes": count,
     }
+    if system.of_entities and system.sides == 1:
+        steps = max(int(sums.length.sum()), 1)
+        found |= {"length": float(sums.length.mean()), "alive": float(sums.alive.sum() / steps)}
+        found |= _by_name(sums.reward, getattr(domain, "names", ()))
+    found |= {name: float(x.mean()) for name, x in own.items()}
+    return found | {f"{name}_std": float(x.std(ddof=ddof)) for name, x in own.items()}
 
 
-def _host_figures(
-    runtime: LocalRuntime,
-    domain: Domain,
-    policy: Any,
-    episodes: int,
-    greedy: bool,
-    where: tuple[Any, ...],
-    name: str,
-    told: Told,
+def _check_finite(earned: np.ndarray, domain: Any, system: Any) -> None:
+    if not np.isfinite(earned).all():
+        episode, slot = np.argwhere(~np.isfinite(earned))[0]
+        who = "slot" if system.of_entities else "agent"
+        raise UserError(
+            f"evaluation: the return of {who} {slot} in an episode is {earned[episode, slot]}: a "
+            f"reward of {domain.name}'s global simulator is not finite in some state that this "
+            "policy reaches"
+        )
+
+
+def _by_name(reward: np.ndarray, names: Any) -> dict[str, float]:
+    """Mean return of one agent of each name, where there are several names."""
+    if len(set(names)) < 2:
+        return {}
+    each, of = reward.mean(0), np.array(names)
+    return {f"return/{name}": float(each[of == name].mean()) for name in dict.fromkeys(names)}
+
+
+def evaluate_policy(
+    runtime: LocalRuntime, domain: Any, policy: Any, *, episodes: int, greedy: bool, **how: Any
 ) -> dict[str, Any]:
-    returns, figures = [], []
-    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
-        for wave, measured in host_waves(
-            runtime, domain, policy, blocks, greedy, where, lambda _: told(SESSIONS),
-            with_figures=True,
-        ):  # fmt: skip
-            returns.append(_by_episode(wave.reward, name))
-            figures += measured
-    figures = figures_of(domain.name, figures[:episodes])  # waves agree with each other too
-    names = figures[0] if figures else {}
-    means = {name: float(np.mean([x[name] for x in figures])) for name in names}
-    return {**_figures(returns, episodes, policy=name, greedy=greedy), **means}
+    """Figures of a policy's episodes (see the module); arguments as of `network_episodes`.
 
-
-@partial(jax.jit, static_argnames=("domain", "name"))
-def _entity_block(key, greedy, network, domain, name):  # type: ignore[no-untyped-def]
-    """One block of episodes; of the network, or of the hand-written policy `name`."""
-    actor = entity_actor(network, greedy, None if name is None else domain.scripted[name])
-    episodes = play_entities(key, domain.entity_simulator, domain.spec.horizon, actor, BLOCK)
-    return episodes._asdict()
-
-
-def _evaluate_entities(
-    runtime: LocalRuntime,
-    domain: EntityDomain,
-    network: Any,
-    name: str | None,
-    *,
-    episodes: int,
-    greedy: bool,
-    place: tuple[Any, ...],
-    told: Told,
-) -> dict[str, Any]:
-    """Return per episode of all entities together; how long somebody lived, and how many did."""
-    function = partial(_entity_block, domain=domain, name=name)
-    returns, alive = [], []
-    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
-        units = [(stream(*place, block), greedy, network) for block in blocks]
-        for block in runtime.map(function, units, lambda _: told(BLOCK)):
-            played = EntityEpisodes(**block)
-            returns.append(played.reward.sum((0, 2)).astype(np.float64))
-            alive.append(played.alive.sum(2))
-    living = np.concatenate(alive, axis=1)[:, :episodes]
-    return {
-        **_figures(returns, episodes, policy=name or "learned", greedy=greedy),
-        "length": float((living > 0).sum(0).mean()),
-        "alive": float(living.mean()),
-    }
-
-
-def evaluate_networks(
-    runtime: LocalRuntime,
-    domain: Domain,
-    networks: Any,
-    *,
-    episodes: int,
-    greedy: bool,
-    told: Told = nobody,
-    **how: Any,
-) -> dict[str, Any]:
-    """Return per episode (mean over agents, undiscounted); arguments as `network_episodes`.
-
-    A host simulator's own figures (travel times, say) stand beside it. Of entities, whose number
-    changes, it is the sum over all of them; `opponent` names the controller that plays against
-    them, where there are sides.
+    `policy` is of all slots, or the name of a hand-written one, which has no greedy actions.
     """
-    opponent = how.pop("opponent", None)
-    where = (how["seed"], how["purpose"], how["place"])
-    if isinstance(networks, TeamNetwork):
-        return evaluate_team(
-            runtime, domain, networks, None, episodes=episodes, greedy=greedy, place=where,
-            told=told,
-        )  # fmt: skip
-    if is_entity_domain(domain):
-        play: dict[str, Any] = {"episodes": episodes, "greedy": greedy, "place": where,
-                                "told": told}  # fmt: skip
-        if is_game(domain):
-            return evaluate_games(runtime, domain, networks, "learned", opponent=opponent, **play)
-        return _evaluate_entities(runtime, domain, networks, None, **play)
-    if is_host(domain.global_simulator):
-        return _host_figures(runtime, domain, networks, episodes, greedy, where, "learned", told)
-    returns = []
-    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
-        played = network_episodes(
-            runtime, domain, networks, episodes=episodes, greedy=greedy, blocks=blocks,
-            finished=lambda _: told(BLOCK), **how,
-        )  # fmt: skip
-        returns += [_by_episode(block.reward, "learned") for block in played]
-    return _figures(returns, episodes, policy="learned", greedy=greedy)
+    blocks = [
+        _summed(block)
+        for block in network_episodes(
+            runtime, domain, policy, episodes=episodes, greedy=greedy, **how
+        )
+    ]
+    name = policy if isinstance(policy, str) else "learned"
+    said = {"policy": name, "greedy": greedy}
+    if (opponent := how.get("opponent")) is not None:
+        said["opponent"] = opponent
+    return {**figures_of_episodes(blocks, episodes, domain), **said}
 
 
 def evaluate_scripted(
     runtime: LocalRuntime,
-    domain: Domain,
+    domain: Any,
     name: str,
     *,
     episodes: int,
@@ -320,55 +343,37 @@ def evaluate_scripted(
     opponent: str | None = None,
     told: Told = nobody,
 ) -> dict[str, Any]:
-    """Return per episode (mean over agents) when every agent follows one hand-written policy.
+    """Figures of episodes in which everybody follows one hand-written policy.
 
     Raises:
         UserError: the domain has no policy of that name.
     """
     check_players(domain, name, opponent)
-    controller, where = domain.scripted[name], (seed, "evaluate/scripted", place)
-    if is_entity_domain(domain):
-        play: dict[str, Any] = {"episodes": episodes, "greedy": False, "place": where,
-                                "told": told}  # fmt: skip
-        if is_game(domain):
-            return evaluate_games(runtime, domain, controller, name, opponent=opponent, **play)
-        by_team = is_host(domain.entity_simulator) or hasattr(domain.entity_simulator, "figures")
-        return (evaluate_team if by_team else _evaluate_entities)(
-            runtime, domain, None, name, **play
-        )
-    if isinstance(controller, str):
-        return _host_figures(runtime, domain, controller, episodes, False, where, name, told)
-    function = partial(_scripted_returns, domain=domain, name=name)
-    returns = []
-    for blocks in runtime.in_groups(blocks_of(domain, episodes)):
-        units = [(seed, place, block) for block in blocks]
-        played = runtime.map(function, units, lambda _: told(BLOCK))
-        returns += [block.astype(np.float64).mean(1) for block in played]
-    return _figures(returns, episodes, policy=name, greedy=False)
+    where = (seed, "evaluate/scripted", place)
+    return evaluate_policy(
+        runtime, domain, name, episodes=episodes, greedy=False, place=where, opponent=opponent,
+        told=told,
+    )  # fmt: skip
 
 
-def evaluate(
-    experiment: Experiment, networks: Any, updates: int, shared: bool = False
-) -> dict[str, float]:
+def evaluate(experiment: Experiment, policy: Any, updates: int) -> dict[str, float]:
     """Sampled and greedy returns on the global simulator.
 
     Whole games outside of JAX cost as much as a long stretch of training: sampled actions only.
     """
     config = experiment.config
     values: dict[str, float] = {}
-    games = is_game(experiment.domain)
+    games = whole_system(experiment.domain).sides > 1
     with experiment.phase("evaluate", (1 if games else 2) * config.evaluate_episodes):
         for greedy in (False,) if games else (False, True):
-            figures = evaluate_networks(
+            purpose = "evaluate/greedy" if greedy else "evaluate/sampled"
+            figures = evaluate_policy(
                 experiment.runtime,
                 experiment.domain,
-                networks,
+                policy,
                 episodes=config.evaluate_episodes,
                 greedy=greedy,
-                seed=config.seed,
-                purpose="evaluate/greedy" if greedy else "evaluate/sampled",
-                place=updates,
-                shared=shared,
+                place=(config.seed, purpose, updates),
                 told=experiment.progress.advance,
             )
             name = "eval/greedy" if greedy else "eval/sampled"
@@ -380,3 +385,18 @@ def evaluate(
             values |= {f"{name}/{x}": figures[x] for x in own}
     experiment.log(updates, "evaluate", values)
     return values
+
+
+def watch(
+    domain: Any, policy: Any, greedy: bool, place: Where, opponent: str | None = None,
+    record: bool = False,
+) -> tuple[Episodes, Any]:  # fmt: skip
+    """(one episode with what pictures are drawn from, the simulator's own replay or None)."""
+    (episode,) = network_episodes(
+        LocalRuntime(), domain, policy, episodes=1, greedy=greedy, place=place, opponent=opponent,
+        with_states=True, record=record,
+    )  # fmt: skip
+    system = whole_system(domain)
+    own = system.simulator.sessions(1)[0].call("replay") if record and system.sides > 1 else None
+    return episode, own
+

@@ -12,7 +12,6 @@ import psutil
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_host
-from hinterland.learn import PPOSettings
 from hinterland.runtime import LocalRuntime
 from hinterland.training.clocks import COMPILING, agent_steps_per_s
 from hinterland.training.progress import Progress, Silent
@@ -166,7 +165,7 @@ class Experiment:
         """
         if is_host(getattr(self.domain, "local_simulator", None)):
             return STRETCH_AGENT_STEPS
-        if self.runtime.units_travel and not self.config.schedule:
+        if self.runtime.units_travel and self.config.schedule == "fused":
             return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
         if self.runtime.devices[0].platform != "cpu" and not self._outside:
             return STRETCH_AGENT_STEPS * ACCELERATED
@@ -223,10 +222,6 @@ class Experiment:
                 with suppress(UserError):  # what ended the run is what the user must hear
                     self._save(unsaved)
             raise
-
-    def ppo_settings(self) -> PPOSettings:
-        """The learner's part of the configuration."""
-        return ppo_settings(self.config)
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[None]:
@@ -348,13 +343,6 @@ def cpu_seconds_of(process: psutil.Process) -> float:
     except psutil.Error:  # it has just ended: its parent's figures hold its time now
         return 0.0
     return times.user + times.system + times.children_user + times.children_system
-
-
-def ppo_settings(config: Config) -> PPOSettings:
-    """The learner's part of a configuration."""
-    names = set(PPOSettings._fields) - {"annealing"}
-    shared = {name: getattr(config, name) for name in names}
-    return PPOSettings(**shared, annealing=config.total_updates)
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

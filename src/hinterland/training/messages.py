@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.rollout import begin
-from hinterland.training import initial
+from hinterland.training.apart import shapes
 from hinterland.training.experiment import Experiment
+from hinterland.training.plan import Plan
 
 
 class Message(NamedTuple):
@@ -25,21 +25,14 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
         experiment: with local simulators that JAX traces.
     """
     config, domain = experiment.config, experiment.domain
-    settings = experiment.ppo_settings()
-
-    def parts(key: Any) -> Any:
-        learner = initial.learner(config, domain, settings, 0)
-        predictor = initial.predictor(config, domain, 0)
-        local, spec = domain.local_simulator, domain.spec
-        copies = begin(key, local, spec, learner.network, predictor, config.copies)
-        return learner, predictor, copies, local.dset(local.reset(key))
-
-    learner, predictor, copies, dset = jax.eval_shape(parts, jax.random.key(0))
+    plan, local, agents = Plan(config, domain), domain.local_simulator, domain.agents
+    learners, predictors, places = shapes(plan)
+    dset = jax.eval_shape(lambda: local.dset(local.reset(jax.random.key(0))))
     steps = config.predictor_episodes * domain.spec.horizon
     # Influence and who is alive are bytes.
     dataset = steps * (bytes_of(dset) + domain.spec.sources + 1) / 1e6
-    own, network = bytes_of(predictor) / 1e6, bytes_of(learner.network) / 1e6
-    state = (bytes_of(learner) + bytes_of(copies)) / 1e6
+    own, network = (bytes_of(x) / agents / 1e6 for x in (predictors, learners.network))
+    state = (bytes_of(learners) + bytes_of(places)) / agents / 1e6
     return {
         "collect": Message(network, dataset),
         "train": Message(state + own + dataset, state + own),

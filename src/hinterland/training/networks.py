@@ -1,33 +1,35 @@
-"""Trained networks out of a checkpoint, for evaluation and pictures."""
+"""Trained policies out of a checkpoint, for evaluation and pictures."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, is_entity_domain
+from hinterland.core import Domain, UserError
 from hinterland.training.experiment import from_arrays
+from hinterland.training.plan import Plan
 from hinterland.training.run import loop_of
 
 TRAINED = (".learners.network", ".predictors")
 """What must be finite; a simulator's state may hold an infinity on purpose."""
 
 
-def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
-    """The actor-critics, stacked on the agent axis; the one of a shared policy or a team.
+def load_policy(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain) -> Any:
+    """The policy of all slots.
 
     Learners, and with local simulators predictors and copies, are compared as by `train --resume`.
-    Copies of the global simulator and workers are not: their shapes are known once they are made.
-    Nothing is compiled.
+    Workers are not: their shapes are known once they are made. Nothing is compiled.
 
     Raises:
         UserError: the checkpoint is of another run, or a parameter is not finite.
     """
-    if is_entity_domain(domain) and config.schedule is None:
+    plan = Plan(config, domain)
+    if plan.boards:
         _check_planes(arrays, domain)
-    template = loop_of(config, domain).shapes(config, domain)
+    template = loop_of(plan).shapes(plan)
     parts = template._asdict()
     unless = tuple(f".{name}" for name, part in parts.items() if part is None)
     state = from_arrays({n: x for n, x in arrays.items() if not n.startswith(unless)}, template)
@@ -37,8 +39,7 @@ def load_networks(arrays: Mapping[str, np.ndarray], config: Config, domain: Doma
                 f"the checkpoint holds parameters that are not finite ({name}): training went "
                 "wrong before it; take an earlier one, or train anew with a lower --learning-rate"
             )
-    networks = state.learners.network
-    return jax.tree.map(lambda x: x[0], networks) if config.shared_policy else networks
+    return plan.policy(jax.tree.map(jnp.asarray, state.learners.network))
 
 
 def _check_planes(arrays: Mapping[str, np.ndarray], domain: Any) -> None:
@@ -48,9 +49,9 @@ def _check_planes(arrays: Mapping[str, np.ndarray], domain: Any) -> None:
         np.zeros(()),
     )  # fmt: skip
     planes = getattr(domain, "planes", None)
-    if planes is not None and first.ndim > 2 and first.shape[2] != planes:
+    if planes is not None and first.ndim > 3 and first.shape[3] != planes:
         raise UserError(
-            f"the policy was saved for {first.shape[2]} planes, but {domain.name} now has "
+            f"the policy was saved for {first.shape[3]} planes, but {domain.name} now has "
             f"{planes}: train anew, or use the version that trained it"
         )
 

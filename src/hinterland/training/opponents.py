@@ -13,10 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from hinterland.config import MILLION, Config, number_of, shortened
-from hinterland.core import Segment, UserError, stream
+from hinterland.core import UserError, stream
 from hinterland.rollout import Seats, seats_for
-from hinterland.training.workers import Snapshot, copies_of
+from hinterland.training.workers import Experience, Snapshot
 
+POOL, SNAPSHOT_EVERY = 8, 20
+"""Snapshots that are kept, and updates between two, where nothing else is said."""
 LATEST = -1
 """The seat of the newest policy in `Drawn.member`."""
 
@@ -208,25 +210,25 @@ class Opponents:
         """The pool at the start."""
         if self.mix is None:
             return ()
-        return empty_pool(network, self._config.pool or 1, len(self.scripts))
+        return empty_pool(network, self._config.pool or POOL, len(self.scripts))
 
-    def snapshot(self, pool: Any, version: int, network: Any) -> Snapshot:
-        """What workers play with, from this version on."""
+    def snapshot(self, pool: Any, version: int, newest: Snapshot, copies: int) -> Snapshot:
+        """What workers, of so many copies each, play with from this version on."""
         if self.mix is None:
-            return Snapshot(network)
-        count = seats_for(copies_of(self._config))
+            return newest
         key = stream(self._config.seed, "opponents", version)
-        return Snapshot(network, *draw(key, pool, self.mix, count, network))
+        drawn = draw(key, pool, self.mix, seats_for(copies), newest.policy)
+        return newest._replace(seats=drawn.seats, member=drawn.member)
 
     def learned_from(
-        self, pool: Any, updates: int, network: Any, segments: Sequence[Segment]
+        self, pool: Any, updates: int, network: Any, batch: Sequence[Experience]
     ) -> Any:
-        """The pool after these segments, and after so many updates."""
+        """The pool after these games, and after so many updates."""
         if self.mix is None:
             return pool
-        for one in segments:
+        for one in batch:
             pool = with_results(pool, np.asarray(one.member), np.asarray(one.results))
-        if updates % (self._config.snapshot_every or 1) == 0:
+        if updates % (self._config.snapshot_every or SNAPSHOT_EVERY) == 0:
             pool = with_snapshot(pool, updates, network)
         return pool
 

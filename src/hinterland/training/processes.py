@@ -14,12 +14,12 @@ import jax
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import Segment, UserError
+from hinterland.core import UserError
 from hinterland.domains.host import HostProcess
-from hinterland.rollout import System
 from hinterland.runtime.wire import dumps, loads, prepare, settings
+from hinterland.training.plan import Plan
 from hinterland.training.schedules import MOMENT_S
-from hinterland.training.workers import Snapshot, Worker, WorkerState, worker_apart
+from hinterland.training.workers import Experience, Snapshot, Worker, WorkerState, worker_apart
 
 
 class ProcessWorker:
@@ -47,7 +47,7 @@ class ProcessWorker:
 
     def segment(
         self, version: int, snapshot: Snapshot, stopping: Callable[[], None] = lambda: None
-    ) -> Segment:
+    ) -> Experience:
         """As `Worker.segment`.
 
         Raises:
@@ -105,12 +105,12 @@ class Apart:
         os.environ["NPROC"] = "1"  # XLA's threads: a worker is one of several at work
         prepare(told)
         self._begun, self._index = loads(begun), index
-        self._simulator = System(self._begun[1]).simulator
+        self._simulator = Plan(*self._begun[:2]).system.simulator
         self._worker: Worker | None = None
 
     def segment(
         self, state: WorkerState, version: int, snapshot: Snapshot
-    ) -> tuple[WorkerState, Segment, int] | UserError:
+    ) -> tuple[WorkerState, Experience, int] | UserError:
         """(where the worker stands after it, the segment, simulators' processes lost meanwhile).
 
         What is wrong with an environment is returned, and not raised: it is a sentence already.

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 
 from hinterland.config import Config
-from hinterland.core import Segment, UserError
+from hinterland.core import UserError
 from hinterland.runtime.cluster import ATTEMPTS, ClusterRuntime, Lost
 from hinterland.runtime.wire import loads, prepare
-from hinterland.training.workers import Snapshot, WorkerState, worker_apart
+from hinterland.training.workers import Experience, Snapshot, WorkerState, worker_apart
 
 
 class RemoteWorker:
@@ -41,7 +41,7 @@ class RemoteWorker:
 
     def segment(
         self, version: int, snapshot: Snapshot, stopping: Callable[[], None] = lambda: None
-    ) -> Segment:
+    ) -> Experience:
         """As `Worker.segment`.
 
         Raises:
@@ -119,7 +119,7 @@ def begin(kept: dict[str, Any], told: bytes, begun: bytes, index: int, where: by
     kept["worker"] = worker_apart(*loads(begun), index, loads(where))
 
 
-def segment(kept: dict[str, Any], version: int, snapshot: bytes) -> tuple[WorkerState, Segment]:
+def segment(kept: dict[str, Any], version: int, snapshot: bytes) -> tuple[WorkerState, Experience]:
     """In the process elsewhere: (where the worker stands after it, the segment)."""
     worker = kept["worker"]
     if kept.get("version") != version:

@@ -1,7 +1,8 @@
-"""When workers act and when the learner waits: side by side (`Pipeline`) or in turn (`InTurn`).
+"""When workers act and when the learner waits.
 
-Both hand the learner the same thing: the segments of one update, by workers that are the same. In
-turn, nothing is ever older than the learner; it is the oracle of the tests, and the debugger.
+All workers on all devices, then the learner (`Fused`); one after the other in one thread (`InTurn`),
+the oracle of the tests, and the debugger; or side by side with the learner (`Pipeline`). All hand
+the learner the same thing: the experience of one update, by workers that are the same.
 """
 
 import queue
@@ -11,9 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from hinterland.core import Segment
 from hinterland.runtime import LocalRuntime
-from hinterland.training.workers import Snapshot, Worker
+from hinterland.training.workers import Experience, Snapshot, Worker
 
 STOP_S = 4.0
 """Seconds that workers get to end by themselves."""
@@ -22,11 +22,11 @@ MOMENT_S = 0.2
 
 
 class Delivery(NamedTuple):
-    """A segment, and whose it is."""
+    """Experience, and whose it is."""
 
     worker: int
     number: int
-    segment: Segment
+    experience: Experience
 
 
 class Meters:
@@ -45,6 +45,41 @@ class Meters:
         with self._lock:
             found, self._sums = dict(self._sums), Counter[str]()
         return found
+
+
+class Fused:
+    """`--schedule fused`: all copies act on all devices, then the learner learns.
+
+    Args:
+        workers: prepared ones: blocks of copies of a traced system, or one on hosts.
+        runtime: whose devices.
+        on_host: whether the system lives outside of JAX.
+    """
+
+    def __init__(self, workers: Sequence[Worker], runtime: LocalRuntime, on_host: bool) -> None:
+        self._workers, self._runtime, self._on_host = workers, runtime, on_host
+
+    def __enter__(self) -> "Fused":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def publish(self, version: int, snapshot: Snapshot) -> None:
+        """The newest policy."""
+        self._version, self._snapshot = version, snapshot
+
+    def batch(self) -> list[Experience]:
+        """The experience of the next update."""
+        newest = (self._version, self._snapshot)
+        if self._on_host:
+            stopping = self._runtime.raise_if_interrupted
+            return [worker.segment(*newest, stopping) for worker in self._workers]
+        units = [worker.unit(self._snapshot) for worker in self._workers]
+        found = self._runtime.map(self._workers[0].program, units)
+        return [
+            worker.take(one, *newest) for worker, one in zip(self._workers, found, strict=True)
+        ]
 
 
 class InTurn:
@@ -73,8 +108,8 @@ class InTurn:
         """The newest policy."""
         self._version, self._snapshot = version, snapshot
 
-    def batch(self) -> list[Segment]:
-        """The segments of the next update."""
+    def batch(self) -> list[Experience]:
+        """The experience of the next update."""
         found = []
         first = self._version * self._per_update
         for turn in range(first, first + self._per_update):
@@ -191,8 +226,8 @@ class Pipeline:
         self._version = version
         self._gate.publish(version, snapshot)
 
-    def batch(self) -> list[Segment]:
-        """The segments of the next update, in an order that no race decides.
+    def batch(self) -> list[Experience]:
+        """The experience of the next update, in an order that no race decides.
 
         Raises:
             Exception: what a worker raised.
@@ -204,14 +239,14 @@ class Pipeline:
             self._meters.add("queue/looks", 1)
             one = self._next()
             self._meters.add("learner_wait_s", time.perf_counter() - began)
-            lag = self._version - int(one.segment.version.min())
+            lag = self._version - one.experience.version
             self._meters.add(f"lag/{lag}", 1)
             if lag > self._lag:
                 self._meters.add("dropped", 1)
                 self._gate.replace()
             else:
                 found.append(one)
-        return [one.segment for one in sorted(found, key=lambda one: one[:2])]
+        return [one.experience for one in sorted(found, key=lambda one: one[:2])]
 
     def _next(self) -> Delivery:
         while True:
@@ -230,8 +265,8 @@ class Pipeline:
                 if (newest := self._timed("gate_wait_s", self._gate.enter)) is None:
                     continue
                 number = int(worker.state.number)
-                segment = self._timed("work_s", worker.segment, *newest, self._raise_if_stopped)
-                delivery = Delivery(worker.index, number, segment)
+                made = self._timed("work_s", worker.segment, *newest, self._raise_if_stopped)
+                delivery = Delivery(worker.index, number, made)
                 while not self._timed("queue_wait_s", self._put, delivery):
                     self._raise_if_stopped()
         except _Stopped:

@@ -1,4 +1,4 @@
-"""Workers: each holds a snapshot of the policy, acts for its actors, and cuts segments.
+"""Workers: each holds a snapshot of the policy, acts for its copies, and cuts segments.
 
 A worker is a function of (seed, its number, where it stands, the snapshot): the same on any thread,
 process or machine. It keeps nothing that its `WorkerState` does not hold.
@@ -10,23 +10,32 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from hinterland.config import Config
-from hinterland.core import EntityTrajectory, Segment, stream
+from hinterland.core import Segment, stream
 from hinterland.domains.pool import SharingPool
+from hinterland.learn import windows_of
 from hinterland.rollout import (
     SESSIONS,
     HostActor,
+    HostRegions,
     Place,
-    System,
-    begin_entities,
+    Regions,
+    begin,
     begin_place,
+    episode_seed,
     first_place,
     host_segment,
     traced_segment,
+    view_of,
+    whole_system,
 )
+from hinterland.training.plan import Plan
 from hinterland.training.returns import Running, followed, running
+
+BLOCK = (16, 32)
+"""Least and most copies of one unit of work of `--schedule fused`; no layout changes a result."""
 
 
 class WorkerState(NamedTuple):
@@ -41,52 +50,60 @@ class WorkerState(NamedTuple):
 class Snapshot(NamedTuple):
     """A version of the policy, and against whom it plays."""
 
-    network: Any
+    policy: Any
+    """Of all slots."""
+    predictors: Any = ()
+    """Of all regions, with local simulators."""
+    since: int = 0
+    """The update at which this stretch of training began."""
     seats: Any = None
     """`rollout.Seats` of a two-sided system, or None."""
     member: Any = None
     """Members of the pool in the seats, or None."""
 
 
-@partial(jax.jit, static_argnames=("domain", "central", "scripts", "steps"))
-def _traced(seed, worker, number, network, place, seats, domain, central, scripts, steps):  # type: ignore[no-untyped-def]
-    key = stream(seed, "pipeline/segment", worker, number)
+class Experience(NamedTuple):
+    """What a worker hands to the learner: a segment, and how it was made.
+
+    `version` is that of the policy, as the number of updates it had seen. `results` counts the
+    games that ended against each opponent `member` of a pool: games, won, lost (no row where nobody
+    opposes). `returns`: the sum of the returns of whole episodes that ended, and their number.
+    """
+
+    segment: Segment
+    version: int
+    results: Int[np.ndarray, "seat 3"]
+    member: Int[np.ndarray, " seat"]
+    returns: Float[np.ndarray, " 2"]
+
+
+@partial(
+    jax.jit,
+    static_argnames=("domain", "central", "local", "scripts", "window", "windows"),
+)
+def _traced(
+    seed, worker, number, policy, predictors, place, seats, *,
+    domain, central, local, scripts, window, windows,
+):  # type: ignore[no-untyped-def] # fmt: skip
+    key = stream(seed, "train/segment", worker, number)
+    system = Regions(domain, predictors) if local else whole_system(domain, central)
     policies = [domain.scripted[name] for name in scripts]
-    place, segment = traced_segment(
-        key, System(domain, central), network, place, steps, seats, policies
+    place, segment, results = traced_segment(
+        key, system, policy, place, window, windows, seats, policies
     )
-    return place, (segment.trajectory._asdict(), *segment[1:])
-
-
-def first_state(config: Config, domain: Any, network: Any, worker: int) -> WorkerState:
-    """Copies at their beginning, their clocks at ten different phases."""
-    system, count = System(domain), copies_of(config)
-    if system.is_host:
-        copies: Any = first_place(system, count)
-    else:
-        phases = (np.arange(count) * 10 // count) * system.horizon // 10
-        begin = jax.jit(partial(begin_entities, simulator=system.simulator))
-        key = stream(config.seed, "initial/copies", worker)
-        copies = begin(key, phases=phases.astype(np.int32))
-    opposed = config.opponents is not None
-    place = begin_place(network, copies, count, opposed)
-    return WorkerState(place, np.int32(0), running(count, system.is_host))
-
-
-def copies_of(config: Config) -> int:
-    """Copies that one worker acts for."""
-    return config.copies * (config.actors or 1)
+    return place, segment._asdict(), results
 
 
 class Worker:
     """One of them.
 
     Args:
-        config: of the run.
-        domain: the system.
+        plan: of the run.
         index: its number.
-        device: where its snapshot lies.
+        copies: that it acts for.
+        windows: of each segment.
         scripts: names of hand-written policies that may oppose.
+        device: where its snapshot lies; None: wherever it is called.
     """
 
     lost = 0
@@ -94,97 +111,222 @@ class Worker:
 
     def __init__(
         self,
-        config: Config,
-        domain: Any,
+        plan: Plan,
         index: int,
-        device: jax.Device,
+        copies: int,
+        windows: int = 1,
         scripts: tuple[str, ...] = (),
+        device: jax.Device | None = None,
     ) -> None:
-        self.index = index
+        self.index, self.copies = index, copies
         self.state: WorkerState = None  # type: ignore[assignment]
-        self._config, self._domain, self._device = config, domain, device
-        self._central = config.critic == "central"
-        self._system = System(domain, self._central)
-        self._version, self._snapshot = -1, Snapshot(None)
-        self._scripts = scripts
-        self._actor: HostActor | None = None
-        self._sessions: list[Any] = []
+        self._plan, self._device, self._windows = plan, device, windows
+        self._version: Any = None
+        self._snapshot = Snapshot(None)
+        self.actor: HostActor | HostRegions | None = None
+        self.sessions: list[Any] = []
+        """One for each copy, or for each region; none where the system is traced."""
+        self._led: int | None = None
+        self.program = partial(
+            _traced,
+            domain=plan.domain,
+            central=plan.config.critic == "central",
+            local=plan.local,
+            scripts=scripts,
+            window=plan.config.window,
+            windows=windows,
+        )
+
+    def first_state(self, policy: Any, predictors: Any) -> WorkerState:
+        """Copies at their beginning, at different times of their episodes."""
+        plan, config = self._plan, self._plan.config
+        count, opposed = self.copies * plan.system.sides, config.opponents is not None
+        if plan.local and plan.is_host:
+            place = begin_place(policy, np.zeros(0, np.float32), count)
+        elif plan.is_host:
+            sides = _actions_of(plan, policy, self.sessions[0]) if plan.of_games else None
+            place = begin_place(policy, first_place(plan.system, self.copies, sides), count)
+        else:
+            key = stream(config.seed, "initial/copies", self._first())
+            place = _begin_traced(
+                key, policy, predictors, self._clocks(),
+                domain=plan.domain, local=plan.local, opposed=opposed,
+            )  # fmt: skip
+        return WorkerState(place, np.int32(0), self._episodes())
+
+    def _clocks(self) -> Int[np.ndarray, " copy"]:
+        """First ones, at ten phases over all copies of an update's workers, or over its own."""
+        copies = max(self._plan.config.copies, self.copies)
+        numbers = (self._first() + np.arange(self.copies)) % copies
+        return ((numbers * 10 // copies) * self._plan.system.horizon // 10).astype(np.int32)
+
+    def _episodes(self) -> Running:
+        """Those that its copies begin with."""
+        plan = self._plan
+        whole = np.arange(self.copies) == 0 if plan.is_host else self._clocks() == 0
+        streams = plan.domain.agents if plan.local else 1
+        return running(np.repeat(whole, plan.system.sides), streams)
+
+    def _first(self) -> int:
+        """The number of its first copy among all workers'."""
+        return self.index * self.copies
 
     def prepare(self, state: WorkerState, sessions: list[Any] | None) -> None:
-        """Goes to where a worker stood; of a host simulator, with a session for each copy."""
+        """Goes to where a worker stood; on hosts, in these sessions."""
         self.state = state
-        if sessions is not None:
-            first = self.index * copies_of(self._config)
-            self._sessions = sessions
-            self._actor = HostActor(self._system, sessions, self._config.seed, first)
-            self._view = self._actor.lead(state.place.copies)
+        self.sessions, self._led = sessions or [], None
+
+    def lead(self, snapshot: Snapshot) -> None:
+        """Brings its sessions to where its copies stand; regions begin anew with each stretch."""
+        plan, config, since = self._plan, self._plan.config, int(snapshot.since)
+        if self._led is not None and (not plan.local or self._led == since):
+            return
+        self._led = since
+        if not plan.local:
+            actor = HostActor(plan.system, self.sessions, config.seed, self._first())
+            actor.lead(self.state.place.copies)
+            self.actor = actor
+            return
+        regions = range(plan.domain.agents)
+        keys = [
+            stream(config.seed, "train/local", region, since, self.index) for region in regions
+        ]
+        self.actor = HostRegions(
+            plan.domain, self.sessions, snapshot.predictors, regions, self.copies,
+            [episode_seed(key) for key in keys],
+        )  # fmt: skip
+        place = begin_place(snapshot.policy, self.actor.place, self.copies)
+        self.state = self.state._replace(place=place, running=self._episodes())
+
+    def unit(self, snapshot: Snapshot) -> tuple[Any, ...]:
+        """Arguments of `program` for the next segment of a traced system."""
+        place, number, _ = self.state
+        seed, (policy, predictors) = self._plan.config.seed, snapshot[:2]
+        return seed, self.index, int(number), policy, predictors, place, snapshot.seats
+
+    def take(self, found: tuple[Any, ...], version: int, snapshot: Snapshot) -> Experience:
+        """What `program` gave, as experience; the worker goes on from there."""
+        place, segment, results = found
+        return self._made(place, Segment(**segment), results, version, snapshot)
 
     def segment(
         self, version: int, snapshot: Snapshot, stopping: Callable[[], None] = lambda: None
-    ) -> Segment:
-        """The next `--window` steps of all its copies, by this version of the policy."""
-        if version != self._version:
-            self._version, self._snapshot = version, jax.device_put(snapshot, self._device)
-        config, (place, number, episodes) = self._config, self.state
-        policy, seats, _ = self._snapshot
+    ) -> Experience:
+        """The next windows of all its copies, by this version of the policy."""
         with jax.default_device(self._device):
-            if self._actor is None:
-                place, parts = _traced(
-                    config.seed, self.index, int(number), policy,
-                    jax.device_put(place, self._device), seats,
-                    self._domain, self._central, self._scripts, config.window,
-                )  # fmt: skip
-                segment = Segment(EntityTrajectory(**parts[0]), *parts[1:])
-                jax.block_until_ready(segment)
-            else:
-                key = stream(config.seed, "pipeline/segment", self.index, int(number))
-                place, self._view, segment = host_segment(
-                    key, self._system, policy, self._actor, place, self._view, config.window,
-                    stopping,
-                )  # fmt: skip
-        reward, ended = np.asarray(segment.trajectory.reward), segment.trajectory.ended
-        episodes, returns = followed(episodes, reward.sum(-1), ended)
+            if (version, snapshot.since) != self._version:
+                self._version = (version, snapshot.since)
+                self._snapshot = jax.device_put(snapshot, self._device)
+            if not self._plan.is_host:
+                unit = jax.device_put(self.unit(self._snapshot), self._device)
+                return self.take(jax.block_until_ready(self.program(*unit)), version, snapshot)
+            self.lead(self._snapshot)
+            place, number, _ = self.state
+            key = stream(self._plan.config.seed, "train/segment", self.index, int(number))
+            place, segment = host_segment(
+                key, self._snapshot.policy, self.actor, place, self._plan.config.window,
+                self._windows, stopping,
+            )  # fmt: skip
+        return self._made(place, segment, np.zeros((0, 3), np.int32), version, snapshot)
+
+    def _made(
+        self, place: Place, segment: Segment, results: Any, version: int, snapshot: Snapshot
+    ) -> Experience:
+        """The segment with its windows as so many more copies; its episodes are followed."""
+        _, number, episodes = self.state
+        episodes, returns = followed(episodes, segment)
         self.state = WorkerState(place, np.int32(number + 1), episodes)
-        segment = segment._replace(returns=returns)
-        if snapshot.member is not None:
-            segment = segment._replace(member=snapshot.member)
-        return segment._replace(version=np.full(config.window, version, np.int32))
+        member = np.zeros(0, np.int32) if snapshot.member is None else snapshot.member
+        carry = segment.carry
+        segment = windows_of(segment._replace(carry=None), self._windows)._replace(carry=carry)
+        return Experience(segment, version, results, member, returns)
 
     def abandon(self) -> None:
         """Ends its processes, whatever they are doing."""
-        for session in self._sessions:
+        for session in self.sessions:
             session.abandon()
 
     def close(self) -> None:
         """Its sessions are the domain's, and stay."""
 
 
+@partial(jax.jit, static_argnames=("domain", "local", "opposed"))
+def _begin_traced(key, policy, predictors, clocks, *, domain, local, opposed):  # type: ignore[no-untyped-def]
+    system = Regions(domain, predictors) if local else whole_system(domain)
+    place = begin(key, system, policy, len(clocks), clocks)
+    return begin_place(policy, place.copies, len(clocks), opposed)
+
+
+def _actions_of(plan: Plan, policy: Any, session: Any) -> Any:
+    """Shapes of all sides' actions at one step, for which the network is asked."""
+    view = view_of(plan.system, [session.begin("reset", 0)])
+    carry = policy.initial(plan.system.sides)
+    return jax.eval_shape(lambda p: p.act(jax.random.key(0), carry, view)[1].action, policy)
+
+
+def made_workers(
+    plan: Plan, scripts: tuple[str, ...], devices: list[jax.Device] | None = None
+) -> list[Worker]:
+    """All workers of a run, not prepared yet.
+
+    With `--schedule fused` they are blocks of copies, or on hosts one that has them all.
+
+    Args:
+        plan: of the run.
+        scripts: names of hand-written policies that may oppose.
+        devices: where workers of the other schedules act, in turn.
+    """
+    config = plan.config
+    if config.schedule != "fused":
+        where: list[Any] = list(devices or [None])
+        return [
+            Worker(plan, index, copies_of(config), 1, scripts, where[index % len(where)])
+            for index in range(config.workers or 1)
+        ]
+    least, most = BLOCK
+    most = config.copies if plan.is_host else max(least, min(most, config.copies // 2))
+    block = next(each for each in range(most, 0, -1) if config.copies % each == 0)
+    blocks = range(config.copies // block)
+    return [Worker(plan, index, block, config.windows, scripts) for index in blocks]
+
+
+def copies_of(config: Config) -> int:
+    """Copies that one worker of a schedule with workers acts for."""
+    return config.copies * (config.actors or 1)
+
+
 def worker_apart(
     config: Config, domain: Any, scripts: tuple[str, ...], index: int, state: WorkerState
 ) -> Worker:
     """In a process of its own, prepared: with sessions of its own, if it needs any."""
-    worker = Worker(config, domain, index, jax.devices()[0], scripts)
-    simulator = System(domain).simulator
+    plan = Plan(config, domain)
+    worker = Worker(plan, index, copies_of(config), 1, scripts, jax.devices()[0])
+    simulator = plan.system.simulator
     if isinstance(simulator, SharingPool):
         simulator.here = True
-    sessions = sessions_for(config, domain, 1, kept=0)
+    sessions = sessions_for(plan, 1, kept=0)
     worker.prepare(state, sessions[0] if sessions else None)
     return worker
 
 
-def sessions_for(
-    config: Config, domain: Any, workers: int, kept: int = SESSIONS
-) -> list[list[Any]] | None:
-    """For each of so many workers one session per copy; None: traced.
+def sessions_for(plan: Plan, workers: int, kept: int = SESSIONS) -> list[list[Any]] | None:
+    """For each of so many workers its sessions; None: traced.
 
-    The first `kept` processes of one copy are evaluation's, and not given away.
+    The first `kept` processes of one copy are evaluation's, and not given away; but `--schedule
+    fused` shares them with it.
     """
-    system, each = System(domain), copies_of(config)
-    if not system.is_host:
+    config, simulator = plan.config, plan.system.simulator
+    if not plan.is_host:
         return None
-    count, shared = workers * each, config.copies_per_process or 1
-    if shared > 1:
-        ours = list(system.simulator.shared_sessions(count, shared))
+    fused = config.schedule == "fused"
+    copies = config.copies if fused else copies_of(config)
+    each, shared = copies, config.copies_per_process or 1
+    if plan.local:  # one process for each region, which holds all copies
+        each = plan.domain.agents
+        ours = list(simulator.sessions(workers * each, copies))
+    elif shared > 1:
+        ours = list(simulator.shared_sessions(workers * each, shared))
     else:
-        ours = list(system.simulator.sessions(kept + count)[kept:])
-    return [ours[first : first + each] for first in range(0, count, each)]
+        kept = 0 if fused else kept
+        ours = list(simulator.sessions(kept + workers * each)[kept:])
+    return [ours[first : first + each] for first in range(0, workers * each, each)]

@@ -1,0 +1,201 @@
+"""From experience to the samples of a loss: one cell for each group and environment step."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hinterland.core import Segment
+from hinterland.learn.separation import (
+    Groups,
+    Separation,
+    advantages,
+    into_groups,
+    kept_cells,
+    team_sum,
+)
+
+
+class Credit(NamedTuple):
+    """Whose experience is whose; what decides cells beside the experience itself. All static.
+
+    Attributes:
+        separation: which parts of trajectories are separate.
+        group: the group of each slot of a team; None: each slot is a group of its own.
+        teams: so many stand side by side in the slots; credit never crosses from one to another.
+    """
+
+    separation: Separation = Separation()
+    group: tuple[int, ...] | None = None
+    teams: int = 1
+
+    def groups(self, slots: int) -> int:
+        """Number of groups of all teams."""
+        return slots if self.group is None else self.teams * (max(self.group) + 1)
+
+    def numbers(self) -> Int[Array, " slots"] | None:
+        """The group of each slot, those of all teams side by side; None as in `group`."""
+        if self.group is None:
+            return None
+        each = max(self.group) + 1
+        return jnp.array([team * each + g for team in range(self.teams) for g in self.group])
+
+    def apart(self, x: Float[Array, "*any group"]) -> Float[Array, "*any team group"]:
+        """The groups of each team."""
+        return x.reshape(*x.shape[:-1], self.teams, -1)
+
+    def team_sum(self, x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
+        """The sum over a team's groups, for each of them."""
+        return team_sum(self.apart(x)).reshape(x.shape)
+
+
+class Cells(NamedTuple):
+    """What one update learns from, beside the experience itself: [time, copy, group]."""
+
+    log_probability: Float[Array, "time copy group"]
+    """Of the policy around which is clipped."""
+    value: Float[Array, "time copy group"]
+    advantage: Float[Array, "time copy group"]
+    target: Float[Array, "time copy group"]
+    weight: Float[Array, "time copy group"] | None
+    """Of samples of an older policy, or None: 1."""
+    size: Int[Array, "time copy group"]
+    kept: Bool[Array, "time copy group"]
+    """Cells whose policy is learned."""
+    valued: Bool[Array, "time copy group"]
+    """Cells whose value is learned: the kept ones, and of living groups that had no choice."""
+
+
+def as_groups(segment: Segment, group: Int[Array, "*any slots"] | None, groups: int) -> Groups:
+    """Sums over the living members of each group; `group` is [slots] or [time, copy, slots]."""
+    alive, next_alive = segment.alive, segment.next_alive
+    everybody = jnp.ones_like(alive)
+    # Who was truncated while the others go on is worth its last value, which is 0 of the dead.
+    worth = next_alive | (segment.next_value != 0.0)
+    acting = segment.acting & alive
+    return Groups(
+        log_probability=into_groups(segment.log_probability, group, acting, groups),
+        value=into_groups(segment.value, group, alive, groups),
+        next_value=into_groups(segment.next_value, group, worth, groups),
+        reward=into_groups(segment.reward, group, alive, groups),
+        alive=into_groups(alive.astype(jnp.int32), group, alive, groups) > 0,
+        size=into_groups(acting.astype(jnp.int32), group, acting, groups),
+        next_alive=into_groups(next_alive.astype(jnp.int32), group, next_alive, groups) > 0,
+        ended=into_groups(segment.ended.astype(jnp.int32), group, everybody, groups) > 0,
+    )
+
+
+def as_cells(
+    key: Key[Array, ""],
+    segment: Segment,
+    credit: Credit,
+    discount: float,
+    trace: float,
+    now: tuple[Array, Array] | None = None,
+    eligible: Bool[Array, "*any group"] | None = None,
+) -> Cells:
+    """Groups, advantages, and the choice of cells.
+
+    Args:
+        key: consumed by the choice, if that is random.
+        segment: experience of all slots.
+        credit: whose is whose.
+        discount: gamma.
+        trace: lambda.
+        now: (log-probabilities, values) [time, copy, slots] of the policy that learns, where an
+            older one acted: advantages are V-trace's then, and is clipped around this one.
+        eligible: cells from which `separation.keep` chooses (all by default).
+    """
+    separation, number = credit.separation, credit.numbers()
+    count = credit.groups(segment.alive.shape[-1])
+    log_ratio = None
+    if now is not None:
+        acting = segment.acting & segment.alive
+        old = segment.log_probability
+        log_ratio = into_groups(now[0] - old, number, acting, count)
+        segment = segment._replace(log_probability=now[0], **_values(segment, now[1]))
+    whole = as_groups(segment, number, count)
+
+    def apart(x: Array) -> Array:
+        """Teams become copies."""
+        x = credit.apart(x)
+        return x.reshape(x.shape[0], -1, x.shape[-1])
+
+    teams = Groups(*map(apart, whole))
+    ratio = None if log_ratio is None else apart(log_ratio)
+    found = advantages(teams, separation, discount, trace, ratio)
+    if eligible is not None:
+        eligible = jnp.broadcast_to(eligible, found.advantage.shape)
+    kept = kept_cells(
+        key, separation.keep, separation.keep_count, found.advantage, found.target, teams.active,
+        eligible,
+    )  # fmt: skip
+    log_probability = teams.log_probability
+    if separation.is_global("probabilities"):
+        log_probability = team_sum(log_probability)
+    cells = Cells(
+        log_probability,
+        found.value,
+        found.advantage,
+        found.target,
+        found.weight,
+        teams.size,
+        kept,
+        kept | (teams.alive & ~teams.active),
+    )
+    return jax.tree.map(lambda x: x.reshape(whole.alive.shape), cells)
+
+
+def _values(segment: Segment, value: Array) -> dict[str, Array]:
+    """Of the policy that learns; those of states outside of the segment stay the worker's."""
+    later = jnp.concatenate([value[1:], segment.next_value[-1:]])
+    # Of who is gone it is 0, or its value where it was truncated.
+    stays = segment.ended | ~segment.next_alive
+    return {"value": value, "next_value": jnp.where(stays, segment.next_value, later)}
+
+
+def cell_weights(
+    kept: Bool[Array, "time copy group"], normaliser: str, cells_per_step: float | Array
+) -> Float[Array, "time copy group"]:
+    """The weight of each cell in the loss of a minibatch.
+
+    - "cells": 1 / number of kept cells in the minibatch: their mean, as in the paper. A cell of a
+      minibatch with few of them weighs more than one of a full minibatch.
+    - "steps": the mean of each step's cells, then the mean of steps that have any. Every step
+      weighs the same; a cell of a small population weighs more.
+    - "fixed": 1 / (steps x `cells_per_step`), the same number for all minibatches of an update, so
+      that every cell of the experience weighs the same, wherever it falls.
+
+    Args:
+        kept: cells that count.
+        normaliser: the word.
+        cells_per_step: mean number of kept cells of a copy's step in all, for "fixed".
+    """
+    if normaliser == "steps":
+        in_step = kept.sum(-1, keepdims=True)
+        return kept / jnp.maximum(in_step, 1) / jnp.maximum((in_step > 0).sum(), 1)
+    if normaliser == "fixed":
+        steps = kept.size // kept.shape[-1]
+        return kept / jnp.maximum(steps * cells_per_step, 1e-8)
+    return kept / jnp.maximum(kept.sum(), 1)
+
+
+def normalised(
+    advantage: Float[Array, "*any group"], kept: Bool[Array, "*any group"]
+) -> Float[Array, "*any group"]:
+    """Mean 0 and standard deviation 1 over the cells that count; 0 elsewhere."""
+    count = jnp.maximum(kept.sum(), 1)
+    centred = jnp.where(kept, advantage - jnp.where(kept, advantage, 0.0).sum() / count, 0.0)
+    return centred / (jnp.sqrt((centred**2).sum() / count) + 1e-8)
+
+
+def windows_of(x: Any, windows: int) -> Any:
+    """[windows x time, copy, ...] becomes [time, windows x copy, ...], leaf by leaf."""
+
+    def cut(x: Array) -> Array:
+        time, copies = x.shape[0] // windows, x.shape[1]
+        parts = x.reshape(windows, time, *x.shape[1:]).swapaxes(0, 1)
+        return parts.reshape(time, windows * copies, *x.shape[2:])
+
+    return x if windows == 1 else jax.tree.map(cut, x)

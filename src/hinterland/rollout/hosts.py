@@ -1,0 +1,363 @@
+"""Systems outside of JAX, step by step: SUMO, engines of games, and others in their processes.
+
+Several sessions step side by side, each in its process, under one batched inference. An actor
+shows where its copies stand (`view`), and moves them (`act`).
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, Key
+
+from hinterland.core import HostSession, View, stream
+from hinterland.core.spec import integers_for
+from hinterland.rollout.answers import FLAGS, TRUTHS, gathered
+from hinterland.rollout.segments import Outcome
+from hinterland.rollout.systems import HostSystem, System
+
+SESSIONS = 8
+"""Sessions that step together in evaluation and data collection; fixed, so that results do not
+depend on the machine."""
+Seen = list[dict[str, Any]]
+"""What each session told last."""
+
+
+class HostPlace(NamedTuple):
+    """Where the sessions of an actor stand; enough to lead new processes there.
+
+    A process cannot be stored in a checkpoint, but what was asked of it can.
+    """
+
+    episode: Int[np.ndarray, " session"]
+    """Number of the episode under way; it gives its seed."""
+    clock: Int[np.ndarray, " session"]
+    """Steps since it began."""
+    actions: Any
+    """[session, horizon, slots]; of games [session, horizon, side, ...]."""
+
+
+def episode_seed(key: Key[Array, ""]) -> int:
+    """A seed for simulators that take 31 bits."""
+    return int(jax.random.bits(key, dtype=jnp.uint32) >> 1)
+
+
+def ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) -> list[Any]:
+    """One call to every session; they work at the same time."""
+    for session, *arguments in zip(sessions, *each, strict=True):
+        session.ask(method, *arguments)
+    return [session.answer() for session in sessions]
+
+
+def begin_all(sessions: Sequence[HostSession], each: Sequence[tuple[Any, ...]]) -> Seen:
+    """New episodes side by side; what `reset` is given of each."""
+    for session, arguments in zip(sessions, each, strict=True):
+        session.forget()
+        session.ask("reset", *arguments)
+    return [session.answer() for session in sessions]
+
+
+def first_place(system: HostSystem, count: int, action: Any = None) -> HostPlace:
+    """So many sessions before their first episodes.
+
+    Args:
+        system: that they simulate.
+        count: how many.
+        action: of games, the shapes of all sides' actions at one step.
+    """
+    zeros = np.zeros(count, np.int32)
+    kept = integers_for(system.spec.actions)
+    action = action if system.of_games else jax.ShapeDtypeStruct((system.slots,), kept)
+    actions = jax.tree.map(
+        lambda x: np.zeros((count, system.horizon, *x.shape), x.dtype), action
+    )
+    return HostPlace(zeros, zeros.copy(), actions)
+
+
+class HostActor:
+    """Sessions of a global simulator outside of JAX that step together, each in its process.
+
+    Args:
+        system: what they simulate.
+        sessions: where.
+        seed: of the run.
+        first: number of the first session; they have different streams of episodes.
+    """
+
+    def __init__(
+        self, system: HostSystem, sessions: Sequence[HostSession], seed: int, first: int
+    ) -> None:
+        self._system, self._sessions = system, sessions
+        self._seed, self._first = seed, first
+        self.view: View = None  # type: ignore[assignment]
+        self.spent: dict[str, float] = {}
+        """Seconds: "waiting" for the sessions by the clock, and what they told of the CPU's."""
+
+    def lead(self, place: HostPlace) -> None:
+        """Brings the sessions to where the copies stand."""
+        self._episode, self._clock = place.episode.copy(), place.clock.copy()
+        self._actions = jax.tree.map(np.copy, place.actions)
+        seen = self._reset(np.arange(len(self._sessions)))
+        for t in range(self._clock.max()):
+            behind = np.flatnonzero(t < self._clock)
+            actions = jax.tree.map(lambda x, t=t, b=behind: x[b, t], self._actions)
+            for session, one in zip(behind, self._ask(behind, actions), strict=True):
+                seen[session] = one
+        self.view = view_of(self._system, seen)
+
+    @property
+    def place(self) -> HostPlace:
+        """Where the sessions stand now."""
+        actions = jax.tree.map(np.copy, self._actions)
+        return HostPlace(self._episode.copy(), self._clock.copy(), actions)
+
+    def act(self, actions: Any, key: Key[Array, ""] | None = None) -> tuple[Outcome, View]:
+        """(the outcome, what the states reached show); `view` is what is shown after resets.
+
+        Raises:
+            UserError: the simulator raised, hung, or gave something of a wrong shape or not finite.
+        """
+        del key  # a simulator has its own numbers, of its seed
+        system, everybody = self._system, np.arange(len(self._sessions))
+        if system.of_games:
+            actions = jax.tree.map(lambda x: x.reshape(-1, system.sides, *x.shape[1:]), actions)
+
+        def put(into: np.ndarray, value: np.ndarray) -> None:
+            into[everybody, self._clock] = value
+
+        jax.tree.map(put, self._actions, actions)
+        moved = self._ask(everybody, actions)
+        self._clock += 1
+        reached = view_of(system, moved)
+        terminated, stopped = ends_of(system, moved)
+        truncated = (stopped | (self._clock >= self._lengths())) & ~terminated
+        over = np.flatnonzero(terminated | truncated)
+        reward, cut = rewards_of(system, moved), cut_of(system, moved)
+        ends = (_by_slot(x, reached.alive) for x in (terminated, truncated))
+        outcome = Outcome(reward, *ends, reached.alive, cut)
+        if over.size:
+            self._episode[over] += 1
+            self._clock[over] = 0
+            for session, one in zip(over, self._reset(over), strict=True):
+                moved[session] = one
+        self.view = view_of(system, moved) if over.size else reached
+        return outcome, reached
+
+    def _reset(self, which: np.ndarray) -> Seen:
+        places = [(self._first + one, int(self._episode[one])) for one in which]
+        seeds = [episode_seed(stream(self._seed, "train/host", *place)) for place in places]
+        began = time.perf_counter()
+        seen = begin_all([self._sessions[one] for one in which], [(seed,) for seed in seeds])
+        self._spend("waiting", time.perf_counter() - began)
+        return seen
+
+    def _lengths(self) -> Int[np.ndarray, " session"]:
+        """First episodes end early, each at another time, so that copies do not reset together."""
+        horizon, count = self._system.horizon, len(self._sessions)
+        return horizon - np.where(self._episode == 0, np.arange(count) * horizon // count, 0)
+
+    def _ask(self, which: np.ndarray, actions: Any) -> Seen:
+        """One step of these sessions, all at the same time."""
+        began = time.perf_counter()
+        asked = [self._sessions[one] for one in which]
+        moved = ask_all(asked, "step", [sent(self._system, actions, i) for i in range(len(which))])
+        self._spend("waiting", time.perf_counter() - began)
+        for one in moved if self._system.of_games else ():
+            for part, seconds in one.get("seconds", {}).items():
+                self._spend(part, seconds)
+        return moved
+
+    def _spend(self, part: str, seconds: float) -> None:
+        self.spent[part] = self.spent.get(part, 0.0) + seconds
+
+
+def sent(system: HostSystem, actions: Any, place: int) -> Any:
+    """The actions of one session, as its `step` takes them."""
+    if system.of_games:
+        return jax.tree.map(lambda x: x[place], actions)
+    # int32 always, however narrowly they are kept: simulators may compute with them.
+    return np.asarray(actions[place], np.int32)
+
+
+def _by_slot(x: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """What is true of a session, for each slot of its copies."""
+    return np.repeat(np.repeat(x, len(like) // len(x))[:, None], like.shape[1], 1)
+
+
+def view_of(system: HostSystem, seen: Sequence[dict[str, Any]]) -> View:
+    """What sessions answered, side by side.
+
+    Raises:
+        UserError: a part is missing, has a wrong shape or type, or is not finite.
+    """
+    if system.of_games:
+        observation, mask, alive, acting = (
+            jax.tree.map(lambda *x: np.concatenate(x), *(one[name] for one in seen))
+            for name in ("observation", "masks", "alive", "acting")
+        )
+        return View(observation, mask, alive, acting & alive, np.zeros((len(alive), 0), np.float32))
+    slots, spec = system.slots, system.spec
+    observation = _floats(system, seen, "observation", (slots, spec.observation))
+    if system.of_entities:
+        alive = gathered(system.name, seen, "alive", (slots,), FLAGS).astype(bool)
+        mask = gathered(system.name, seen, "mask", (slots, spec.actions), FLAGS).astype(bool)
+        mask &= alive[..., None]
+    else:
+        alive = np.ones((len(seen), slots), bool)
+        mask = np.broadcast_to(system.possible, (len(seen), *system.possible.shape))
+    if system.central:
+        central = _floats(system, seen, "central", (system.central,))
+    else:
+        central = np.zeros((len(seen), 0), np.float32)
+    return View(observation, mask, alive, mask.any(-1), central)
+
+
+def rewards_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> np.ndarray:
+    """[copy, slots]; errors as `view_of`."""
+    if system.of_games:
+        return np.concatenate([one["reward"] for one in moved])
+    return _floats(system, moved, "reward", (system.slots,))
+
+
+def ends_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """(terminated, truncated by the simulator itself) [session]; errors as `view_of`."""
+    terminated = gathered(system.name, moved, "terminated", (), TRUTHS)
+    told = [{"truncated": False, **one} for one in moved]
+    return terminated, gathered(system.name, told, "truncated", (), TRUTHS)
+
+
+def cut_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> np.ndarray:
+    """[copy, slots], who was truncated alone; errors as `view_of`."""
+    nobody = np.zeros(system.slots, bool)
+    if system.of_games:
+        return np.zeros((len(moved) * system.sides, system.slots), bool)
+    told = [{"cut": nobody, **one} for one in moved]
+    return gathered(system.name, told, "cut", (system.slots,), FLAGS).astype(bool)
+
+
+def _floats(system: System, seen: Sequence[Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return gathered(system.name, seen, name, shape).astype(np.float32)
+
+
+class HostRegions:
+    """Copies of local simulators outside of JAX: those of one region in one process.
+
+    Such a process cannot be led to where a lost one was, so each stretch of training between two
+    checkpoints begins with new episodes. The first ones end early, each at another time, so that
+    the copies do not all pass through the same part of an episode at once.
+
+    Args:
+        domain: whose local simulators they are.
+        sessions: one per region, each with all copies; methods `reset(seed, region)`,
+            `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`.
+        predictors: the regions' influence predictors, stacked.
+        regions: their numbers.
+        copies: how many a session holds.
+        seeds: of the sessions' own random numbers.
+    """
+
+    def __init__(
+        self,
+        domain: Any,
+        sessions: Sequence[HostSession],
+        predictors: Any,
+        regions: Sequence[int],
+        copies: int,
+        seeds: Sequence[int],
+    ) -> None:
+        self._sessions, self._horizon = sessions, domain.spec.horizon
+        self.predictors = jax.device_put(predictors)
+        self._seen = begin_all(sessions, list(zip(seeds, regions, strict=True)))
+        ahead = np.arange(copies) * self._horizon // copies
+        self._left = np.repeat((self._horizon - ahead)[:, None], len(regions), 1)
+        self._fresh = np.ones((copies, len(regions)), bool)
+        width = jax.tree.map(lambda x: x[0], predictors).initial(copies)
+        self._hidden: Any = np.zeros((len(regions), *width.shape), np.float32)
+        possible = System(domain, domain.local_simulator).possible
+        self._mask = np.broadcast_to(possible[list(regions)], (copies, *possible[list(regions)].shape))
+        self.view = self._view()
+
+    place = np.zeros(0, np.float32)
+    """There is none to come back to."""
+
+    def _view(self) -> View:
+        alive = np.ones_like(self._fresh)
+        nothing = np.zeros((len(alive), 0), np.float32)
+        return View(self._told("observation"), self._mask, alive, alive, nothing)
+
+    def _told(self, name: str) -> np.ndarray:
+        """[copy, region, ...]"""
+        return np.stack([one[name] for one in self._seen], 1)
+
+    def act(self, actions: np.ndarray, key: Key[Array, ""]) -> tuple[Outcome, View]:
+        """As `HostActor.act`; the key is for what the predictors draw."""
+        dset = np.stack([one["dset"] for one in self._seen])
+        self._hidden, influence = _influences(
+            self.predictors, key, self._hidden, self._fresh.T, dset
+        )
+        influence = np.asarray(influence)
+        self._seen = ask_all(self._sessions, "step", list(actions.T), list(influence))
+        self._left = self._left - 1
+        terminated = self._told("terminated")
+        truncated = (self._left <= 0) & ~terminated
+        reached, done = self._view(), terminated | truncated
+        outcome = Outcome(
+            self._told("reward"), terminated, truncated, reached.alive, np.zeros_like(done)
+        )
+        for region in np.flatnonzero(done.any(0)):
+            told = self._sessions[region].call("reset_some", done[:, region])
+            self._seen[region] = {**self._seen[region], **told}
+        self._left = np.where(done, self._horizon, self._left)
+        self._fresh = done
+        self.view = self._view() if done.any() else reached
+        return outcome, reached
+
+
+@jax.jit
+def _influences(predictors, key, hidden, fresh, dset):  # type: ignore[no-untyped-def]
+    before = jnp.where(fresh[..., None], 0.0, hidden)
+    if dset.shape[0] == 1:
+        one = jax.tree.map(lambda x: x[0], predictors)
+        hidden, logits = (x[None] for x in one.step(before[0], dset[0]))
+    else:
+        hidden, logits = jax.vmap(lambda net, h, d: net.step(h, d))(predictors, before, dset)
+    return hidden, jax.random.categorical(jax.random.fold_in(key, 1), logits)
+
+
+def random_observations(
+    system: HostSystem, sessions: Sequence[HostSession], controllers: Any, seed: int,
+    each: int, every: int,
+) -> Any:  # fmt: skip
+    """Observations [sample, ...] of games between the simulator's own players.
+
+    Args:
+        system: of games.
+        sessions: where.
+        controllers: who plays each side.
+        seed: of the run.
+        each: how many of each session and side.
+        every: steps between two of them.
+    """
+
+    def seeds(t: int) -> list[int]:
+        keys = [stream(seed, "train/statistics", i, t) for i in range(len(sessions))]
+        return [episode_seed(key) for key in keys]
+
+    found: list[Any] = []
+    seen = begin_all(sessions, [(one, controllers) for one in seeds(0)])
+    for t in range(1, each * every):
+        again = seeds(t) if t % system.horizon == 0 or any(
+            one.get("terminated") for one in seen
+        ) else []  # fmt: skip
+        for place, one in enumerate(seen):
+            if t % every == 0:
+                found.append(one["observation"])
+            if one.get("terminated") or t % system.horizon == 0:
+                sessions[place].begin("reset", again[place], controllers)
+        seen = ask_all(sessions, "step", [None] * len(sessions))
+    found += [one["observation"] for one in seen]
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
+

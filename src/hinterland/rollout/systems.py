@@ -1,0 +1,255 @@
+"""Systems: many copies of a domain's simulator as slots to act for. They own no policy.
+
+Whatever the domain is, who steps it sees the same: what all copies show (`core.View`) and what came
+of the actions. A `TracedSystem` is stepped by JAX: the global simulator (`whole_system`), or
+regions in their influence-augmented local simulators (`Regions`, the paper's Algorithm 3), which
+the learner cannot tell from any other system. A `HostSystem` lives in processes of its own.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hinterland.core import UserError, View, is_entity_domain, is_game, is_host
+
+
+class Copies(NamedTuple):
+    """Where the parallel copies of a traced system stand between two segments."""
+
+    state: Any
+    clock: Int[Array, " stream"]
+    """Steps since the episode began; the rollout owns the time limit, simulators know no time.
+    One for each copy, or for each copy and region."""
+
+
+class Moved(NamedTuple):
+    """One step of all copies, before any reset."""
+
+    state: Any
+    reward: Float[Array, "copy slots"]
+    terminated: Bool[Array, " stream"]
+    influence: Any = None
+    """[copy, slots, sources]: what really touched each region of a global simulator."""
+
+
+class System:
+    """What every kind of system says about itself.
+
+    Args:
+        domain: any.
+        central: give the critic the whole system's state.
+
+    Raises:
+        UserError: there is no such state.
+    """
+
+    is_host = False
+    teams = 1
+    """So many stand side by side in the slots, and know nothing of each other."""
+
+    def __init__(self, domain: Any, simulator: Any, central: bool = False) -> None:
+        self.name, self.slots, self.spec = domain.name, domain.agents, domain.spec
+        self.horizon = domain.spec.horizon
+        self.of_entities, self.sides = is_entity_domain(domain), 1
+        self.simulator = simulator
+        possible = getattr(domain, "action_mask", None)
+        shape = (self.slots, self.spec.actions)
+        self.possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        self.roles = tuple(int(r) for r in getattr(domain, "roles", (0,) * self.slots))
+        if central and (show := getattr(simulator, "show_central", None)):
+            show()
+        if central and not hasattr(simulator, "central"):
+            raise UserError(
+                f"--critic central: {domain.name} does not show the whole system's state (its "
+                "simulator has no 'central'); use --critic own"
+            )
+        self.central = self._central_size() if central else 0
+
+    def _central_size(self) -> int:
+        simulator = self.simulator
+        if is_host(simulator):
+            return int(simulator.central)
+        shape = jax.eval_shape(lambda: simulator.central(simulator.reset(jax.random.key(0))))
+        return shape.shape[0]
+
+
+class TracedSystem(System):
+    """The global simulator of a domain of entities, or of one whose agents are always there."""
+
+    def __init__(self, domain: Any, central: bool = False) -> None:
+        super().__init__(domain, _entities_of(domain), central)
+
+    def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
+        """What is true of an episode, for each of its slots."""
+        return jnp.broadcast_to(x[:, None], (len(x), self.slots))
+
+    def reset(self, keys: Key[Array, " stream"]) -> Any:
+        """First states of that many episodes."""
+        return jax.vmap(self.simulator.reset)(keys)
+
+    def alive(self, state: Any) -> Bool[Array, "copy slots"]:
+        """Which slots hold an entity."""
+        return jax.vmap(self.simulator.alive)(state)
+
+    def look(self, state: Any) -> View:
+        """What every copy shows."""
+        simulator, alive = self.simulator, self.alive(state)
+        mask = jax.vmap(simulator.action_mask)(state) & alive[..., None]
+        central = jnp.zeros((len(alive), 0))
+        if self.central:
+            central = jax.vmap(simulator.central)(state)
+        return View(jax.vmap(simulator.observe)(state), mask, alive, mask.any(-1), central)
+
+    def move(
+        self,
+        noise_key: Key[Array, ""],
+        other_key: Key[Array, ""],
+        state: Any,
+        actions: Int[Array, "copy slots"],
+        opposing: Int[Array, "copy slots"] | None = None,
+    ) -> Moved:
+        """One step. With `opposing`, the other side's actions are those, not the simulator's own.
+
+        Both keys are consumed; the second one by what is learned about a system's surroundings.
+        """
+        del other_key
+        simulator = self.simulator
+        noise = jax.vmap(simulator.noise)(jax.random.split(noise_key, actions.shape[0]))
+        if opposing is not None:
+            found = jax.vmap(simulator.step_both)(state, actions, opposing, noise)
+        else:
+            found = jax.vmap(simulator.step)(state, actions, noise)
+        return Moved(found.state, found.reward, found.terminated, getattr(found, "influence", None))
+
+
+class RegionState(NamedTuple):
+    """Of local simulators, each with its predictor's recurrent state."""
+
+    local: Any
+    predictor: Float[Array, "stream hidden"]
+
+
+class Regions(TracedSystem):
+    """Regions of a domain side by side, each in its local simulator, played by its predictor.
+
+    Each region has episodes of its own: a stream for each copy and region.
+
+    Args:
+        domain: with local simulators that JAX traces.
+        predictors: the regions' influence predictors, stacked.
+        regions: their numbers; all by default.
+    """
+
+    def __init__(
+        self, domain: Any, predictors: Any, regions: Int[Array, " region"] | None = None
+    ) -> None:
+        System.__init__(self, domain, domain.local_simulator)
+        self.teams = jax.tree.leaves(predictors)[0].shape[0]
+        self.regions = jnp.arange(self.teams) if regions is None else regions
+        self.slots = self.teams
+        self._predictors = predictors
+        self._one = jax.tree.map(lambda x: x[0], predictors)
+        self._mask = jnp.asarray(self.possible)[self.regions]
+
+    def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
+        """As `TracedSystem.by_slot`."""
+        return x.reshape(-1, self.teams)
+
+    def reset(self, keys: Key[Array, " stream"]) -> RegionState:
+        """As `TracedSystem.reset`."""
+        return RegionState(jax.vmap(self.simulator.reset)(keys), self._one.initial(len(keys)))
+
+    def alive(self, state: RegionState) -> Bool[Array, "copy slots"]:
+        """As `TracedSystem.alive`."""
+        return jnp.ones((len(state.predictor) // self.teams, self.slots), bool)
+
+    def look(self, state: RegionState) -> View:
+        """As `TracedSystem.look`."""
+        alive = self.alive(state)
+        seen = jax.vmap(self.simulator.observe)(state.local)
+        mask = jnp.broadcast_to(self._mask, (len(alive), *self._mask.shape))
+        central = jnp.zeros((len(alive), 0))
+        return View(seen.reshape(*alive.shape, -1), mask, alive, alive, central)
+
+    def move(
+        self,
+        noise_key: Key[Array, ""],
+        other_key: Key[Array, ""],
+        state: RegionState,
+        actions: Int[Array, "copy slots"],
+        opposing: Int[Array, "copy slots"] | None = None,
+    ) -> Moved:
+        """As `TracedSystem.move`; influence is drawn from the predictors."""
+        assert opposing is None
+        dset = jax.vmap(self.simulator.dset)(state.local)
+        hidden, logits = self._predicted(state.predictor, dset)
+        influence = jax.random.categorical(other_key, logits)
+        noise = jax.vmap(self.simulator.noise)(jax.random.split(noise_key, len(dset)))
+        found = jax.vmap(self.simulator.step)(state.local, actions.reshape(-1), influence, noise)
+        reward = found.reward.reshape(actions.shape)
+        return Moved(RegionState(found.state, hidden), reward, found.terminated)
+
+    def _predicted(self, hidden: Array, dset: Array) -> tuple[Array, Array]:
+        """(recurrent states, logits) of each stream's predictor."""
+        if self.teams == 1:
+            return self._one.step(hidden, dset)
+        parts = [x.reshape(-1, self.teams, *x.shape[1:]).swapaxes(0, 1) for x in (hidden, dset)]
+        found = jax.vmap(lambda net, h, d: net.step(h, d))(self._predictors, *parts)
+        return tuple(x.swapaxes(0, 1).reshape(-1, *x.shape[2:]) for x in found)
+
+
+class HostSystem(System):
+    """One outside of JAX: agents, entities, or games of several sides, which are so many copies."""
+
+    is_host = True
+
+    def __init__(self, domain: Any, central: bool = False) -> None:
+        whole = getattr(domain, "entity_simulator", None)
+        super().__init__(domain, domain.global_simulator if whole is None else whole, central)
+        self.of_games = is_game(domain)
+        self.sides = domain.sides if self.of_games else 1
+        self.length = domain.length if self.of_games else self.horizon
+
+
+def whole_system(domain: Any, central: bool = False) -> Any:
+    """The `TracedSystem` or `HostSystem` of a domain's global simulator."""
+    whole = getattr(domain, "entity_simulator", None)
+    whole = domain.global_simulator if whole is None else whole
+    return (HostSystem if is_host(whole) else TracedSystem)(domain, central)
+
+
+def _entities_of(domain: Any) -> Any:
+    """The global simulator, with agents as entities that never die."""
+    if is_entity_domain(domain):
+        return domain.entity_simulator
+    return _AllAlive(domain)
+
+
+class _AllAlive:
+    """A global simulator of agents as one of entities."""
+
+    def __init__(self, domain: Any) -> None:
+        self._domain, self._whole = domain, domain.global_simulator
+        self.reset, self.noise, self.step = self._whole.reset, self._whole.noise, self._whole.step
+        self.regions = self._whole.regions
+        possible = getattr(domain, "action_mask", None)
+        shape = (domain.agents, domain.spec.actions)
+        self._possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        for name in ("central", "figures", "opposing", "step_both"):
+            if hasattr(self._whole, name):
+                setattr(self, name, getattr(self._whole, name))
+
+    def observe(self, state: Any) -> Array:
+        return jax.vmap(self._domain.local_simulator.observe)(self.regions(state))
+
+    def dset(self, state: Any) -> Array:
+        return jax.vmap(self._domain.local_simulator.dset)(self.regions(state))
+
+    def alive(self, state: Any) -> Array:
+        return jnp.ones(self._domain.agents, bool)
+
+    def action_mask(self, state: Any) -> Array:
+        return jnp.asarray(self._possible)

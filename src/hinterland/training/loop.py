@@ -1,0 +1,293 @@
+"""The loop of learners that share a system: experience of all slots, then one update of each.
+
+Whatever is simulated (the global simulator, or all regions side by side in theirs), traced or on
+hosts, and whoever waits for whom (`schedules`). Actors step copies and own no policy; workers hold
+a snapshot of it (`workers`); the learners, here, only take gradients, and publish versions. After
+Qi et al., arXiv 2205.05248, and Sample Factory (Petrenko et al. 2020). Regions with learners of
+their own have no need of it: see `apart`.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hinterland.config import Config
+from hinterland.core import Segment, stream
+from hinterland.learn import How, Learner, measures, update
+from hinterland.rollout import random_observations
+from hinterland.runtime import ClusterRuntime, over_block
+from hinterland.training import processes, remote
+from hinterland.training.dials import measure_drift, meet
+from hinterland.training.experiment import Experiment
+from hinterland.training.opponents import Opponents
+from hinterland.training.plan import Plan
+from hinterland.training.returns import figures
+from hinterland.training.schedules import Fused, InTurn, Meters, Pipeline
+from hinterland.training.workers import (
+    Experience,
+    Snapshot,
+    Worker,
+    WorkerState,
+    made_workers,
+    sessions_for,
+)
+
+SAMPLES, APART = 16, 8
+"""Of each session and side for the first statistics of boards, and steps between two of them."""
+
+
+LAG, QUEUE = 1, 2
+"""Of a pipeline, where nothing else is said."""
+
+
+class State(NamedTuple):
+    """Learners, predictors, where each worker stands, and past opponents."""
+
+    learners: Learner
+    """Stacked."""
+    predictors: Any
+    workers: list[WorkerState]
+    pool: Any
+    """`opponents.Pool`, or nothing."""
+
+
+def start(experiment: Experiment, plan: Plan) -> State:
+    """Untrained learners, and workers at their beginning."""
+    config, domain = experiment.config, experiment.domain
+    opponents = Opponents(config, domain)
+    workers = _made(experiment, plan, opponents.scripts)
+    observation = None
+    if plan.of_games:
+        sessions = workers[0].sessions
+        players = (domain.scripted["random"],) * domain.sides
+        observation = random_observations(
+            plan.system, sessions, players, config.seed, SAMPLES, APART
+        )
+    learners = plan.first_learners(observation if plan.boards else None)
+    predictors, policy = plan.first_predictors(), plan.policy(learners.network)
+    states = [worker.first_state(policy, predictors) for worker in workers]
+    pool = opponents.first_pool(policy)
+    return jax.tree.map(np.asarray, State(learners, predictors, states, pool))
+
+
+def shapes(plan: Plan) -> State:
+    """Shapes and types of `start`, of its learners and predictors only."""
+    return State(*plan.shapes(), None, None)  # type: ignore[arg-type]
+
+
+def _made(experiment: Experiment, plan: Plan, scripts: tuple[str, ...]) -> list[Worker]:
+    """Workers on this machine: on devices other than the learner's, if there are any."""
+    own, *others = experiment.runtime.devices
+    workers = made_workers(plan, scripts, others or [own])
+    sessions = sessions_for(plan, len(workers))
+    for index, worker in enumerate(workers):
+        worker.prepare(None, sessions[index] if sessions else None)
+    return workers
+
+
+@partial(jax.jit, static_argnames="how")
+def _update(block, seed, how):  # type: ignore[no-untyped-def]
+    def one(number, learner, segment, seed):  # type: ignore[no-untyped-def]
+        key = stream(seed, "train/update", number, learner.updates)
+        return update(key, learner, Segment(**segment), how)
+
+    return over_block(one, shared_arguments=1)(block, seed)
+
+
+def train(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
+    """Experience, then an update of each learner, until the run's end.
+
+    In turn and fused, a resumed run repeats the uninterrupted one bit for bit. In the pipeline it
+    goes on from the same policy, optimiser and places, and then workers race as they always do.
+    """
+    return Loop(experiment, plan).train(state, updates)
+
+
+class Loop:
+    """Workers, a schedule and the learners of one run.
+
+    Args:
+        experiment: the run.
+        plan: of it.
+    """
+
+    def __init__(self, experiment: Experiment, plan: Plan) -> None:
+        self._experiment, self._plan, self._meters = experiment, plan, Meters()
+        self._opponents = Opponents(experiment.config, experiment.domain)
+
+    @contextmanager
+    def beginning(self, state: State) -> Iterator["Loop"]:
+        """With workers where they stood, who end with it."""
+        self.workers = self._prepared(state)
+        with self._schedule() as self.schedule:
+            yield self
+
+    def train(self, state: State, updates: int) -> State:
+        """From so many updates to the end."""
+        experiment, plan = self._experiment, self._plan
+
+        def meeting(state: State, updates: int) -> State:
+            predictors = meet(experiment, plan, state.learners, state.predictors, updates)
+            return state._replace(predictors=predictors)
+
+        with self.beginning(state):
+            state = experiment.in_stretches(state, updates, meeting, self.learn)
+        measure_drift(experiment, plan, state.learners, state.predictors)
+        return state
+
+    def _prepared(self, state: State) -> Any:
+        experiment, plan, scripts = self._experiment, self._plan, self._opponents.scripts
+        config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
+        if isinstance(runtime, ClusterRuntime):
+            return remote.workers(runtime, config, domain, state.workers, scripts)
+        on_cpu = runtime.devices[0].platform == "cpu"
+        if config.schedule == "pipeline" and plan.is_host and on_cpu:
+            # There they would share a CPU with the learner, and Python's lock.
+            return processes.workers(config, domain, state.workers, scripts)
+        workers = _made(experiment, plan, scripts)
+        for worker, one in zip(workers, state.workers, strict=True):
+            worker.prepare(one, worker.sessions)
+        return workers
+
+    def _schedule(self) -> Any:
+        config, runtime = self._experiment.config, self._experiment.runtime
+        if config.schedule == "fused":
+            return Fused(self.workers, runtime, self._plan.is_host)
+        parts = (self.workers, config.windows // (config.actors or 1), self._meters, runtime)
+        if config.schedule == "pipeline":
+            return Pipeline(*parts, LAG if config.lag is None else config.lag, config.queue or QUEUE)
+        return InTurn(*parts)
+
+    def _publish(self, state: State, updates: int, since: int) -> None:
+        policy = self._plan.policy(state.learners.network)
+        newest = Snapshot(policy, state.predictors, since)
+        copies = len(state.workers[0].place.carry)
+        self.schedule.publish(
+            updates, self._opponents.snapshot(state.pool, updates, newest, copies)
+        )
+
+    def learn(self, state: State, updates: int, stop: int) -> State:
+        """From `updates` to `stop`."""
+        experiment, plan = self._experiment, self._plan
+        config, domain, meters = experiment.config, experiment.domain, self._meters
+        steps, before = experiment.step_of(stop - updates), experiment.time["train"]
+        sums: dict[str, float] = {}
+        returns, lagging = np.zeros(2), config.schedule != "fused"
+        if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
+            for worker, one in zip(self.workers, state.workers, strict=True):
+                worker.prepare(one, worker.sessions)
+        self._publish(state, updates, updates)
+        meters.take()  # what workers did during evaluation is nobody's
+        with experiment.phase("train", steps * domain.agents):
+            for number in range(updates, stop):
+                batch = self.schedule.batch()
+                returns += sum(one.returns for one in batch)
+                began = time.perf_counter()
+                learners, found = self._updated(state.learners, batch)
+                meters.add("learner_s", time.perf_counter() - began)
+                learned = self._plan.policy(learners.network)
+                pool = self._opponents.learned_from(state.pool, number + 1, learned, batch)
+                state = state._replace(learners=learners, pool=pool)
+                self._publish(state, number + 1, updates)
+                for name, x in found.items():
+                    sums[name] = sums.get(name, 0.0) + float(x.sum())
+                experiment.progress.advance(config.steps_per_update * domain.agents)
+        seconds = experiment.time["train"] - before
+        values = measures(sums) | {"steps_per_s": steps * domain.agents / seconds}
+        named = {f"train/{name}": x for name, x in values.items()}
+        # Of agents the mean, of entities, whose number changes, the sum.
+        of = 1 if plan.of_entities or plan.local else domain.agents
+        named |= figures(returns / (of, 1), "local" if plan.local else "global")
+        named["train/env_steps_per_s"] = steps / seconds
+        named |= self._spent(meters.take(), seconds, lagging)
+        named |= self._opponents.standing(state.pool)
+        experiment.lost = sum(worker.lost for worker in self.workers)
+        experiment.log(stop, "train", named)
+        states = [jax.tree.map(np.asarray, worker.state) for worker in self.workers]
+        return jax.tree.map(np.asarray, state._replace(workers=states))
+
+    def _spent(self, sums: dict[str, float], seconds: float, lagging: bool) -> dict[str, float]:
+        """Who waited for whom."""
+        if lagging:
+            return flow(sums, seconds, len(self.workers))
+        found = {"train/seconds/learning": sums["learner_s"]}
+        for worker in self.workers:
+            if worker.actor is not None:
+                found |= {f"train/seconds/{part}": x for part, x in worker.actor.spent.items()}
+                worker.actor.spent.clear()
+        return found
+
+    def _updated(self, learners: Learner, batch: list[Experience]) -> tuple[Learner, Any]:
+        """Every learner after one update, and the sums of `learn.update`."""
+        plan, runtime = self._plan, self._experiment.runtime
+        whole = gathered([one.segment for one in batch], plan.learners)
+        function = partial(_update, how=plan.how)
+        numbers = np.arange(plan.learners, dtype=np.int32)
+        block = (numbers, learners, whole._asdict())
+        if plan.config.shared_policy:
+            return _update_in_turn(runtime, function, block, plan.config.seed)
+        if runtime.units_travel:  # workers are elsewhere; learners are here
+            return jax.tree.map(np.asarray, function(block, plan.config.seed))
+        return runtime.map_agents(function, block, (plan.config.seed,))
+
+
+def gathered(segments: list[Segment], learners: int) -> Segment:
+    """Segments side by side, [learner, time, copy, slots of the learner, ...], as NumPy arrays."""
+
+    def beside(*x: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(one) for one in x], axis=1)
+
+    carry = np.concatenate([np.asarray(one.carry) for one in segments])
+    whole = jax.tree.map(beside, *(one._replace(carry=None) for one in segments))
+    whole = whole._replace(carry=carry)
+    if learners == 1:
+        return jax.tree.map(lambda x: x[None], whole)
+    central = np.repeat(whole.central[None], learners, 0)
+    carry = np.moveaxis(carry, 1, 0)[:, :, None]
+    slotted = whole._replace(central=None, carry=None)
+    slotted = jax.tree.map(lambda x: np.moveaxis(x, 2, 0)[:, :, :, None], slotted)
+    return slotted._replace(central=central, carry=carry)
+
+
+def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]
+    """The shared network passes through every agent's update; each keeps its own Adam."""
+    agents, learners, segments = block
+    network = jax.tree.map(lambda x: x[:1], learners.network)
+    parts = []
+    for agent in agents:
+        own = jax.tree.map(lambda x, i=agent: x[i : i + 1], (learners, segments))
+        unit = (agents[agent : agent + 1], own[0]._replace(network=network), own[1])
+        ((learner, terms),) = runtime.map(function, [(unit, seed)])
+        network = learner.network
+        parts.append((learner, terms))
+    learners, terms = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+    everywhere = jax.tree.map(
+        lambda last, all_: np.broadcast_to(last, all_.shape).copy(), network, learners.network
+    )
+    return learners._replace(network=everywhere), terms
+
+
+def flow(sums: dict[str, float], seconds: float, workers: int) -> dict[str, float]:
+    """Who worked, who waited, and how old the experience was; see docs/pipeline.md.
+
+    Args:
+        sums: of the meters, over a stretch.
+        seconds: that it took.
+        workers: how many there were.
+    """
+    lags = {int(name[4:]): x for name, x in sums.items() if name.startswith("lag/")}
+    arrived = sum(lags.values())
+    found = {f"pipeline/lag/{lag}": x / arrived for lag, x in sorted(lags.items())}
+    found["pipeline/lag/mean"] = sum(lag * x for lag, x in lags.items()) / arrived
+    found["pipeline/lag/max"] = max(lags)
+    found["pipeline/dropped"] = sums.get("dropped", 0.0)
+    found["pipeline/queue"] = sums.get("queue/length", 0.0) / sums.get("queue/looks", 1.0)
+    for name, of in (("learner", 1), ("work", workers), ("learner_wait", 1),
+                     ("gate_wait", workers), ("queue_wait", workers)):  # fmt: skip
+        found[f"pipeline/share/{name}"] = sums.get(f"{name}_s", 0.0) / of / seconds
+    return found
