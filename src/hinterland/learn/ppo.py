@@ -147,9 +147,7 @@ def loss(
     number, groups = how.credit.numbers(), batch.weight.shape[-1]
     log_probability, entropy, value = (
         into_groups(x, number, member, groups)
-        for x, member in zip(
-            network.unroll(segment), (acting, acting, segment.alive), strict=True
-        )
+        for x, member in zip(network.unroll(segment), (acting, acting, segment.alive), strict=True)
     )
     separation = how.credit.separation
     if separation.is_global("probabilities"):

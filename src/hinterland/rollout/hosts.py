@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Int, Key
 
 from hinterland.core import HostSession, View, stream
 from hinterland.core.spec import integers_for
@@ -71,9 +71,7 @@ def first_place(system: HostSystem, count: int, action: Any = None) -> HostPlace
     zeros = np.zeros(count, np.int32)
     kept = integers_for(system.spec.actions)
     action = action if system.of_games else jax.ShapeDtypeStruct((system.slots,), kept)
-    actions = jax.tree.map(
-        lambda x: np.zeros((count, system.horizon, *x.shape), x.dtype), action
-    )
+    actions = jax.tree.map(lambda x: np.zeros((count, system.horizon, *x.shape), x.dtype), action)
     return HostPlace(zeros, zeros.copy(), actions)
 
 
@@ -277,7 +275,9 @@ class HostRegions:
         width = jax.tree.map(lambda x: x[0], predictors).initial(copies)
         self._hidden: Any = np.zeros((len(regions), *width.shape), np.float32)
         possible = System(domain, domain.local_simulator).possible
-        self._mask = np.broadcast_to(possible[list(regions)], (copies, *possible[list(regions)].shape))
+        self._mask = np.broadcast_to(
+            possible[list(regions)], (copies, *possible[list(regions)].shape)
+        )
         self.view = self._view()
 
     place = np.zeros(0, np.float32)
@@ -360,4 +360,3 @@ def random_observations(
         seen = ask_all(sessions, "step", [None] * len(sessions))
     found += [one["observation"] for one in seen]
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
-

@@ -96,7 +96,9 @@ def _by_script(policy: Callable[..., Array]) -> Callable[..., tuple[Array, Array
     return act
 
 
-def results_of(system: TracedSystem, reached: Any, ended: Bool[Array, " copy"]) -> Int[Array, "copy 3"]:
+def results_of(
+    system: TracedSystem, reached: Any, ended: Bool[Array, " copy"]
+) -> Int[Array, "copy 3"]:
     """(games, won, lost) that ended in these states."""
     figures = jax.vmap(system.simulator.figures)(reached)
     one = jnp.ones_like(ended)

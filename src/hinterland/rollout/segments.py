@@ -147,9 +147,7 @@ def traced_segment(
         return Place(copies, after, over | ~view.alive, opposing), (record, games)
 
     def one_window(place: Place, keys: Array) -> tuple[Place, tuple]:
-        before = network.starts(
-            _zeroed(place.carry, place.fresh), system.look(place.copies.state)
-        )
+        before = network.starts(_zeroed(place.carry, place.fresh), system.look(place.copies.state))
         after, found = jax.lax.scan(step, place, keys)
         return after, (before, *found)
 

@@ -35,9 +35,7 @@ def meet(
     return predictors
 
 
-def collect(
-    experiment: Experiment, plan: Plan, learners: Learner, updates: int
-) -> InfluenceBatch:
+def collect(experiment: Experiment, plan: Plan, learners: Learner, updates: int) -> InfluenceBatch:
     """Fresh (d-set, influence) datasets of all agents from the global simulator (Algorithm 2)."""
     config, domain = experiment.config, experiment.domain
     episodes = config.predictor_episodes
@@ -109,9 +107,7 @@ def _diagnose(block):  # type: ignore[no-untyped-def]
     return over_block(one)(block)
 
 
-def measure_drift(
-    experiment: Experiment, plan: Plan, learners: Learner, predictors: Any
-) -> None:
+def measure_drift(experiment: Experiment, plan: Plan, learners: Learner, predictors: Any) -> None:
     """At the end: cross-entropy of the predictors as they stand on what the policies do now."""
     if experiment.config.simulation != "dials":
         return

@@ -73,9 +73,7 @@ def check_players(domain: Any, policy: str, opponent: str | None = None) -> None
         raise UserError(f"--opponent {opponent}: {domain.name} has {known}")
 
 
-@partial(
-    jax.jit, static_argnames=("domain", "name", "copies", "with_influence", "with_states")
-)
+@partial(jax.jit, static_argnames=("domain", "name", "copies", "with_influence", "with_states"))
 def _block(key, greedy, policy, *, domain, name, copies, with_influence, with_states):  # type: ignore[no-untyped-def]
     """Episodes of the policy, or of the hand-written one called `name`."""
     system = system_of(domain, policy)
@@ -399,4 +397,3 @@ def watch(
     system = whole_system(domain)
     own = system.simulator.sessions(1)[0].call("replay") if record and system.sides > 1 else None
     return episode, own
-

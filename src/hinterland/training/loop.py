@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hinterland.config import Config
 from hinterland.core import Segment, stream
-from hinterland.learn import How, Learner, measures, update
+from hinterland.learn import Learner, measures, update
 from hinterland.rollout import random_observations
 from hinterland.runtime import ClusterRuntime, over_block
 from hinterland.training import processes, remote
@@ -160,7 +159,9 @@ class Loop:
             return Fused(self.workers, runtime, self._plan.is_host)
         parts = (self.workers, config.windows // (config.actors or 1), self._meters, runtime)
         if config.schedule == "pipeline":
-            return Pipeline(*parts, LAG if config.lag is None else config.lag, config.queue or QUEUE)
+            return Pipeline(
+                *parts, LAG if config.lag is None else config.lag, config.queue or QUEUE
+            )
         return InTurn(*parts)
 
     def _publish(self, state: State, updates: int, since: int) -> None:

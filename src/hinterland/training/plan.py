@@ -285,4 +285,3 @@ def _check_processes(config: Config, plan: Plan) -> None:
         raise UserError(
             f"{option}: must divide the copies of a worker (copies x actors = {copies})"
         )
-

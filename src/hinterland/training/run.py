@@ -44,7 +44,9 @@ def simulator_processes(config: Config, domain: Any) -> int:
     """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
     plan, each = Plan(config, domain), config.copies_per_process or 1
     of_agents = not plan.of_entities
-    evaluating = SESSIONS if plan.is_host or plan.local and is_host(domain.global_simulator) else 0
+    evaluating = (
+        SESSIONS if plan.is_host or (plan.local and is_host(domain.global_simulator)) else 0
+    )
     if plan.is_host and hasattr(plan.system.simulator, "games"):
         evaluating = -(-SESSIONS // each)
     if plan.local:

@@ -77,9 +77,7 @@ class Fused:
             return [worker.segment(*newest, stopping) for worker in self._workers]
         units = [worker.unit(self._snapshot) for worker in self._workers]
         found = self._runtime.map(self._workers[0].program, units)
-        return [
-            worker.take(one, *newest) for worker, one in zip(self._workers, found, strict=True)
-        ]
+        return [worker.take(one, *newest) for worker, one in zip(self._workers, found, strict=True)]
 
 
 class InTurn:

@@ -188,9 +188,7 @@ class Worker:
             self.actor = actor
             return
         regions = range(plan.domain.agents)
-        keys = [
-            stream(config.seed, "train/local", region, since, self.index) for region in regions
-        ]
+        keys = [stream(config.seed, "train/local", region, since, self.index) for region in regions]
         self.actor = HostRegions(
             plan.domain, self.sessions, snapshot.predictors, regions, self.copies,
             [episode_seed(key) for key in keys],
