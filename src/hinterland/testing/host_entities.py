@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from hinterland.core import EntityDomain, HostSession, UserError
-from hinterland.rollout import System, rewards_of, view_of
-from hinterland.rollout.actors import ends_of
+from hinterland.rollout import HostSystem, ends_of, rewards_of, view_of, whole_system
 from hinterland.rollout.answers import figures_of
 from hinterland.testing.expectations import expect_entity_policies
 
@@ -27,7 +26,7 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
     Raises:
         UserError: the first check that failed.
     """
-    system = System(domain, central=hasattr(domain.entity_simulator, "central"))
+    system = whole_system(domain, central=hasattr(domain.entity_simulator, "central"))
     shown = view_of(system, [system.simulator.sessions(1)[0].begin("reset", seed, None, True)])
     expect_entity_policies(domain, shown.observation[0], shown.mask[0])
     followed = [_follow(system, seed + episode) for episode in range(episodes)]
@@ -45,7 +44,7 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
     return lines
 
 
-def _follow(system: System, seed: int) -> tuple[int, str]:
+def _follow(system: HostSystem, seed: int) -> tuple[int, str]:
     """One episode: the number of its steps, and where a copy in a shared process left it."""
     sessions = list(system.simulator.sessions(2))
     neighbours = _neighbours(system, seed)
@@ -80,7 +79,7 @@ def _follow(system: System, seed: int) -> tuple[int, str]:
     return t + 1, disturbed
 
 
-def _neighbours(system: System, seed: int) -> list[HostSession]:
+def _neighbours(system: HostSystem, seed: int) -> list[HostSession]:
     """Two copies in one process, the second in an episode of its own; none, if that cannot be."""
     if not hasattr(system.simulator, "shared_sessions"):
         return []
