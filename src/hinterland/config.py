@@ -218,15 +218,16 @@ class Config(BaseModel):
         None,
         ge=1,
         le=1_024,
-        description="--schedule lockstep or pipeline: workers; each holds a snapshot of the policy and acts for its "
-        "actors (1)",
+        description="--schedule lockstep or pipeline: workers; each holds a snapshot of the policy "
+        "and acts for its actors; of regions with learners of their own, those under way beside "
+        "one for each device (1)",
     )
     actors: int | None = Field(
         None,
         ge=1,
         le=10_000,
-        description="--schedule lockstep or pipeline: actors of each worker; each has --copies copies; divides "
-        "--windows (1)",
+        description="--schedule lockstep or pipeline: actors of each worker; each has --copies "
+        "copies; divides --windows (1)",
     )
     copies_per_process: int | None = Field(
         None,
@@ -240,8 +241,8 @@ class Config(BaseModel):
         None,
         ge=0,
         le=1_000,
-        description="--schedule pipeline: policy versions that a segment may be older than the learner; "
-        "older ones are dropped and counted (1)",
+        description="--schedule pipeline: policy versions that a segment may be older than the "
+        "learner; older ones are dropped and counted (1)",
     )
     queue: int | None = Field(
         None,

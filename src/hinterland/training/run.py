@@ -43,24 +43,19 @@ def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
 def simulator_processes(config: Config, domain: Any) -> int:
     """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
     plan, each = Plan(config, domain), config.copies_per_process or 1
-    of_agents = not plan.of_entities
-    evaluating = (
-        SESSIONS if plan.is_host or (plan.local and is_host(domain.global_simulator)) else 0
-    )
-    if plan.is_host and hasattr(plan.system.simulator, "games"):
+    workers, copies = config.workers or 1, copies_of(config)
+    evaluating = SESSIONS
+    if hasattr(plan.system.simulator, "games"):
         evaluating = -(-SESSIONS // each)
     if plan.local:
+        whole = evaluating if is_host(domain.global_simulator) else 0
         if not plan.is_host:
-            return evaluating
-        return evaluating + (apart_processes(config) if plan.apart else domain.agents)
+            return whole
+        return whole + (apart_processes(config) if plan.apart else domain.agents)
     if not plan.is_host:
         return 0
-    if config.schedule == "fused":
-        ours = -(-config.copies // each)
-        return max(evaluating, ours) if each == 1 and (of_agents or plan.of_games) else (
-            evaluating + ours
-        )  # fmt: skip
-    workers, copies = config.workers or 1, copies_of(config)
+    if config.schedule == "fused":  # processes of one copy are evaluation's too
+        return max(SESSIONS, config.copies) if each == 1 else evaluating + config.copies // each
     if config.schedule == "lockstep":
         return evaluating + workers * copies // each
     return evaluating + workers * (1 + (copies // each if each < copies else each == 1))

@@ -1,8 +1,9 @@
 """When workers act and when the learner waits.
 
-All workers on all devices, then the learner (`Fused`); one after the other in one thread (`InTurn`),
-the oracle of the tests, and the debugger; or side by side with the learner (`Pipeline`). All hand
-the learner the same thing: the experience of one update, by workers that are the same.
+All workers on all devices, then the learner (`Fused`); one after the other in one thread
+(`InTurn`), the oracle of the tests, and the debugger; or side by side with the learner
+(`Pipeline`). All hand it the same thing: the experience of one update, by workers that are the
+same.
 """
 
 import queue

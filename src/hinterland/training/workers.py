@@ -259,7 +259,8 @@ def _actions_of(plan: Plan, policy: Any, session: Any) -> Any:
     """Shapes of all sides' actions at one step, for which the network is asked."""
     view = view_of(plan.system, [session.begin("reset", 0)])
     carry = policy.initial(plan.system.sides)
-    return jax.eval_shape(lambda p: p.act(jax.random.key(0), carry, view)[1].action, policy)
+    key = jax.random.key(0)
+    return jax.eval_shape(lambda p, *x: p.act(key, *x)[1].action, policy, carry, view)
 
 
 def made_workers(
