@@ -14,6 +14,12 @@ from hinterland.core.blame import blamed
 NUMBERS = (jnp.bool_, jnp.integer, jnp.floating)
 WHOLE = (jnp.integer,)
 TRUTHS = (jnp.bool_,)
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""A check compiles more than it computes: with these of XLA's options it takes a third of the time."""
 _WORDS = {NUMBERS: "real numbers", WHOLE: "integers", TRUTHS: "truths (bool)"}
 
 
@@ -26,14 +32,17 @@ def fail(where: str, problem: str, cure: str) -> NoReturn:
     raise UserError(f"{where}: {problem}; {cure}")
 
 
-def attempt(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls the user's code; whatever it raises is named by its method, file and line."""
+def attempt(where: str, function: Callable[..., Any], *arguments: Any, called: Any = None) -> Any:
+    """Calls the user's code; whatever it raises is named by its method, file and line.
+
+    `called` is the user's own function, where `function` only calls it.
+    """
     try:
         return function(*arguments)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{where}: raised {blamed(error, function)}") from error
+        raise UserError(f"{where}: raised {blamed(error, called or function)}") from error
 
 
 def expect_methods(where: str, owner: Any, names: Sequence[str], contract: str) -> None:
@@ -130,22 +139,57 @@ def expect_rows(where: str, tree: Any, count: int, of: str) -> None:
             )
 
 
+def outline(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the user's function gives for such arguments, traced: the arrays' shapes and types.
+
+    What is no array stays as it is, for a check to complain of.
+    """
+    found: list[Any] = []
+
+    def traced(*given: Any) -> tuple[()]:
+        found.append(jax.tree.map(_form, function(*given)))
+        return ()
+
+    attempt(where, jax.eval_shape, traced, *arguments, called=function)
+    return found[0]
+
+
+def _form(leaf: Any) -> Any:
+    is_array = isinstance(leaf, jax.Array | np.ndarray | np.generic)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if is_array else leaf
+
+
+def value_of(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What it gives, compiled; a function of its arguments alone, or the check ends here."""
+    expect_function(where, function, *arguments)
+    compiled = jax.jit(lambda *given: function(*given), compiler_options=QUICK)
+    first, second = (attempt(where, compiled, *arguments, called=function) for _ in range(2))
+    if not equal(first, second):
+        _fail_as_no_function(where)
+    return first
+
+
 def expect_function(where: str, function: Callable[..., Any], *arguments: Any) -> None:
     """Traced twice over copies it is one program: no counter, and no random number, of Python's."""
     copies = jax.tree.map(lambda x: jnp.asarray(x)[None], arguments)
     over = jax.vmap if jax.tree.leaves(copies) else (lambda one: one)
     first, second = (
-        attempt(where, jax.make_jaxpr(over(lambda *x: function(*x))), *copies) for _ in range(2)
+        attempt(where, jax.make_jaxpr(over(lambda *x: function(*x))), *copies, called=function)
+        for _ in range(2)
     )
     # Functions that are made anew for each trace print their addresses.
     texts = [re.sub(r"0x[0-9a-f]+", "", str(made)) for made in (first, second)]
     if texts[0] != texts[1] or not equal(first.consts, second.consts):
-        fail(
-            where,
-            "two calls with the same arguments differ",
-            "it must be a function of them alone: keep what changes in the state, and draw all "
-            "random numbers in noise(key)",
-        )
+        _fail_as_no_function(where)
+
+
+def _fail_as_no_function(where: str) -> NoReturn:
+    fail(
+        where,
+        "two calls with the same arguments differ",
+        "it must be a function of them alone: keep what changes in the state, and draw all "
+        "random numbers in noise(key)",
+    )
 
 
 def expect_entity_policies(domain: EntityDomain, observation: Any, mask: Any) -> None:
