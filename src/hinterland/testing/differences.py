@@ -1,4 +1,4 @@
-"""How two answers that should be the same differ: where, how much, and whether rounding explains it.
+"""How two answers that should be the same differ: where, how much, and if by more than rounding.
 
 Whole numbers and truths must be equal. Real numbers may differ by rounding, since a global
 simulator may add the same numbers in another order than a local one: by `relative(dtype)` of their

@@ -19,7 +19,7 @@ QUICK = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""A check compiles more than it computes: with these of XLA's options it takes a third of the time."""
+"""Options of XLA: a check compiles more than it computes; with these it takes a third as long."""
 _WORDS = {NUMBERS: "real numbers", WHOLE: "integers", TRUTHS: "truths (bool)"}
 
 
@@ -84,9 +84,17 @@ def expect_classes(where: str, influence: Any, classes: int) -> None:
         agent, source = np.argwhere(wrong)[0]
         fail(
             where,
-            f"agent {agent}, source {source} has class {found[wrong][0]}",
+            f"agent {agent}, source {source} has class {class_said(found[wrong][0])}",
             f"classes are 0 .. {classes - 1}",
         )
+
+
+def class_said(value: Any) -> str:
+    """The number; a large one of an unsigned type was most likely less than 0 once."""
+    kind = np.asarray(value).dtype
+    if kind.kind != "u" or value <= np.iinfo(kind).max // 2:
+        return str(value)
+    return f"{value}, which is what {kind} makes of {int(value) - np.iinfo(kind).max - 1}"
 
 
 def expect_fields(where: str, value: Any, kind: Any) -> None:

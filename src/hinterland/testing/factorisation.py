@@ -10,7 +10,8 @@ Whole episodes of all policies are one compiled program; only verdicts leave it.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -28,11 +29,9 @@ from hinterland.testing.differences import (
     plain,
     values_of,
 )
-from hinterland.testing.expectations import QUICK, attempt, fail
-from hinterland.testing.plays import corners, possible_actions
+from hinterland.testing.expectations import QUICK, attempt, class_said, fail
+from hinterland.testing.plays import LONGEST, corners, possible_actions
 
-LONGEST = 2000
-"""Steps of an episode that are played."""
 BUDGET = 10_000_000
 """Agents x steps of the corners of one round; a larger system plays fewer of them."""
 DRAWN = ("random actions", "everybody plays the same, drawn by lot")
@@ -146,7 +145,7 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
         for number, (policy, memory) in enumerate(zip(policies, memories, strict=True)):
             rows = jnp.array([len(DRAWN) + number, RANDOM])
             keys = jax.random.split(jax.random.fold_in(key, number), (2, agents))
-            regions = jax.tree.map(lambda x: x[rows], before)
+            regions = jax.tree.map(itemgetter(rows), before)
             action, memory = jax.vmap(jax.vmap(policy))(keys, memory, regions)
             chosen.append(action.astype(jnp.int32))
             after.append(memory)
@@ -237,16 +236,15 @@ def _judge(
         agent, source = divmod(int(seen.influence.place[t, row]), domain.spec.sources)
         fail(
             f"global_simulator.step influence at step {t}",
-            f"after {names[row]}, agent {agent}, source {source} has class "
-            f"{seen.influence.value[t, row]}",
-            f"classes are 0 .. {domain.spec.classes - 1}",
+            f"agent {agent}, source {source} has class {class_said(seen.influence.value[t, row])}",
+            f"classes are 0 .. {domain.spec.classes - 1} (after {names[row]})",
         )
 
     def otherwise(leaf: tuple[str, str, tuple[int, ...]], found: Difference, *at: int) -> None:
         part, name, shape = leaf
         place = np.unravel_index(int(found.place[at]), shape)
         said = f"{values_of(found, at, counts)}, after {names[at[1]]}"
-        fail_as_otherwise(domain, f"{part}{name}", place, f"step {at[0]}", said)
+        fail_as_otherwise(f"{part}{name}", place, f"step {at[0]}", said, methods_of(domain))
 
     faults: list[tuple[np.ndarray, Callable[[int, int], None]]] = [
         *((counts & ~fine, partial(not_finite, what)) for what, fine in seen.finite.items()),
@@ -268,28 +266,34 @@ def _fail_as_not_finite(domain: Domain, what: str, when: str, after: str) -> Non
     fail(f"{what} {when}", f"not finite{after}", f"look for 0/0 and log 0 in it{place}")
 
 
+def methods_of(domain: Domain) -> str:
+    """Which methods of a traced domain are to be compared, and where the user wrote them."""
+    local, whole = domain.local_simulator.step, domain.global_simulator
+    step, regions, noise = (
+        f"{name}{defined_at(getattr(whole, name))}" for name in ("step", "regions", "region_noise")
+    )
+    mine = f"local_simulator.step{defined_at(local)}"
+    return f"compare {mine} with global_simulator.{step}, {regions} and {noise}"
+
+
 def fail_as_otherwise(
-    domain: Domain, field: str, place: Sequence[Any], when: str, said: str
-) -> None:
+    field: str, place: Sequence[Any], when: str, said: str, methods: str
+) -> NoReturn:
     """The sentence of the factorisation test.
 
     Args:
-        domain: whose methods are to be compared.
         field: "reward", "terminated", "state", or a part of the state such as "state.speed".
         place: of the worst difference, the agent first.
-        when: it happened, and under which policy.
+        when: it happened.
         said: of the two values.
+        methods: to be compared.
     """
     agent, *inside = (int(index) for index in place)
-    name = f"{field}{inside or ''}"
-    local, whole = domain.local_simulator.step, domain.global_simulator
-    parts = [f"{one}{defined_at(getattr(whole, one))}" for one in ("regions", "region_noise")]
     fail(
-        f"factorisation: {name} of agent {agent} at {when}",
+        f"factorisation: {field}{inside or ''} of agent {agent} at {when}",
         f"{said}; the local simulator, given the true influence and noise, moved otherwise than "
         "its region of the global simulator",
-        f"compare local_simulator.step{defined_at(local)} with global_simulator.step"
-        f"{defined_at(whole.step)}, {' and '.join(parts)}",
+        methods,
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 2000
+"""Steps of an episode that are played."""
 CONSTANTS = 16
 """Of many actions so many are played by everybody; they are spread evenly."""
 

@@ -1,4 +1,4 @@
-"""The judge of agents whose global simulator JAX traces: shapes, determinism, and what is played."""
+"""The judge of agents whose global simulator JAX traces: forms, determinism, what is played."""
 
 from functools import partial
 from typing import Any
@@ -28,8 +28,8 @@ from hinterland.testing.expectations import (
     outline,
     value_of,
 )
-from hinterland.testing.factorisation import LONGEST, play
-from hinterland.testing.notes import NOTE, horizon_note
+from hinterland.testing.factorisation import play
+from hinterland.testing.notes import NOTE, horizon_notes
 
 KEYS = 10
 """Whose first states are compared."""
@@ -51,10 +51,6 @@ def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
     played = play(domain, seed, rounds)
     how = "exactly" if played.rounding == 0 else "to rounding"
     size = f": largest difference {played.rounding:.2g}" if played.rounding else ""
-    if domain.spec.horizon > LONGEST:
-        notes.append(
-            f"{NOTE}episodes of {domain.spec.horizon:,} steps were followed for {LONGEST:,}"
-        )
     return [
         "sizes agree with the spec",
         "the same noise gives the same step",
@@ -130,7 +126,7 @@ def _check_global(domain: Domain, seed: int) -> list[str]:
     where = "local_simulator.dset"
     dset = expect_leaf(where, outline(where, local.dset, outline(where, local.reset, key)))
     bytes_ = agents * (spec.dset * dset.dtype.itemsize + spec.sources)
-    return _look_at_resets(domain, key) + horizon_note(domain, bytes_)
+    return _look_at_resets(domain, key) + horizon_notes(domain, bytes_)
 
 
 def _row(where: str, leaf: Any) -> jax.ShapeDtypeStruct:
