@@ -32,6 +32,15 @@ def fail(where: str, problem: str, cure: str) -> NoReturn:
     raise UserError(f"{where}: {problem}; {cure}")
 
 
+def fail_as_over_at_once(where: str) -> NoReturn:
+    """Of a horizon of several steps, no episode that was played had a second one."""
+    fail(
+        where,
+        "every episode ended at its first step",
+        "it says that an episode is over, not that it goes on; time is spec.horizon's business",
+    )
+
+
 def attempt(where: str, function: Callable[..., Any], *arguments: Any, called: Any = None) -> Any:
     """Calls the user's code; whatever it raises is named by its method, file and line.
 

@@ -29,7 +29,13 @@ from hinterland.testing.differences import (
     plain,
     values_of,
 )
-from hinterland.testing.expectations import QUICK, attempt, class_said, fail
+from hinterland.testing.expectations import (
+    QUICK,
+    attempt,
+    class_said,
+    fail,
+    fail_as_over_at_once,
+)
 from hinterland.testing.plays import LONGEST, corners, possible_actions
 
 BUDGET = 10_000_000
@@ -91,10 +97,8 @@ def play(domain: Domain, seed: int, rounds: int) -> Played:
         rounding = max([rounding, *(largest_distance(x, counts) for x in seen.differences)])
         at_once &= bool(seen.ended[0].all())
     if at_once and domain.spec.horizon > 1:
-        fail(
-            "global_simulator.step terminated",
-            f"every episode ended at its first step{defined_at(domain.global_simulator.step)}",
-            "it says that an episode is over, not that it goes on; time is spec.horizon's business",
+        fail_as_over_at_once(
+            f"global_simulator.step terminated{defined_at(domain.global_simulator.step)}"
         )
     return Played(steps, rounding)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from hinterland.core import Domain, GlobalStep, Step, stream
 from hinterland.core.blame import defined_at
-from hinterland.testing.differences import plain
 from hinterland.testing.expectations import (
     NUMBERS,
     QUICK,
@@ -29,10 +28,8 @@ from hinterland.testing.expectations import (
     value_of,
 )
 from hinterland.testing.factorisation import play
-from hinterland.testing.notes import NOTE, horizon_notes
-
-KEYS = 10
-"""Whose first states are compared."""
+from hinterland.testing.notes import horizon_notes
+from hinterland.testing.resets import KEYS, same_start, varies
 
 
 def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
@@ -145,8 +142,7 @@ def _look_at_resets(domain: Domain, key: jax.Array) -> list[str]:
         regions = jax.vmap(whole.regions)(systems)
         alone = jax.vmap(local.reset)(keys)
         seen = [jax.vmap(look)(alone) for look in (local.observe, local.dset)]
-        varies = [_varies(tree) for tree in (systems, regions, alone)]
-        return varies, seen
+        return [varies(tree) for tree in (systems, regions, alone)], seen
 
     keys = jax.random.split(key, KEYS)
     (system, regions, alone), seen = attempt("a first state, traced by JAX", begin, keys)
@@ -160,17 +156,10 @@ def _look_at_resets(domain: Domain, key: jax.Array) -> list[str]:
             "draw it from the key, as the regions of the whole system are",
         )
     return [
-        f"{NOTE}{name} gives the same state for {KEYS} keys: right if all episodes begin alike, "
-        "else draw it from the key"
+        same_start(name)
         for name, differs in (("global_simulator.reset", system), ("local_simulator.reset", alone))
         if not differs
     ]
-
-
-def _varies(tree: Any) -> Any:
-    """Whether states of several keys are not all the same."""
-    leaves = [plain(leaf) for leaf in jax.tree.leaves(tree)]
-    return jnp.array([(leaf != leaf[:1]).any() for leaf in leaves]).any()
 
 
 def _check_policies(domain: Domain, seed: int) -> None:
