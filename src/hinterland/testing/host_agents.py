@@ -18,6 +18,7 @@ from hinterland.testing.expectations import (
 from hinterland.testing.host_factorisation import HostFactorisation
 from hinterland.testing.notes import NOTE, horizon_notes
 from hinterland.testing.plays import LONGEST, corners, possible_actions
+from hinterland.testing.sessions import ask_both
 
 CONTROLLED = 20
 """Steps of each of the simulator's own controllers."""
@@ -90,28 +91,21 @@ def _follow(
 
     An episode that ends before is stepped on, as evaluation does.
     """
-    seen = _both(sessions, "reset", seed)
+    for session in sessions:
+        session.forget()
+    seen = ask_both(sessions, "reset", seed)
     _compare(domain, seen, "reset")
     regions.begin(sessions[0], seen[0])
     found, over = [seen[0]], False
     for t in range(min(domain.spec.horizon, LONGEST)):
         actions = next(played).astype(np.int32)
-        seen = _both(sessions, "step", actions)
+        seen = ask_both(sessions, "step", actions)
         _compare(domain, seen, f"step {t}", moved=True)
         if not over:
             regions.step(sessions[0], actions, seen[0], t)
         over = over or bool(seen[0]["terminated"])
         found.append(seen[0])
     return found
-
-
-def _both(sessions: Any, method: str, *arguments: Any) -> list[Any]:
-    """What two sessions answer, who work at the same time."""
-    for session in sessions:
-        if method == "reset":
-            session.forget()
-        session.ask(method, *arguments)
-    return [session.answer() for session in sessions]
 
 
 def _compare(domain: Domain, seen: list[Any], when: str, moved: bool = False) -> None:

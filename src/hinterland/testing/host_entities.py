@@ -9,6 +9,7 @@ from hinterland.rollout import System, rewards_of, view_of
 from hinterland.rollout.actors import ends_of
 from hinterland.rollout.answers import figures_of
 from hinterland.testing.expectations import expect_entity_policies, fail_as_over_at_once
+from hinterland.testing.sessions import ask_both
 
 DISTURBED = "one copy a process only"
 """How the line begins that says so."""
@@ -80,9 +81,7 @@ def _follow(system: System, seed: int, by_lot: bool) -> tuple[int, str]:
         mask = np.asarray(view.mask[0])
         rank = numbers.random(mask.shape) if by_lot else _corner(t, mask.shape[-1])
         actions = np.where(mask, rank, -1.0).argmax(-1).astype(np.int32)
-        for session in sessions:
-            session.ask("step", actions)
-        seen = [session.answer() for session in sessions]
+        seen = ask_both(sessions, "step", actions)
         seen += _step(neighbours, actions, seed)
         reward = rewards_of(system, seen)
         if reward[0][~alive].any():
