@@ -1,6 +1,5 @@
 """What is met where entities act by lot, by hand, and all in the same way."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.core import EntityDomain, UserError, stream
-from hinterland.testing.expectations import QUICK, attempt, fail_as_over_at_once
+from hinterland.testing.expectations import attempt, fail_as_over_at_once, quickly_compiled
 from hinterland.testing.plays import LONGEST
 
 DRAWN = ("random actions", "the first possible action", "the last possible action")
@@ -98,7 +97,7 @@ def _program(domain: EntityDomain, length: int) -> Any:
         ended = jnp.broadcast_to(moved.terminated, (count,))
         return (key, moved.state, used | alive, alive), _Seen(faults, ended)
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @quickly_compiled
     def episodes(key: Any) -> _Seen:
         begin, on = jax.random.split(key)
         states = jax.vmap(simulator.reset)(jax.random.split(begin, count))

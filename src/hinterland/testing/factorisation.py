@@ -30,11 +30,11 @@ from hinterland.testing.differences import (
     values_of,
 )
 from hinterland.testing.expectations import (
-    QUICK,
     attempt,
     class_said,
     fail,
     fail_as_over_at_once,
+    quickly_compiled,
 )
 from hinterland.testing.plays import LONGEST, corners, possible_actions
 
@@ -183,7 +183,7 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
         states, before, seen = jax.vmap(advance)(keys, states, before, actions)
         return (key, states, before, memories), (seen, low, high)
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @quickly_compiled
     def episodes(key: Any) -> Any:
         begin, on = jax.random.split(key)
         states = jax.vmap(whole.reset)(jax.random.split(begin, count))

@@ -91,14 +91,11 @@ class HostFactorisation:
         theirs = (after, jnp.asarray(seen["reward"]), jnp.asarray(seen["terminated"]))
         given = (before, actions, jnp.asarray(seen["influence"]), shares, theirs)
         found = attempt("local_simulator.step in a session's regions", self._step, *given)
-        names = [f"state{name}" for name in leaf_names(after)]
-        shapes = [leaf.shape for leaf in jax.tree.leaves(after)]
-        for name, shape, one in zip(
-            [*names, "reward", "terminated"],
-            [*shapes, (self._domain.agents,), (self._domain.agents,)],
-            found,
-            strict=True,
-        ):
+        leaves = zip(leaf_names(after), jax.tree.leaves(after), strict=True)
+        named = [(f"state{name}", leaf.shape) for name, leaf in leaves if leaf.size]
+        each = (self._domain.agents,)
+        named += [("reward", each), ("terminated", each)]
+        for (name, shape), one in zip(named, found, strict=True):
             said = self._differs(one)
             if said:
                 place = np.unravel_index(int(one.place), shape)

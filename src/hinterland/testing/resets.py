@@ -1,14 +1,13 @@
 """Whether first states depend on their keys."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hinterland.testing.differences import plain
-from hinterland.testing.expectations import QUICK, attempt
+from hinterland.testing.expectations import attempt, quickly_compiled
 from hinterland.testing.notes import NOTE
 
 KEYS = 10
@@ -18,7 +17,7 @@ KEYS = 10
 def reset_notes(key: jax.Array, resets: Mapping[str, Callable[[Any], Any]]) -> list[str]:
     """One for each `reset`, by its name, that gives the same state whatever its key."""
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @quickly_compiled
     def begin(keys: Any) -> list[Any]:
         return [varies(jax.vmap(reset)(keys)) for reset in resets.values()]
 

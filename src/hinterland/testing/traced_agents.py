@@ -11,7 +11,6 @@ from hinterland.core import Domain, GlobalStep, Step, stream
 from hinterland.core.blame import defined_at
 from hinterland.testing.expectations import (
     NUMBERS,
-    QUICK,
     TRUTHS,
     WHOLE,
     attempt,
@@ -25,6 +24,7 @@ from hinterland.testing.expectations import (
     expect_same_structure,
     fail,
     outline,
+    quickly_compiled,
     value_of,
 )
 from hinterland.testing.factorisation import play
@@ -136,7 +136,7 @@ def _look_at_resets(domain: Domain, key: jax.Array) -> list[str]:
     """Whether first states depend on their keys, as those of the regions do."""
     whole, local = domain.global_simulator, domain.local_simulator
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @quickly_compiled
     def begin(keys: Any) -> Any:
         systems = jax.vmap(whole.reset)(keys)
         regions = jax.vmap(whole.regions)(systems)
