@@ -19,26 +19,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hinterland.config import make_config
-from hinterland.core import EntityStep, EntityTrajectory, UserError, stream
+from hinterland.core import EntityStep, Segment, UserError, View, stream
 from hinterland.domains import load_domain
 from hinterland.domains.colony import ColonyDomain
-from hinterland.learn import Credit, credited, gae, vtrace
-from hinterland.nets import ActorCritic, TeamNetwork
+from hinterland.learn import Credit, Separation, as_cells, gae, vtrace
+from hinterland.nets import ActorCritic, team_network
 from hinterland.record import RunFolder
-from hinterland.rollout import System, begin_entities, begin_place, traced_segment
+from hinterland.rollout import begin, traced_segment, whole_system
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.cues import CueDomain, CueSessions
 from hinterland.testing.hosted import HostedDomain
-from hinterland.training import Experiment, Silent, check_config, opponents, pipeline, train
+from hinterland.training import Experiment, Silent, check_config, loop, opponents, train
+from hinterland.training.plan import Plan
 from hinterland.training.schedules import Meters, Pipeline
-from hinterland.training.workers import Snapshot, Worker, first_state
+from hinterland.training.workers import Snapshot, Worker
 
 COLONY = ColonyDomain(5)  # one object: programs are compiled once for all runs
 TINY = {
     "agents": 5, "steps": 256, "hidden": 8, "trunk": 8, "copies": 8, "window": 8, "windows": 2,
     "epochs": 2, "minibatches": 4, "evaluate_every": 256, "evaluate_episodes": 2,
-    "final_episodes": 2, "refreshes": 1,
+    "final_episodes": 2, "refreshes": 1, "simulation": "global",
 }  # fmt: skip
 
 
@@ -138,26 +139,40 @@ _jitted_vtrace, _jitted_gae = jax.jit(vtrace), jax.jit(gae)
 
 
 def test_credit_is_mixed_within_groups_and_the_team() -> None:
+    """Of one step of which nothing follows and nothing was expected: its pay is its advantage."""
     reward, alive = np.array([[[4.0, 2.0, 0.0, 9.0]]]), np.array([[[True, True, True, False]]])
-    blank = dict.fromkeys(EntityTrajectory._fields)
-    seen = EntityTrajectory(**{**blank, "reward": reward, "alive": alive})
-    own = credited(seen, Credit(1.0, "mean", (0, 1, 2, 3)))
-    np.testing.assert_allclose(own[0, 0], [4, 2, 0, 0])
-    team = credited(seen, Credit(0.0, "mean", (0, 1, 2, 3)))
-    np.testing.assert_allclose(team[0, 0], [2, 2, 2, 0])
+    parts = dict.fromkeys(Segment._fields, np.zeros((1, 1, 4)))
+    never = np.zeros((1, 1, 4), bool)
+    seen = Segment(**{**parts, "reward": reward, "alive": alive, "acting": alive,
+                      "next_alive": never, "ended": never})  # fmt: skip
+
+    def paid(own: float, group: tuple[int, ...]) -> Any:
+        credit = Credit(Separation(own=own), group)
+        cells = as_cells(stream(0, "k"), seen, credit, 0.0, 0.0)
+        return cells.advantage[0, 0]
+
+    np.testing.assert_allclose(paid(1.0, (0, 1, 2, 3)), [4, 2, 0, 0])
+    np.testing.assert_allclose(paid(0.0, (0, 1, 2, 3)), [2, 2, 2, 0])
     # Slots 0 and 2 are a group of 4, slot 1 (3 is dead) one of 2; the team's mean is 3.
-    pairs = credited(seen, Credit(0.5, "mean", (0, 1, 0, 1)))
-    np.testing.assert_allclose(pairs[0, 0], [3.5, 2.5, 3.5, 0])
+    np.testing.assert_allclose(paid(0.5, (0, 1, 0, 1)), [3.5, 2.5])
+
+
+def _shown(observation: Any, actions: int, central: Any = None) -> View:
+    """To slots that all live and may do anything."""
+    alive = jnp.ones(observation.shape[:2], bool)
+    central = jnp.zeros((len(alive), 0)) if central is None else central
+    return View(observation, jnp.ones((*alive.shape, actions), bool), alive, alive, central)
 
 
 @pytest.mark.parametrize("kind", ["gru", "feed-forward"])
 def test_slots_use_the_network_of_their_role(kind: Any) -> None:
     roles = (1, 0, 1)
-    team = TeamNetwork(stream(0, "n"), roles, 3, 2, kind=kind, hidden=4, trunk=4)
+    team = team_network(stream(0, "n"), roles, 3, 2, kind=kind, hidden=4, trunk=4)
     carry = jax.random.normal(stream(0, "c"), team.initial(5).shape)
     observation = jax.random.normal(stream(0, "o"), (5, 3, 3))
-    mask = jnp.ones((5, 3, 2), bool)
-    after, logits, value = team.step(carry, observation, mask, jnp.zeros((5, 0)))
+    view = _shown(observation, 2)
+    after, logits = team.decide(carry, view)
+    value = team.value(carry, view)
     for slot, role in enumerate(roles):
         one: ActorCritic = jax.tree.map(lambda x, r=role: x[r], team.actors)
         expected = one.step(carry[:, slot], observation[:, slot])
@@ -166,34 +181,31 @@ def test_slots_use_the_network_of_their_role(kind: Any) -> None:
 
 
 def test_a_central_critic_sees_the_state_and_the_policy_does_not() -> None:
-    team = TeamNetwork(stream(0, "n"), (0, 0), 3, 2, central=4, hidden=4, trunk=4)
-    carry, mask = team.initial(1), jnp.ones((1, 2, 2), bool)
-    observation = jnp.ones((1, 2, 3))
-    here = team.step(carry, observation, mask, jnp.zeros((1, 4)))
-    there = team.step(carry, observation, mask, jnp.ones((1, 4)))
-    np.testing.assert_array_equal(here[1], there[1])
-    assert (np.asarray(here[2]) != np.asarray(there[2])).all()
+    team = team_network(stream(0, "n"), (0, 0), 3, 2, central=4, hidden=4, trunk=4)
+    here, there = (_shown(jnp.ones((1, 2, 3)), 2, x) for x in (jnp.zeros((1, 4)), jnp.ones((1, 4))))
+    logits = [team.decide(team.initial(1), view)[1] for view in (here, there)]
+    np.testing.assert_array_equal(*logits)
+    values = [np.asarray(team.value(team.initial(1), view)) for view in (here, there)]
+    assert (values[0] != values[1]).all()
 
 
 @pytest.mark.parametrize("roles", [(0,) * 5, tuple(range(5)), (0, 1, 0, 1, 0)])
 def test_a_segment_can_be_learned_from_as_it_was_acted(roles: tuple[int, ...]) -> None:
     """From the stored recurrent states, over births, deaths and new episodes: the same numbers."""
-    system = System(COLONY)
-    team = TeamNetwork(stream(0, "n"), roles, 7, 5, hidden=6, trunk=6)
-    copies = begin_entities(stream(0, "c"), system.simulator, jnp.array([0, 40, 70, 93]))
-    place = begin_place(team, copies, 4)
+    system = whole_system(COLONY)
+    team = team_network(stream(0, "n"), roles, 7, 5, hidden=6, trunk=6)
+    place = begin(stream(0, "c"), system, team, 4, [0, 40, 70, 93])
 
     @jax.jit
     def collect(key, place):  # type: ignore[no-untyped-def]
-        place, segment = traced_segment(key, system, team, place, 20)
-        return place, segment.trajectory._asdict(), segment._replace(trajectory=None)
+        place, segment, _ = traced_segment(key, system, team, place, 20)
+        return place, segment._asdict()
 
     ended = born = died = 0
     for number in range(3):
-        place, seen, segment = collect(stream(1, "r", number), place)
-        seen = EntityTrajectory(**seen)
-        again = team.unroll(segment.carry, seen.observation, seen.mask, segment.central,
-                            segment.reset, seen.action)  # fmt: skip
+        place, found = collect(stream(1, "r", number), place)
+        seen = Segment(**found)
+        again = team.unroll(seen)
         alive = np.asarray(seen.alive)
         np.testing.assert_allclose(np.where(alive, again[0], 0),
                                    np.where(alive, seen.log_probability, 0), atol=1e-5)  # fmt: skip
@@ -204,7 +216,7 @@ def test_a_segment_can_be_learned_from_as_it_was_acted(roles: tuple[int, ...]) -
         np.testing.assert_allclose(
             np.where(alive[1:], seen.next_value[:-1] - seen.value[1:], 0)[within], 0, atol=1e-6
         )
-        ended += int(np.asarray(seen.ended).sum())
+        ended += int(np.asarray(seen.ended).all(-1).sum())
         born += int((~alive & following).sum())
         died += int((alive & ~following).sum())
     assert ended >= 4
@@ -215,7 +227,7 @@ def test_a_segment_can_be_learned_from_as_it_was_acted(roles: tuple[int, ...]) -
 
 
 def test_without_lag_the_pipeline_is_lockstep_bit_for_bit() -> None:
-    how = {"network": "gru", "credit": 0.75, "slot_networks": "own"}
+    how = {"network": "gru", "credit": 0.75, "slot_networks": "own", "correction": "vtrace"}
     lockstep = _run(COLONY, schedule="lockstep", **how)
     piped = _run(COLONY, schedule="pipeline", lag=0, **how)
     _assert_same(lockstep.learners(), piped.learners())
@@ -253,18 +265,18 @@ class _Slow(Worker):
 def test_what_is_too_old_is_dropped_counted_and_replaced() -> None:
     config = make_config({"domain": "colony", **TINY, "windows": 1, "schedule": "pipeline",
                           "workers": 2, "lag": 1})  # fmt: skip
-    network = TeamNetwork(stream(0, "n"), (0,) * 5, 7, 5, kind="feed-forward", hidden=8, trunk=8)
-    device = jax.devices()[0]
-    workers = [kind(config, COLONY, i, device) for i, kind in enumerate((_Slow, Worker))]
+    plan = Plan(config, COLONY)
+    network, device = plan.network(), jax.devices()[0]
+    workers = [kind(plan, i, config.copies, 1, (), device) for i, kind in enumerate((_Slow, Worker))]
     for worker in workers:
-        worker.prepare(first_state(config, COLONY, network, worker.index), None)
+        worker.prepare(worker.first_state(network, ()), None)
         worker.segment(0, Snapshot(network))  # compiles
     meters = Meters()
     with Pipeline(workers, 1, meters, LocalRuntime(), lag=1, room=2) as flowing:
         for version in range(60):
             flowing.publish(version, Snapshot(network))
-            (segment,) = flowing.batch()
-            assert version - int(segment.version.max()) <= 1
+            (made,) = flowing.batch()
+            assert version - made.version <= 1
             time.sleep(0.02)
     counts = meters.take()
     assert counts["dropped"] >= 1
@@ -352,7 +364,7 @@ def test_workers_in_processes_of_their_own_are_those_in_lockstep_and_may_be_kill
 ) -> None:
     """With two copies in one process it is the worker's own, else a worker's processes die too."""
     how = {**HOST, "critic": "central", "slot_networks": "role", "steps": 256,
-           "copies_per_process": copies_per_process}  # fmt: skip
+           "correction": "vtrace", "copies_per_process": copies_per_process}  # fmt: skip
     before, killing = cues.entity_simulator.restarts, Killing()
     lockstep = _run(cues, schedule="lockstep", **how)
     piped = _run(cues, schedule="pipeline", lag=0, progress=killing, **how)
@@ -410,12 +422,12 @@ def test_a_broken_environment_ends_the_run_with_one_sentence(
     domain = FaultyDomain(4, fault, patience_s=2 if fault == "hangs" else 60)
     how = {**HOST, "copies_per_process": copies_per_process, "steps": 1000}
     config = make_config({"domain": "cues", **how, "schedule": "pipeline"})
-    experiment = Experiment(config, domain, LocalRuntime())
+    experiment, plan = Experiment(config, domain, LocalRuntime()), Plan(config, domain)
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]  # only workers act
     began = threading.active_count()
-    state = pipeline.start(experiment)
+    state = loop.start(experiment, plan)
     with pytest.raises(UserError, match=words):
-        pipeline.train(experiment, state, 0)
+        loop.train(experiment, plan, state, 0)
     assert threading.active_count() == began
     assert not _processes("Faulty")
     assert not _processes("Apart")
@@ -437,7 +449,7 @@ def test_memory_is_learned_on_hosts() -> None:
 
 def test_plain_agents_are_served_too() -> None:
     corridor = load_domain("corridor", 4)
-    kept = _run(corridor, schedule="lockstep", **{**TINY, "agents": 4, "steps": 128})
+    kept = _run(corridor, schedule="lockstep", credit=0.5, **{**TINY, "agents": 4, "steps": 128})
     assert kept.summary["eval"]["learned"]["return_mean"] is not None
     assert "alive" not in kept.summary["eval"]["learned"]
 
@@ -611,19 +623,16 @@ def test_the_pool_draws_the_hard_ones_and_forgets_the_oldest() -> None:
     ("values", "words"),
     [
         ({"schedule": None, "lag": 2}, "--lag is a part of --schedule pipeline or lockstep"),
-        ({"schedule": None, "copies_per_process": 2}, "--copies-per-process is a part of --sched"),
         ({"pool": 2}, "--pool is a part of --opponents"),
         ({"lag": -1}, "--lag -1: "),
         ({"actors": 3}, "--actors 3: must divide --windows 2"),
         ({"copies_per_process": 2}, "colony is traced by JAX and has no processes"),
-        ({"simulation": "dials"}, "--schedule is for --simulation global"),
-        ({"keep": "top-1"}, "--keep works without --schedule only"),
+        ({"simulation": "dials"}, "colony has no local simulators: add --simulation global"),
         ({"critic": "central"}, "--critic central: colony does not show"),
         ({"slot_networks": "role"}, "--slot-networks role: colony knows no roles"),
         ({"opponents": "latest=1"}, "--opponents: colony has no other side"),
-        ({"domain": "corridor", "credit": 0.5}, "--credit is for domains of entities"),
-        ({"schedule": None, "slot_networks": "role", "network": "feed-forward"},
-         "--slot-networks role needs --schedule"),
+        ({"schedule": None, "copies_per_process": 2}, "colony is traced by JAX and has no process"),
+        ({"schedule": None, "slot_networks": "role"}, "--slot-networks role: colony knows no role"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_said_in_one_sentence(values: dict, words: str) -> None:

@@ -80,7 +80,9 @@ def test_the_green_wave_is_the_strongest_controller(square: Traffic) -> None:
 
 
 def test_the_domain_keeps_the_contract(square: Traffic) -> None:
-    assert len(check_domain(square, episodes=1)) == 3
+    *passed, note = check_domain(square, episodes=1)
+    assert len(passed) == 3
+    assert note.startswith("note: factorisation was not tested")
 
 
 @jax.jit

@@ -17,12 +17,16 @@ def parser() -> Parser:
     made = Parser(
         prog="hinterland check",
         description="Runs the conformance kit on a domain: shapes, finiteness, determinism, and "
-        "the factorisation test (the local simulator, given the true influence, must move exactly "
-        "as its region of the global simulator does). 'train' refuses what it refuses.",
+        "the factorisation test (the local simulator, given the true influence, must move as "
+        "its region of the global simulator does). 'train' refuses what it refuses.",
     )
     made.add_argument("domain", metavar="MODULE:FACTORY", help="or an installed domain's name")
     made.add_argument(
-        "--episodes", type=whole(1, 10_000), default=2, metavar="E", help="default: 2"
+        "--episodes",
+        type=whole(1, 10_000),
+        default=2,
+        metavar="E",
+        help="of every policy that is played (default: 2)",
     )
     made.add_argument(
         "--agents",

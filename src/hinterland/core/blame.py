@@ -3,6 +3,7 @@
 Needs no JAX, so that a host simulator's process and the command line can use it.
 """
 
+import inspect
 import os
 import re
 import sysconfig
@@ -93,6 +94,12 @@ def blaming(what: str, called: Any = None) -> Generator[None]:
         if place_of(error) is None and _first_line(called) is None:
             raise
         raise UserError(f"{what}: {blamed(error, called)}") from error
+
+
+def defined_at(called: Any) -> str:
+    """Where the user wrote a function, such as " (my_domain.py, line 12)"; "" if it is not his."""
+    place = _first_line(inspect.unwrap(called))
+    return "" if place is None else f" ({_short(place[0])}, line {place[1]})"
 
 
 def _first_line(called: Any) -> tuple[str, int] | None:

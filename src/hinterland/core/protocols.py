@@ -76,7 +76,9 @@ class HostSession(Protocol):
     "observation" [agents, observation] and "dset" [agents, dset] of the state reached; `step` adds
     "reward" [agents], "terminated" (a bool) and "influence" [agents, sources] (integers), which
     belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
-    `picture()` gives what `Domain.frame` draws. Actions are int32; evaluation steps an episode on
+    `picture()` gives what `Domain.frame` draws; `regions()` and `region_noise()`, if there are any,
+    the local states of the state reached and the noise of the last step, stacked by agent, by which
+    `testing` compares local simulators. Actions are int32; evaluation steps an episode on
     to its horizon after "terminated", and what is given then counts for nothing, but has the
     same form.
     """

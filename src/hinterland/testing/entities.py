@@ -1,6 +1,5 @@
 """The judge of a domain of entities: shapes, determinism, and that nobody comes back to life."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,29 +9,32 @@ import numpy as np
 from hinterland.core import EntityDomain, EntityStep, UserError, stream
 from hinterland.rollout.answers import TRUTHS as TRUTHS_ONLY
 from hinterland.rollout.answers import figures_of, gathered
+from hinterland.testing.entity_play import play_entities
 from hinterland.testing.expectations import (
     NUMBERS,
     TRUTHS,
     attempt,
-    equal,
     expect_array,
     expect_entity_policies,
     expect_fields,
-    expect_function,
     expect_methods,
     expect_pictures,
     expect_same_structure,
     fail,
+    outline,
+    value_of,
 )
+from hinterland.testing.notes import horizon_notes
+from hinterland.testing.resets import reset_notes
 
 
 def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
-    """Follows episodes of random possible actions; returns one line per check passed.
+    """Plays random, scripted and constant actions; returns one line per check passed, and notes.
 
     Args:
         domain: the domain to judge.
         seed: of the episodes.
-        episodes: how many to follow.
+        episodes: how many to follow of each policy.
 
     Raises:
         UserError: the first check that failed.
@@ -41,51 +43,49 @@ def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[
     names = ("reset", "observe", "alive", "action_mask", "noise", "step")
     expect_methods("entity_simulator", simulator, names, "EntitySimulator")
     key = stream(seed, "check/entities")
-    state = attempt("entity_simulator.reset", simulator.reset, key)
-    expect_same_structure("entity_simulator.reset", state, state)
+    where = "entity_simulator.reset"
+    form = outline(where, simulator.reset, key)
+    expect_same_structure(where, form, form)
+    state = value_of(where, simulator.reset, key)
     for name, shape, kinds in (
         ("observe", (slots, spec.observation), NUMBERS),
         ("alive", (slots,), TRUTHS),
         ("action_mask", (slots, spec.actions), TRUTHS),
     ):
         where = f"entity_simulator.{name}"
-        value = attempt(where, getattr(simulator, name), state)
+        value = outline(where, getattr(simulator, name), state)
         expect_array(where, value, shape, kinds, "mend it or the spec")
-    noise = attempt("entity_simulator.noise", simulator.noise, key)
-    given: dict[str, tuple] = {
-        "reset": (key,),
-        "noise": (key,),
-        "observe": (state,),
-        "alive": (state,),
-        "action_mask": (state,),
-        "step": (state, jnp.zeros(slots, jnp.int32), noise),
+    seen = {
+        name: value_of(f"entity_simulator.{name}", getattr(simulator, name), state)
+        for name in ("observe", "alive", "action_mask")
     }
-    for name, arguments in given.items():
-        expect_function(f"entity_simulator.{name}", getattr(simulator, name), *arguments)
-    _check_step(domain, given["step"])
+    noise = value_of("entity_simulator.noise", simulator.noise, key)
+    arguments = (state, jnp.zeros(slots, jnp.int32), noise)
+    _check_step(domain, arguments, form)
+    value_of("entity_simulator.step", simulator.step, *arguments)
     _check_extras(simulator, state)
-    seen = (simulator.observe(state), simulator.action_mask(state))
-    expect_entity_policies(domain, *seen)
-    steps = 0
-    for episode in range(episodes):
-        steps += _follow(domain, stream(seed, "check/entities", episode))
+    expect_entity_policies(domain, seen["observe"], seen["action_mask"])
+    steps = play_entities(domain, seed, episodes)
     expect_pictures(domain, lambda: jax.tree.map(np.asarray, state))
     return [
         "sizes agree with the spec",
-        f"observations and rewards are finite over {steps} steps",
+        f"observations and rewards are finite over {steps} steps of random, scripted, first and "
+        "last actions",
         "empty slots can do nothing and earn nothing, and no slot is used twice in an episode",
         "the same noise gives the same step",
+        *reset_notes(key, {"entity_simulator.reset": simulator.reset}),
+        *horizon_notes(domain, 0),
     ]
 
 
-def _check_step(domain: EntityDomain, arguments: tuple) -> None:
+def _check_step(domain: EntityDomain, arguments: tuple, form: Any) -> None:
     """The form of what a step gives; nothing is computed."""
-    where, step = "entity_simulator.step", domain.entity_simulator.step
-    moved = attempt(where, lambda: jax.eval_shape(step, *arguments))
+    where = "entity_simulator.step"
+    moved = outline(where, domain.entity_simulator.step, *arguments)
     expect_fields(where, moved, EntityStep)
     expect_array(f"{where} reward", moved.reward, (domain.agents,), NUMBERS, "one per slot")
     expect_array(f"{where} terminated", moved.terminated, (), TRUTHS, "one truth per step")
-    expect_same_structure(f"{where} state", moved.state, arguments[0])
+    expect_same_structure(f"{where} state", moved.state, form)
 
 
 def _check_extras(simulator: Any, state: Any) -> None:
@@ -103,50 +103,6 @@ def _check_extras(simulator: Any, state: Any) -> None:
             fail(where, f"gave a {type(found).__name__}", "give numbers by name")
         for name, value in found.items():
             expect_array(f"{where} {name!r}", value, (), NUMBERS, "give one number")
-
-
-@partial(jax.jit, static_argnames="domain")
-def _step(key, state, domain):  # type: ignore[no-untyped-def]
-    """(what is seen before the step, the central state included, and the step)."""
-    simulator = domain.entity_simulator
-    action_key, noise_key = jax.random.split(key)
-    seen = (simulator.observe(state), simulator.alive(state), simulator.action_mask(state))
-    central = simulator.central(state) if hasattr(simulator, "central") else jnp.zeros(0)
-    action = jax.random.categorical(action_key, jnp.where(seen[2], 0.0, -1e9))
-    return (*seen, central), simulator.step(state, action, simulator.noise(noise_key))
-
-
-def _follow(domain: EntityDomain, key: jax.Array) -> int:
-    """One episode; the number of its steps."""
-    state = domain.entity_simulator.reset(key)
-    used = np.zeros(domain.agents, bool)
-    before = used
-    for t in range(domain.spec.horizon):
-        here = jax.random.fold_in(key, t)
-        traced = "a step of entity_simulator, traced by JAX"
-        seen, moved = jax.tree.map(np.asarray, attempt(traced, _step, here, state, domain))
-        observation, alive, mask, central = seen
-        again = attempt(traced, _step, here, state, domain)[1]
-        faults = {
-            "observation: not finite": not np.isfinite(np.asarray(observation, np.float32)).all(),
-            "central: not finite": not np.isfinite(np.asarray(central, np.float32)).all(),
-            "reward: not finite": not np.isfinite(moved.reward).all(),
-            "action_mask: an empty slot can do something": bool(mask[~alive].any()),
-            "alive: a slot came back to life": bool((alive & used & ~before).any()),
-            "step: not a function of state, actions and noise": not equal(moved, again),
-        }
-        for fault, found in faults.items():
-            if found:
-                raise UserError(f"entity_simulator.{fault} (step {t}); see docs/separation.md")
-        if moved.reward[~alive].any():
-            raise UserError(
-                f"entity_simulator.reward: an empty slot earned something (step {t}); pay entities "
-                "at their last step"
-            )
-        used, before, state = used | alive, alive, moved.state
-        if moved.terminated:
-            return t + 1
-    return domain.spec.horizon
 
 
 def check_games(domain: Any, seed: int, episodes: int) -> list[str]:

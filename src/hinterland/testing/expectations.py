@@ -14,7 +14,18 @@ from hinterland.core.blame import blamed
 NUMBERS = (jnp.bool_, jnp.integer, jnp.floating)
 WHOLE = (jnp.integer,)
 TRUTHS = (jnp.bool_,)
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Options of XLA for CPUs: a check compiles more than it computes, and takes a third as long so."""
 _WORDS = {NUMBERS: "real numbers", WHOLE: "integers", TRUTHS: "truths (bool)"}
+
+
+def quickly_compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` for what is called once or twice."""
+    return jax.jit(function, compiler_options=QUICK if jax.default_backend() == "cpu" else None)
 
 
 def fail(where: str, problem: str, cure: str) -> NoReturn:
@@ -26,14 +37,26 @@ def fail(where: str, problem: str, cure: str) -> NoReturn:
     raise UserError(f"{where}: {problem}; {cure}")
 
 
-def attempt(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls the user's code; whatever it raises is named by its method, file and line."""
+def fail_as_over_at_once(where: str) -> NoReturn:
+    """Of a horizon of several steps, no episode that was played had a second one."""
+    fail(
+        where,
+        "every episode ended at its first step",
+        "it says that an episode is over, not that it goes on; time is spec.horizon's business",
+    )
+
+
+def attempt(where: str, function: Callable[..., Any], *arguments: Any, called: Any = None) -> Any:
+    """Calls the user's code; whatever it raises is named by its method, file and line.
+
+    `called` is the user's own function, where `function` only calls it.
+    """
     try:
         return function(*arguments)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{where}: raised {blamed(error, function)}") from error
+        raise UserError(f"{where}: raised {blamed(error, called or function)}") from error
 
 
 def expect_methods(where: str, owner: Any, names: Sequence[str], contract: str) -> None:
@@ -75,9 +98,17 @@ def expect_classes(where: str, influence: Any, classes: int) -> None:
         agent, source = np.argwhere(wrong)[0]
         fail(
             where,
-            f"agent {agent}, source {source} has class {found[wrong][0]}",
+            f"agent {agent}, source {source} has class {class_said(found[wrong][0])}",
             f"classes are 0 .. {classes - 1}",
         )
+
+
+def class_said(value: Any) -> str:
+    """The number; a large one of an unsigned type was most likely less than 0 once."""
+    kind = np.asarray(value).dtype
+    if kind.kind != "u" or value <= np.iinfo(kind).max // 2:
+        return str(value)
+    return f"{value}, which is what {kind} makes of {int(value) - np.iinfo(kind).max - 1}"
 
 
 def expect_fields(where: str, value: Any, kind: Any) -> None:
@@ -130,22 +161,57 @@ def expect_rows(where: str, tree: Any, count: int, of: str) -> None:
             )
 
 
+def outline(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the user's function gives for such arguments, traced: the arrays' shapes and types.
+
+    What is no array stays as it is, for a check to complain of.
+    """
+    found: list[Any] = []
+
+    def traced(*given: Any) -> tuple[()]:
+        found.append(jax.tree.map(_form, function(*given)))
+        return ()
+
+    attempt(where, jax.eval_shape, traced, *arguments, called=function)
+    return found[0]
+
+
+def _form(leaf: Any) -> Any:
+    is_array = isinstance(leaf, jax.Array | np.ndarray | np.generic)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if is_array else leaf
+
+
+def value_of(where: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What it gives, compiled; a function of its arguments alone, or the check ends here."""
+    expect_function(where, function, *arguments)
+    compiled = quickly_compiled(lambda *given: function(*given))
+    first, second = (attempt(where, compiled, *arguments, called=function) for _ in range(2))
+    if not equal(first, second):
+        _fail_as_no_function(where)
+    return first
+
+
 def expect_function(where: str, function: Callable[..., Any], *arguments: Any) -> None:
     """Traced twice over copies it is one program: no counter, and no random number, of Python's."""
     copies = jax.tree.map(lambda x: jnp.asarray(x)[None], arguments)
     over = jax.vmap if jax.tree.leaves(copies) else (lambda one: one)
     first, second = (
-        attempt(where, jax.make_jaxpr(over(lambda *x: function(*x))), *copies) for _ in range(2)
+        attempt(where, jax.make_jaxpr(over(lambda *x: function(*x))), *copies, called=function)
+        for _ in range(2)
     )
     # Functions that are made anew for each trace print their addresses.
     texts = [re.sub(r"0x[0-9a-f]+", "", str(made)) for made in (first, second)]
     if texts[0] != texts[1] or not equal(first.consts, second.consts):
-        fail(
-            where,
-            "two calls with the same arguments differ",
-            "it must be a function of them alone: keep what changes in the state, and draw all "
-            "random numbers in noise(key)",
-        )
+        _fail_as_no_function(where)
+
+
+def _fail_as_no_function(where: str) -> NoReturn:
+    fail(
+        where,
+        "two calls with the same arguments differ",
+        "it must be a function of them alone: keep what changes in the state, and draw all "
+        "random numbers in noise(key)",
+    )
 
 
 def expect_entity_policies(domain: EntityDomain, observation: Any, mask: Any) -> None:

@@ -7,21 +7,24 @@ import numpy as np
 from hinterland.core import EntityDomain, HostSession, UserError
 from hinterland.rollout import HostSystem, ends_of, rewards_of, view_of, whole_system
 from hinterland.rollout.answers import figures_of
-from hinterland.testing.expectations import expect_entity_policies
+from hinterland.testing.expectations import expect_entity_policies, fail_as_over_at_once
+from hinterland.testing.sessions import ask_both
 
 DISTURBED = "one copy a process only"
 """How the line begins that says so."""
+STRETCH = 8
+"""Steps for which everybody keeps to the first possible action, then to the last."""
 
 
 def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[str]:
-    """Follows random possible actions in two sessions; returns one line per check passed.
+    """Follows random and constant actions in two sessions; returns one line per check passed.
 
     A last line says whether copies may share a process, if the simulator offers that.
 
     Args:
         domain: the domain to judge.
         seed: of the episodes.
-        episodes: how many to follow.
+        episodes: how many to follow of either.
 
     Raises:
         UserError: the first check that failed.
@@ -29,7 +32,13 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
     system = whole_system(domain, central=hasattr(domain.entity_simulator, "central"))
     shown = view_of(system, [system.simulator.sessions(1)[0].begin("reset", seed, None, True)])
     expect_entity_policies(domain, shown.observation[0], shown.mask[0])
-    followed = [_follow(system, seed + episode) for episode in range(episodes)]
+    followed = [
+        _follow(system, seed + episode, by_lot)
+        for episode in range(episodes)
+        for by_lot in (True, False)
+    ]
+    if system.horizon > 1 and all(t == 1 for t, _ in followed):
+        fail_as_over_at_once("terminated at step 0")
     steps, disturbed = sum(t for t, _ in followed), [what for _, what in followed if what]
     lines = [
         f"observations, masks and rewards have their shapes and are finite over {steps} steps",
@@ -44,8 +53,11 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
     return lines
 
 
-def _follow(system: HostSystem, seed: int) -> tuple[int, str]:
-    """One episode: the number of its steps, and where a copy in a shared process left it."""
+def _follow(system: HostSystem, seed: int, by_lot: bool) -> tuple[int, str]:
+    """One episode: the number of its steps, and where a copy in a shared process left it.
+
+    Its actions are drawn by lot, or all the first possible ones, and all the last, by turns.
+    """
     sessions = list(system.simulator.sessions(2))
     neighbours = _neighbours(system, seed)
     numbers = np.random.default_rng(seed)
@@ -66,8 +78,9 @@ def _follow(system: HostSystem, seed: int) -> tuple[int, str]:
         if (alive & used & ~before).any():
             raise UserError(f"alive: a slot came back to life (step {t}); see docs/pipeline.md")
         mask = np.asarray(view.mask[0])
-        actions = np.where(mask, numbers.random(mask.shape), -1.0).argmax(-1).astype(np.int32)
-        seen = [session.call("step", actions) for session in sessions]
+        rank = numbers.random(mask.shape) if by_lot else _corner(t, mask.shape[-1])
+        actions = np.where(mask, rank, -1.0).argmax(-1).astype(np.int32)
+        seen = ask_both(sessions, "step", actions)
         seen += _step(neighbours, actions, seed)
         reward = rewards_of(system, seen)
         if reward[0][~alive].any():
@@ -77,6 +90,12 @@ def _follow(system: HostSystem, seed: int) -> tuple[int, str]:
             break
     figures_of(system.name, [session.call("metrics") for session in sessions])
     return t + 1, disturbed
+
+
+def _corner(t: int, actions: int) -> np.ndarray:
+    """Which action comes first now, as larger numbers."""
+    order = np.arange(actions, dtype=float)
+    return order[::-1] if t // STRETCH % 2 == 0 else order
 
 
 def _neighbours(system: HostSystem, seed: int) -> list[HostSession]:
