@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
 # Started first, so that both of xdist's workers end together: what waits for Ray, and what computes
 # for more than half a minute.
@@ -15,6 +16,10 @@ LONGEST = (
     "test_traffic", "test_lux_training", "test_combat", "test_colony", "test_native_intersection",
     "test_separation",
 )  # fmt: skip
+
+# From here on, before a test imports it: `tests/shapes.py` says what of the annotations is checked.
+# Processes that tests start are not, nor is the code of a test's own.
+install_import_hook("hinterland", "shapes.checked")
 
 PROGRAMS = pytest.StashKey[str]()
 

@@ -97,7 +97,7 @@ def apart_by_kind(
 
 
 def into_groups(
-    x: Array, group: Int[Array, "*any slots"], member: Bool[Array, "*any slots"], groups: int
+    x: Array, group: Int[Array, "... slots"], member: Bool[Array, "*any slots"], groups: int
 ) -> Array:
     """Sums over the members of each group, [..., slots] to [..., groups].
 

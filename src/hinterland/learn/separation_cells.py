@@ -127,8 +127,8 @@ def cell_weights(
 
 
 def normalised(
-    advantage: Float[Array, "row group"], kept: Bool[Array, "row group"]
-) -> Float[Array, "row group"]:
+    advantage: Float[Array, "*row group"], kept: Bool[Array, "*row group"]
+) -> Float[Array, "*row group"]:
     """Mean 0 and standard deviation 1 over the cells that count; 0 elsewhere."""
     count = jnp.maximum(kept.sum(), 1)
     centred = jnp.where(kept, advantage - jnp.where(kept, advantage, 0.0).sum() / count, 0.0)

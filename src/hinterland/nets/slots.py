@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Real
 
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.team import chosen
@@ -47,7 +47,7 @@ class SlotNetwork(eqx.Module):
     def act(
         self,
         key: Key[Array, ""],
-        observation: Float[Array, "batch slots observation"],
+        observation: Real[Array, "batch slots observation"],
         mask: Bool[Array, "batch slots actions"],
         greedy: bool | Array = False,
     ) -> tuple[
@@ -63,7 +63,7 @@ class SlotNetwork(eqx.Module):
 
     def evaluate(
         self,
-        observation: Float[Array, "batch slots observation"],
+        observation: Real[Array, "batch slots observation"],
         action: Int[Array, "batch slots"],
         mask: Bool[Array, "batch slots actions"],
     ) -> tuple[

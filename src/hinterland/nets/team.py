@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Real
 
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.linear import Linear
@@ -34,7 +34,7 @@ class CentralCritic(eqx.Module):
     def __call__(
         self,
         central: Float[Array, "*any central"],
-        observation: Float[Array, "*any slots observation"],
+        observation: Real[Array, "*any slots observation"],
     ) -> Float[Array, "*any slots"]:
         """One value per slot."""
         shape = (*observation.shape[:-1], central.shape[-1])
@@ -93,7 +93,7 @@ class TeamNetwork(eqx.Module):
     def step(
         self,
         carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
+        observation: Real[Array, "copy slots observation"],
         mask: Bool[Array, "copy slots actions"],
         central: Float[Array, "copy central"],
     ) -> tuple[
@@ -108,7 +108,7 @@ class TeamNetwork(eqx.Module):
     def decide(
         self,
         carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
+        observation: Real[Array, "copy slots observation"],
         mask: Bool[Array, "copy slots actions"],
     ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
         """(recurrent states, logits): the policy alone, which needs no central state."""
@@ -124,7 +124,7 @@ class TeamNetwork(eqx.Module):
         self,
         key: Key[Array, ""],
         carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "copy slots observation"],
+        observation: Real[Array, "copy slots observation"],
         mask: Bool[Array, "copy slots actions"],
         central: Float[Array, "copy central"],
         greedy: bool | Array = False,
@@ -142,7 +142,7 @@ class TeamNetwork(eqx.Module):
     def unroll(
         self,
         carry: Float[Array, "copy slots hidden"],
-        observation: Float[Array, "time copy slots observation"],
+        observation: Real[Array, "time copy slots observation"],
         mask: Bool[Array, "time copy slots actions"],
         central: Float[Array, "time copy central"],
         reset: Bool[Array, "time copy slots"],

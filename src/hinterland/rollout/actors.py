@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Real
 
 from hinterland.core import (
     Domain,
@@ -33,7 +33,7 @@ from hinterland.rollout.host import episode_seed
 class View(NamedTuple):
     """What all copies show before a step."""
 
-    observation: Float[HostOrDevice, "copy slots observation"]
+    observation: Real[HostOrDevice, "copy slots observation"]
     mask: Bool[HostOrDevice, "copy slots actions"]
     alive: Bool[HostOrDevice, "copy slots"]
     central: Float[HostOrDevice, "copy central"]
