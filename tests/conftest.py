@@ -17,9 +17,11 @@ LONGEST = (
     "test_separation",
 )  # fmt: skip
 
-# From here on, before a test imports it: `tests/shapes.py` says what of the annotations is checked.
-# Processes that tests start are not, nor is the code of a test's own.
-install_import_hook("hinterland", "shapes.checked")
+# The rooms whose arrays are checked from here on, before a test imports them (`tests/shapes.py`).
+# Functions of `runtime` and `training` travel to other processes, where a checked one cannot go;
+# `cli` and `record` have no arrays. Code in processes that tests start is not checked.
+ROOMS = ("core", "domains", "influence", "learn", "nets", "report", "rollout", "testing")
+install_import_hook([f"hinterland.{room}" for room in ROOMS], "shapes.checked")
 
 PROGRAMS = pytest.StashKey[str]()
 

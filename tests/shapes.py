@@ -16,7 +16,7 @@ from beartype.door import is_bearable
 from jaxtyping import AbstractArray
 
 F = TypeVar("F", bound=Callable)
-WAY = tuple(f"hinterland.{room}" for room in ("core", "influence", "learn", "rollout", "training"))
+WAY = tuple(f"hinterland.{room}" for room in ("core", "influence", "learn", "rollout"))
 CONTAINERS = (tuple, list, dict)
 NUMBER = bool | int | float
 """What JAX takes for an array without axes."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Integer
 
 from hinterland.core import UserError
 from hinterland.core.types import HostOrDevice
@@ -54,7 +54,7 @@ class Inputs(NamedTuple):
 class Record(NamedTuple):
     """What one simulator did; cars are those on the four incoming edges after each second."""
 
-    observation: UInt8[HostOrDevice, "time 40"]
+    observation: Integer[HostOrDevice, "time 40"]
     reward: Float[HostOrDevice, " time"]
     entry: Bool[HostOrDevice, "time 4"]
     """A car in the tenth cell."""
