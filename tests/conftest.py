@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
 # Started first, so that both of xdist's workers end together: what waits for Ray, and what computes
 # for more than half a minute.
@@ -15,6 +16,12 @@ LONGEST = (
     "test_traffic", "test_lux_training", "test_combat", "test_colony", "test_native_intersection",
     "test_separation",
 )  # fmt: skip
+
+# The rooms whose arrays are checked from here on, before a test imports them (`tests/shapes.py`).
+# Functions of `runtime` and `training` travel to other processes, where a checked one cannot go;
+# `cli` and `record` have no arrays. Code in processes that tests start is not checked.
+ROOMS = ("core", "domains", "influence", "learn", "nets", "report", "rollout", "testing")
+install_import_hook([f"hinterland.{room}" for room in ROOMS], "shapes.checked")
 
 PROGRAMS = pytest.StashKey[str]()
 

@@ -198,8 +198,8 @@ def preset_of(values: dict[str, Any]) -> dict[str, Any]:
 
 def _half_of(values: dict[str, Any]) -> int:
     """Copies in each of two processes for a worker's, or the most that divide them evenly."""
-    numbers = [values.get("copies", 128), values.get("actors") or 1]
-    if not all(isinstance(x, int) and x > 0 for x in numbers):
+    copies, actors = values.get("copies", 128), values.get("actors") or 1
+    if not (isinstance(copies, int) and copies > 0 and isinstance(actors, int) and actors > 0):
         return 1  # refused for what they are
-    copies = numbers[0] * numbers[1]
-    return next(each for each in range(-(-copies // 2), 0, -1) if copies % each == 0)
+    all_of = copies * actors
+    return next(each for each in range(-(-all_of // 2), 0, -1) if all_of % each == 0)

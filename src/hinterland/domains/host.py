@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from hinterland.core import HostSession, UserError
+from hinterland.core import UserError
 from hinterland.domains.scratch import scratch
 from hinterland.domains.worker import ENDS, START_S, raise_what_was_told
 
@@ -33,8 +34,20 @@ class _Lost(Exception):
     """The process has died or hangs."""
 
 
-class Calls:
+class Calls(ABC):
     """What a session's `forget`, `ask` and `answer` make possible."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """The next call makes everything before it irrelevant."""
+
+    @abstractmethod
+    def ask(self, method: str, *arguments: Any, **named: Any) -> None:
+        """Starts a call."""
+
+    @abstractmethod
+    def answer(self) -> Any:
+        """Waits for the call under way."""
 
     def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
         """A call that makes everything before it irrelevant, such as a reset with a seed."""
@@ -99,7 +112,7 @@ class HostProcess(Calls):
         return self._process.pid
 
     @property
-    def sessions(self) -> Sequence[HostSession]:
+    def sessions(self) -> Sequence[Calls]:
         """Whom it may be asked through: itself."""
         return [self]
 

@@ -12,7 +12,7 @@ class SessionPool:
     """The processes of one simulator; those with several copies are kept apart from the others."""
 
     def __init__(self) -> None:
-        self._processes: dict[int, list[Any]] = {}
+        self._processes: dict[int, list[HostProcess | SharedHere]] = {}
         self.here = False
         """Whether copies that share one process, and are all there are, share this one."""
 
@@ -30,7 +30,7 @@ class SessionPool:
         for process in self._all():
             process.close()
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[HostProcess | SharedHere]:
         return [process for kept in self._processes.values() for process in kept]
 
     def _first(
@@ -47,14 +47,16 @@ class SessionPool:
         `name` is theirs in messages, the class's by default.
         """
         kept = self._processes.get(each, [])
-        made, how = [], {"patience_s": patience_s, "name": name}
+        made: list[HostProcess | SharedHere] = []
         for _ in range(-(-count // each) - len(kept)):
             if each == 1:
-                one: Any = HostProcess(target, *arguments, wait=False, **how)
+                one = HostProcess(target, *arguments, patience_s=patience_s, wait=False, name=name)
             elif self.here and each == count:
-                one = SharedHere(target, each, *arguments, **how)
+                one = SharedHere(target, each, *arguments, patience_s=patience_s, name=name)
             else:
-                one = SharedProcess(target, each, *arguments, wait=False, **how)
+                one = SharedProcess(
+                    target, each, *arguments, patience_s=patience_s, wait=False, name=name
+                )
             made.append(one)
         for process in made:
             process.ready()
@@ -81,7 +83,7 @@ class SharingPool(SessionPool, ABC):
             self._games = copy.copy(self)
         return self._games.shared_sessions(count, self.together)
 
-    def _all(self) -> list[Any]:
+    def _all(self) -> list[HostProcess | SharedHere]:
         return super()._all() + (self._games._all() if self._games is not None else [])
 
     def sessions(self, count: int) -> list[HostProcess]:

@@ -6,10 +6,10 @@ state outside of its object. Calls that are asked one after another travel toget
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
-from hinterland.core import HostSession
 from hinterland.domains.host import Calls, HostProcess
 from hinterland.domains.several import Several
 from hinterland.domains.worker import START_S, raise_what_was_told, told
@@ -26,7 +26,7 @@ class SharedSession(Calls):
         number: which of them.
     """
 
-    def __init__(self, shared: "SharedProcess | SharedHere", number: int) -> None:
+    def __init__(self, shared: "_Together", number: int) -> None:
         self._shared, self._number = shared, number
 
     @property
@@ -56,7 +56,7 @@ class SharedSession(Calls):
         self._shared.abandon()
 
 
-class _Together:
+class _Together(ABC):
     """Collects the calls of several simulators; `ask` and `answer` take a list of them.
 
     Args:
@@ -65,20 +65,40 @@ class _Together:
         name: of one in messages; the class's by default.
     """
 
-    ask: Callable[..., None]
-    answer: Callable[[], Any]
+    restarts: int
     _pending: Any
 
     def __init__(self, target: str, count: int, name: str | None = None) -> None:
         self._simulator = name or target.split(":")[1]
         self._asked: dict[int, Call] = {}
         self._answers: dict[int, tuple[str, Any]] = {}
-        self._sessions = [SharedSession(self, number) for number in range(count)]  # type: ignore[arg-type]
+        self._sessions = [SharedSession(self, number) for number in range(count)]
 
     @property
-    def sessions(self) -> Sequence[HostSession]:
+    def sessions(self) -> Sequence[Calls]:
         """One for each simulator."""
         return self._sessions
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Of the process that is there now."""
+
+    @abstractmethod
+    def ask(self, method: str, calls: list[Call]) -> None:
+        """Starts `Several.answers`."""
+
+    @abstractmethod
+    def answer(self) -> list[tuple[str, Any]]:
+        """What it gave."""
+
+    @abstractmethod
+    def forget_one(self, number: int) -> None:
+        """The next call of this simulator makes everything before it irrelevant."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Ends the process for good."""
 
     def ask_one(self, call: Call) -> None:
         """Starts a call, together with those of the others."""
@@ -104,7 +124,7 @@ class _Together:
         self.ask("answers", list(self._asked.values()))
 
 
-class SharedProcess(_Together, HostProcess):
+class SharedProcess(HostProcess, _Together):
     """A process with several simulators, each asked through one of `sessions`.
 
     Args:
@@ -133,6 +153,11 @@ class SharedProcess(_Together, HostProcess):
             self, "hinterland.domains.several:Several", target, count, *arguments,
             patience_s=count * patience_s, wait=wait, name=self._simulator,
         )  # fmt: skip
+
+    @property
+    def sessions(self) -> Sequence[Calls]:
+        """One for each simulator."""
+        return self._sessions
 
     def forget_one(self, number: int) -> None:
         """The next call of this simulator makes everything before it irrelevant."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from hinterland.core import AgentSpec, InfluenceBatch, UserError
 from hinterland.core.spec import integers_for
@@ -34,8 +35,12 @@ def as_batches(blocks: Sequence[Any], spec: AgentSpec) -> list[InfluenceBatch]:
     ]
 
 
-def check_pairs(dset: np.ndarray, influence: np.ndarray, spec: AgentSpec) -> None:
-    """Whether they are what a predictor can learn from; both [time, copy, agent, ...].
+def check_pairs(
+    dset: Shaped[np.ndarray, "time copy agent dset"],
+    influence: Shaped[np.ndarray, "time copy agent sources"],
+    spec: AgentSpec,
+) -> None:
+    """Whether they are what a predictor can learn from.
 
     Raises:
         UserError: as `as_batches`; says whose it is, at which step, and its value.

@@ -60,7 +60,9 @@ def calibration_error(network: Any, data: InfluenceBatch, bins: int = 10) -> Flo
     return jnp.abs(gap).sum() / jnp.maximum(inside.sum(), 1.0)
 
 
-def diagnose(network: Any, train: InfluenceBatch, test: InfluenceBatch) -> dict[str, Array]:
+def diagnose(
+    network: Any, train: InfluenceBatch, test: InfluenceBatch
+) -> dict[str, Float[Array, "..."]]:
     """All figures of one predictor on held-out episodes."""
     classes = network.heads.bias.shape[0] // network.sources
     heads = cross_entropy(network, test)

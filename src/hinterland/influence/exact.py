@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 History = tuple[int, ...]
 """(x_0, a_0, x_1, ..., x_t): alternating local states and actions, ending in a state."""
@@ -134,7 +135,7 @@ def global_distribution(
 
 def exact_influence(
     system: TinySystem, policies: list[Policy], agent: int
-) -> dict[History, np.ndarray]:
+) -> dict[History, Float[np.ndarray, " classes"]]:
     """I(u | l) for every l that has positive probability under the joint policy."""
     weights = _enumerate(system, policies, agent)[1]
     return {history: mass / mass.sum() for history, mass in weights.items()}
@@ -171,7 +172,7 @@ def all_histories(system: TinySystem, length: int) -> list[History]:
 
 def action_values(
     system: TinySystem, agent: int, influence: Influence, policy: Policy | None = None
-) -> dict[History, np.ndarray]:
+) -> dict[History, Float[np.ndarray, " actions"]]:
     """Q(l, a) in the influence-augmented local model, undiscounted, by backward induction.
 
     Args:

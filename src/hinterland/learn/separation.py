@@ -99,7 +99,7 @@ def apart_by_kind(
 
 def into_groups(
     x: Array,
-    group: Int[Array, "*any slots"] | None,
+    group: Int[Array, "... slots"] | None,
     member: Bool[Array, "*any slots"],
     groups: int,
 ) -> Array:

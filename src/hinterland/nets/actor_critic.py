@@ -49,8 +49,8 @@ class ActorCritic(eqx.Module):
         return jnp.zeros((copies, width), jnp.float32)
 
     def step(
-        self, carry: Float[Array, "copy hidden"], observation: Array
-    ) -> tuple[Float[Array, "copy hidden"], Float[Array, "copy actions"], Float[Array, " copy"]]:
+        self, carry: Float[Array, "... hidden"], observation: Array
+    ) -> tuple[Float[Array, "... hidden"], Float[Array, "... actions"], Float[Array, "..."]]:
         """(recurrent state, logits, values) after seeing one observation per copy."""
         x = observation.astype(jnp.float32)
         if isinstance(self.first, GRU):

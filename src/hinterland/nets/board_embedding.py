@@ -30,7 +30,7 @@ HIDDEN_GAIN = (2 / (1 + SLOPE**2)) ** 0.5
 EPSILON = 1e-5
 SQUARINGS = 6
 
-Grid = Float[Array, "batch row column channel"]
+Grid = Float[Array, "batch row column _channel"]
 
 
 def orthogonal(key: Key[Array, ""], inputs: int, outputs: int, gain: float) -> Linear:

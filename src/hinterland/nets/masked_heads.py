@@ -31,11 +31,11 @@ STEPS = ((0, 0), (0, -1), (1, 0), (0, 1), (-1, 0))
 """(x, y) of the directions: centre, up, right, down, left."""
 
 Heads = Float[Array, "batch slots head entry"]
-Masks = dict[str, Bool[Array, "batch slots entry"]]
+Masks = dict[str, Bool[Array, "batch slots _entry"]]
 
 
 def by_column(
-    heads: dict[str, Float[Array, "batch slots entry"]], kind: Int[Array, "batch slots"]
+    heads: dict[str, Float[Array, "batch slots _entry"]], kind: Int[Array, "batch slots"]
 ) -> Heads:
     """One array from the logits of every head in `SIZES`; `kind` chooses between the types."""
     pad = {name: _padded(x, IMPOSSIBLE) for name, x in heads.items()}

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Real
 
 from hinterland.core import Chosen, Segment, View
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
@@ -35,7 +35,7 @@ class CentralCritic(eqx.Module):
     def __call__(
         self,
         central: Float[Array, "*any central"],
-        observation: Float[Array, "*any slots observation"],
+        observation: Real[Array, "*any slots observation"],
     ) -> Float[Array, "*any slots"]:
         """One value per slot."""
         shape = (*observation.shape[:-1], central.shape[-1])

@@ -256,7 +256,7 @@ def throughput(
         ]
         if not found:
             continue
-        rates = [row["agent-steps/s of a stretch"] for row in found]
+        rates = [rate for run in group for rate in run.series("train/steps_per_s")[1]]
         whole = [rate for run in group if (rate := run.total("agent_steps_per_s")) is not None]
         y = len(names)
         axes.barh(y, np.mean(whole) if whole else 0.0, 0.5, color=colour(index), alpha=0.35, lw=0)

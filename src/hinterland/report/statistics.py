@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Real
 
-Values = Float[np.ndarray, " seeds"]
+Values = Real[np.ndarray, " seeds"]
 Statistic = Callable[[Values], float]
 
 
@@ -90,7 +90,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def probability_of_improvement(ours: Values, theirs: Values) -> float:
+def probability_of_improvement(ours: Values, theirs: Real[np.ndarray, " others"]) -> float:
     """How often a random seed of ours is better than one of theirs; a tie counts half."""
     if not len(ours) or not len(theirs):
         return math.nan

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hinterland.record import write_output
 
@@ -56,7 +56,7 @@ def _matplotlib() -> Any:
     return matplotlib
 
 
-def new_axes(height: float = 3.7, grid: str = "y") -> tuple[Any, Any]:
+def new_axes(height: float = 3.7, grid: Literal["x", "y"] = "y") -> tuple[Any, Any]:
     """(figure, axes); narrow, so that its letters stay readable on a phone."""
     mpl = _matplotlib()
     from matplotlib.figure import Figure

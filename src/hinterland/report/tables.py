@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from hinterland.core.names import printable
 from hinterland.report import paper
@@ -144,7 +145,7 @@ def _systems(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     return [(f" ({domain}, {agents} agents)", m) for (domain, agents), m in systems.items()]
 
 
-def final_values(group: Sequence[Run], policy: str = "learned") -> np.ndarray:
+def final_values(group: Sequence[Run], policy: str = "learned") -> Float[np.ndarray, " seeds"]:
     """Final mean returns, one per seed."""
     return np.array([found["return_mean"] for run in group if (found := run.final(policy))])
 

@@ -84,13 +84,14 @@ class JaxMARLSimulator:
         self.names = list(environment.agents)
         spaces = [environment.action_space(name) for name in self.names]
         counts = {name: getattr(x, "n", None) for name, x in zip(self.names, spaces, strict=True)}
-        if None in counts.values() or len(set(counts.values())) > 1:
+        actions = counts[self.names[0]]
+        if actions is None or len(set(counts.values())) > 1:
             said = ", ".join(f"{name} {n or 'none'}" for name, n in counts.items())
             raise UserError(
                 f"{environment.name}: the adapter needs the same number of discrete actions for "
                 f"every agent; here: {said}"
             )
-        self.actions = int(counts[self.names[0]])
+        self.actions = int(actions)
         self._legal = _legal_actions(environment)
         try:
             begun, _, _ = jax.eval_shape(self._first_step, jax.random.key(0))

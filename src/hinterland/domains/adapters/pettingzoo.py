@@ -14,7 +14,7 @@ from hinterland.core import Domain, UserError, is_host
 from hinterland.domains.registry import load_domain
 
 try:
-    from gymnasium.spaces import Box, Discrete
+    from gymnasium.spaces import Box, Discrete, Space
     from pettingzoo import ParallelEnv
 except ImportError as error:
     raise UserError(
@@ -57,12 +57,12 @@ class ParallelDomain(ParallelEnv):
         self._seed, self._episode = _checked_seed(seed), 0
         self._simulator = _Host(domain) if is_host(domain.global_simulator) else _Traced(domain)
 
-    def observation_space(self, agent: str) -> Box:
-        """float32 [observation]."""
+    def observation_space(self, agent: str) -> Space:
+        """A `Box`, float32 [observation]."""
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: str) -> Discrete:
-        """0 .. actions - 1."""
+    def action_space(self, agent: str) -> Space:
+        """A `Discrete`, 0 .. actions - 1."""
         return self.action_spaces[agent]
 
     def reset(

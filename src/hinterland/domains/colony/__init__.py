@@ -86,7 +86,9 @@ class Colony:
         """Where each piece of food reappears, should it be taken."""
         return jax.random.randint(key, (FOOD,), 0, SIZE * SIZE - 1)
 
-    def step(self, state: State, actions: Int[Array, " slots"], noise: Array) -> EntityStep[State]:
+    def step(
+        self, state: State, actions: Int[Array, " slots"], noise: Int[Array, " food"]
+    ) -> EntityStep[State]:
         """Move, pick up, deliver, starve, hatch."""
         goal = jnp.clip(state.position + jnp.array(MOVES)[actions], 0, SIZE - 1)
         position = jnp.where(state.alive[:, None], goal, state.position)

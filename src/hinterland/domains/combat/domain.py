@@ -60,7 +60,11 @@ class CombatSimulator:
         blue = jax.vmap(self.opponent)(noise.opponents, seen, possible)
         return self.step_both(state, actions, blue, noise)
 
-    def opposing(self, state: State) -> tuple[Array, Array, Bool[Array, " slots"]]:
+    def opposing(
+        self, state: State
+    ) -> tuple[
+        Float[Array, "slots observation"], Bool[Array, "slots actions"], Bool[Array, " slots"]
+    ]:
         """(observations, masks, who is alive) of blue, for a policy that plays it."""
         seen, possible = self.game.observe(state, BLUE), self.game.action_mask(state, BLUE)
         return seen, possible, state.sides.alive[BLUE]

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from hinterland.core.types import HostOrDevice
 from hinterland.domains.combat.rules import BARRAGE, HALF, MISSILE_SPEED, Forces
 from hinterland.domains.combat.state import BLUE, DIRECTIONS, RED, Side, State
 
@@ -22,7 +24,7 @@ def scene() -> dict[str, Any]:
     return {"width": 2 * HALF, "height": 2 * HALF, "shapes": [field]}
 
 
-def _at(position: np.ndarray) -> tuple[float, float]:
+def _at(position: Float[HostOrDevice, " 2"]) -> tuple[float, float]:
     """Place on the picture; y grows downwards there."""
     return round(float(HALF + position[0]), 2), round(float(HALF - position[1]), 2)
 

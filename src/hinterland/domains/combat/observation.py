@@ -8,7 +8,7 @@ parts by name.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hinterland.domains.combat.actions import TRACKS, nearest_tracks
 from hinterland.domains.combat.rules import (
@@ -97,14 +97,16 @@ def read(observation: Float[Array, "... observation"]) -> tuple[dict, dict, dict
 
 
 def observe(
-    forces: Forces, mine: Side, theirs: Side, time: Array
+    forces: Forces, mine: Side, theirs: Side, time: Int[Array, ""]
 ) -> Float[Array, "units observation"]:
     """All units of `mine`; of the enemies only what radars, tracks and receivers tell."""
     parts = _own(forces, mine, theirs, time), _tracks(forces, mine, theirs), _friends(mine)
     return jnp.concatenate([part.reshape(forces.units, -1) for part in parts], -1)
 
 
-def _own(forces: Forces, mine: Side, theirs: Side, time: Array) -> Float[Array, "units own"]:
+def _own(
+    forces: Forces, mine: Side, theirs: Side, time: Int[Array, ""]
+) -> Float[Array, "units own"]:
     units = forces.units
 
     def everybody(value: Array) -> Array:
@@ -215,7 +217,9 @@ def _friends(mine: Side) -> Float[Array, "units friends friend"]:
     return jnp.where(known[..., None], _flat(parts, FRIEND), 0.0)
 
 
-def central(forces: Forces, mine: Side, theirs: Side, time: Array) -> Float[Array, " central"]:
+def central(
+    forces: Forces, mine: Side, theirs: Side, time: Int[Array, ""]
+) -> Float[Array, " central"]:
     """The time and every unit of both sides without fog, in the frame of `mine`."""
 
     def units(side: Side, enemy: Side, sign: int) -> Array:

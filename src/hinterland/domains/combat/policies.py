@@ -51,7 +51,7 @@ class Scores(NamedTuple):
     long: Float[Array, " tracks"]
     mid: Float[Array, " tracks"]
 
-    def best(self, key: Array, mask: Array) -> Int[Array, ""]:
+    def best(self, key: Key[Array, ""], mask: Bool[Array, " actions"]) -> Int[Array, ""]:
         """Of equally good actions any."""
         scores = jnp.concatenate(self)
         jitter = 1e-3 * jax.random.uniform(key, scores.shape)

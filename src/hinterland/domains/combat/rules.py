@@ -8,6 +8,7 @@ frame: its base is at negative x, the enemy's at positive x, so the enemy's fram
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from hinterland.core import UserError
 
@@ -63,16 +64,15 @@ TOTAL_WIN, WIN = 2.0, 1.0
 class Forces(NamedTuple):
     """What each unit of a side is; both sides have the same forces. Detectors come first."""
 
-    detector: np.ndarray
-    """[units] bool."""
-    radar_band: np.ndarray
-    """[units] index in `BANDS`."""
-    jammer_band: np.ndarray
-    """[units] index in `BANDS`; -1 without a jammer."""
-    speed: np.ndarray
-    """[units] km per step."""
-    missiles: np.ndarray
-    """[units, 2] at the start."""
+    detector: Bool[np.ndarray, " units"]
+    radar_band: Int[np.ndarray, " units"]
+    """Index in `BANDS`."""
+    jammer_band: Int[np.ndarray, " units"]
+    """Index in `BANDS`; -1 without a jammer."""
+    speed: Float[np.ndarray, " units"]
+    """km per step."""
+    missiles: Int[np.ndarray, "units 2"]
+    """At the start."""
 
     @property
     def units(self) -> int:
@@ -80,8 +80,8 @@ class Forces(NamedTuple):
         return len(self.detector)
 
     @property
-    def radar_range(self) -> np.ndarray:
-        """[units] km."""
+    def radar_range(self) -> Float[np.ndarray, " units"]:
+        """km."""
         return np.array(RADAR_RANGE, np.float32)[self.radar_band]
 
 

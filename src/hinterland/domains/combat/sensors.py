@@ -15,7 +15,9 @@ from hinterland.domains.combat.state import UNKNOWN, Side, direction, turned
 
 
 def in_beam(
-    along: Float[Array, "*shape 2"], offset: Float[Array, "*shape 2"], distance: Float[Array, "..."]
+    along: Float[Array, "*#shape 2"],
+    offset: Float[Array, "*#shape 2"],
+    distance: Float[Array, "..."],
 ) -> Bool[Array, "..."]:
     """Whether what lies at `offset` is within 60 degrees of the direction `along`."""
     return (along * offset).sum(-1) >= HALF_BEAM_COSINE * distance

@@ -26,33 +26,33 @@ DIRECTIONS = _directions()
 
 
 class Side(NamedTuple):
-    """One side. In `State` every array has a leading axis (red, blue)."""
+    """One side, or both: in `State` every array has a leading axis (red, blue)."""
 
-    position: Float[Array, "units 2"]
-    course: Int[Array, " units"]
-    alive: Bool[Array, " units"]
-    radar: Int[Array, " units"]
+    position: Float[Array, "... units 2"]
+    course: Int[Array, "... units"]
+    alive: Bool[Array, "... units"]
+    radar: Int[Array, "... units"]
     """0: off, else the frequency point."""
-    jammer: Int[Array, " units"]
+    jammer: Int[Array, "... units"]
     """0: off, else the frequency point, or `BARRAGE`."""
-    missiles: Int[Array, "units 2"]
+    missiles: Int[Array, "... units 2"]
     """Left, long and mid range."""
-    target: Int[Array, "units missiles"]
+    target: Int[Array, "... units missiles"]
     """Enemy at which each missile was fired; long-range ones come first."""
-    flight: Int[Array, "units missiles"]
+    flight: Int[Array, "... units missiles"]
     """Steps until it arrives; 0: not under way."""
-    contact: Bool[Array, "units enemies"]
+    contact: Bool[Array, "... units enemies"]
     """Which enemies each unit's own radar sees."""
-    blinded: Bool[Array, " units"]
+    blinded: Bool[Array, "... units"]
     """Whose radar is on and jammed."""
-    received: Bool[Array, "units enemies"]
+    received: Bool[Array, "... units enemies"]
     """In whose radar's or jammer's beam each unit stands."""
-    track_position: Float[Array, "enemies 2"]
+    track_position: Float[Array, "... enemies 2"]
     """Where the side last saw each enemy, in its own frame."""
-    track_course: Int[Array, " enemies"]
-    track_age: Int[Array, " enemies"]
+    track_course: Int[Array, "... enemies"]
+    track_age: Int[Array, "... enemies"]
     """Steps since then; `UNKNOWN` if forgotten, never seen, or destroyed."""
-    found: Bool[Array, " enemies"]
+    found: Bool[Array, "... enemies"]
     """Which enemies the side has ever seen."""
 
 
@@ -86,12 +86,12 @@ def turned(course: Int[Array, "..."]) -> Int[Array, "..."]:
     return (course + COURSES // 2) % COURSES
 
 
-def under_way(side: Side) -> Int[Array, " enemies"]:
+def under_way(side: Side) -> Int[Array, "... enemies"]:
     """Missiles in flight at each enemy."""
     at = side.target[..., None] == jnp.arange(side.track_age.shape[-1])
     return (at & (side.flight > 0)[..., None]).sum((-3, -2))
 
 
-def missile_kinds() -> np.ndarray:
-    """[missiles] kind of each missile of a fighter."""
+def missile_kinds() -> Int[np.ndarray, " missiles"]:
+    """Kind of each missile of a fighter."""
     return np.repeat(np.arange(len(MISSILES)), MISSILES)

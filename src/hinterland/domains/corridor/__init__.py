@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from hinterland.core import AgentSpec, GlobalStep, Step
 
@@ -25,7 +25,7 @@ class Station:
         """0, 1 or 2 parcels."""
         return jax.random.randint(key, (), 0, CAPACITY + 1)
 
-    def observe(self, state: Int[Array, ""]) -> Int[Array, " 3"]:
+    def observe(self, state: Int[Array, ""]) -> UInt8[Array, " 3"]:
         """The number of parcels, one-hot."""
         return jax.nn.one_hot(state, CAPACITY + 1, dtype=jnp.uint8)
 
@@ -35,7 +35,13 @@ class Station:
         """A station throws no dice of its own."""
         return ()
 
-    def step(self, state: Array, action: Array, influence: Array, noise: tuple[()]) -> Step[Array]:
+    def step(
+        self,
+        state: Int[Array, ""],
+        action: Int[Array, ""],
+        influence: Int[Array, " 1"],
+        noise: tuple[()],
+    ) -> Step[Int[Array, ""]]:
         """Push first, then receive."""
         pushed = (action == 1) & (state > 0)
         held = state - pushed
@@ -60,14 +66,16 @@ class Conveyor:
         """Decides whether the world sends a parcel."""
         return jax.random.uniform(key)
 
-    def step(self, state: Array, actions: Array, noise: Array) -> GlobalStep[Array]:
+    def step(
+        self, state: Int[Array, " agents"], actions: Int[Array, " agents"], noise: Float[Array, ""]
+    ) -> GlobalStep[Int[Array, " agents"]]:
         """A parcel pushed by one station arrives at the next; the last one's leaves."""
         pushed = (actions == 1) & (state > 0)
         arrives = jnp.concatenate([(noise < 0.5)[None], pushed[:-1]]).astype(jnp.int32)
         moved = jax.vmap(self.station.step, (0, 0, 0, None))(state, actions, arrives[:, None], ())
         return GlobalStep(moved.state, moved.reward, jnp.asarray(False), arrives[:, None])
 
-    def regions(self, state: Array) -> Array:
+    def regions(self, state: Int[Array, " agents"]) -> Int[Array, " agents"]:
         """Stations are the regions."""
         return state
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from hinterland.core import UserError
 from hinterland.domains.traffic.demand import read_demand
@@ -85,14 +86,14 @@ class City:
         return max(len(light.greens) for light in self.lights)
 
     @property
-    def action_mask(self) -> np.ndarray:
-        """[agents, phases]: which actions an agent has."""
+    def action_mask(self) -> Bool[np.ndarray, "agents phases"]:
+        """Which actions an agent has."""
         counts = np.array([len(light.greens) for light in self.lights])
         return np.arange(self.phases) < counts[:, None]
 
     @property
-    def lane_mask(self) -> np.ndarray:
-        """[agents, lanes]: which influence sources an agent has."""
+    def lane_mask(self) -> Bool[np.ndarray, "agents lanes"]:
+        """Which influence sources an agent has."""
         counts = np.array([len(light.lanes) for light in self.lights])
         return np.arange(self.lanes) < counts[:, None]
 

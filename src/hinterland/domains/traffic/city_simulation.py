@@ -52,7 +52,7 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses the network or the routes; with its own first error.
         """
         self._end()
-        options = ["--begin", self._begin, "--ignore-route-errors", "true"]
+        options: list[str | int | Path] = ["--begin", self._begin, "--ignore-route-errors", "true"]
         if controller == "actuated":
             file = self._folder / "lights.add.xml"
             file.write_text(actuated_file(self._city))

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Integer
 
 from hinterland.core import UserError
+from hinterland.core.types import HostOrDevice
 from hinterland.domains.traffic import native
 from hinterland.domains.traffic.network import HALTING, make_isolated
 
@@ -45,21 +47,25 @@ CASES = (
 class Inputs(NamedTuple):
     """What both simulators are given."""
 
-    insertions: np.ndarray  # bool [time, 4]
-    actions: np.ndarray  # int [time]
+    insertions: Bool[np.ndarray, "time 4"]
+    actions: Int[np.ndarray, " time"]
 
 
 class Record(NamedTuple):
     """What one simulator did; cars are those on the four incoming edges after each second."""
 
-    observation: np.ndarray  # uint8 [time, 40]
-    reward: np.ndarray  # float [time]
-    entry: np.ndarray  # bool [time, 4]: a car in the tenth cell
-    cars: np.ndarray  # int [time, 4]
-    halted: np.ndarray  # int [time, 4]: cars that stand
-    speed: np.ndarray  # float [time, 4]: sum over cars, m/s
-    crossed: np.ndarray  # int [time, 4]: cars that passed the stop line in this second
-    inserted: np.ndarray  # bool [time, 4]
+    observation: Integer[HostOrDevice, "time 40"]
+    reward: Float[HostOrDevice, " time"]
+    entry: Bool[HostOrDevice, "time 4"]
+    """A car in the tenth cell."""
+    cars: Int[HostOrDevice, "time 4"]
+    halted: Int[HostOrDevice, "time 4"]
+    """Cars that stand."""
+    speed: Float[HostOrDevice, "time 4"]
+    """Sum over cars, m/s."""
+    crossed: Int[HostOrDevice, "time 4"]
+    """Cars that passed the stop line in this second."""
+    inserted: Bool[HostOrDevice, "time 4"]
 
 
 class Figures(NamedTuple):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from hinterland.core import Step
 from hinterland.domains.traffic.network import (
@@ -152,12 +152,12 @@ class NativeIntersection:
             yellow_left=jnp.asarray(0, jnp.int32),
         )
 
-    def observe(self, state: IntersectionState) -> Int[Array, " 40"]:
+    def observe(self, state: IntersectionState) -> UInt8[Array, " 40"]:
         """36 car bits (edge by edge, from the stop line out), then the light one-hot; uint8."""
         light = (jnp.arange(4) == state.light).astype(jnp.uint8)
         return jnp.concatenate([self.dset(state), light])
 
-    def dset(self, state: IntersectionState) -> Int[Array, " 36"]:
+    def dset(self, state: IntersectionState) -> UInt8[Array, " 36"]:
         """The car bits alone: 4 edges x 9 cells; uint8."""
         distance = STOP_LINE - state.position
         cell = jnp.floor(distance / CELL).astype(jnp.int32)

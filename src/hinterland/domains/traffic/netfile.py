@@ -60,7 +60,7 @@ class _Bounded:
         self.since = 0
         """Bytes since the last whole element."""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = PIECE, /) -> bytes:
         """The next piece.
 
         Raises:

@@ -57,7 +57,7 @@ class SumoRun:
                 f"SUMO cannot simulate this network with these routes: {reason}"
             ) from None
 
-    def _trip_options(self, wanted: bool) -> list[Any]:
+    def _trip_options(self, wanted: bool) -> list[str | Path]:
         """So that SUMO keeps its record of every trip for `_trip_figures`, if it is wanted."""
         self._trips = self._folder / "trips.xml" if wanted else None
         if self._trips is None:

@@ -1,8 +1,10 @@
 """The whole warehouse: n x n learners and their ring of scripted robots, as dense arrays."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from hinterland.core import GlobalStep
 from hinterland.domains.warehouse import dynamics
@@ -18,9 +20,14 @@ from hinterland.domains.warehouse.state import (
     WarehouseState,
 )
 
+Noise = tuple[Float[Array, "lines s 3"], Float[Array, "s lines 3"], Int[Array, "s s"]]
+"""Uniform numbers on the horizontal and the vertical shelf lines, and an action of each robot."""
 
-def region_slots(horizontal: Array, vertical: Array) -> Array:
-    """The twelve slots of every region, read off the shared shelf lines: [s, s, 12]."""
+
+def region_slots(
+    horizontal: Shaped[Array, "lines s 3"], vertical: Shaped[Array, "s lines 3"]
+) -> Shaped[Array, "s s 12"]:
+    """The twelve slots of every region, read off the shared shelf lines."""
     sides = jnp.stack([vertical[:, :-1], vertical[:, 1:]], -1)
     s = vertical.shape[0]
     return jnp.concatenate([horizontal[:-1], horizontal[1:], sides.reshape(s, s, 6)], -1)
@@ -68,13 +75,15 @@ class GlobalWarehouse:
             centre,
         )
 
-    def _uniform(self, key: Key[Array, ""]) -> tuple[Array, Array]:
-        """One number per shelf cell: [s+1, s, 3] and [s, s+1, 3]."""
+    def _uniform(
+        self, key: Key[Array, ""]
+    ) -> tuple[Float[Array, "lines s 3"], Float[Array, "s lines 3"]]:
+        """One number per shelf cell."""
         s = self.side
         both = jax.random.uniform(key, (2, s + 1, s, 3))
         return both[0], both[1].swapaxes(0, 1)
 
-    def noise(self, key: Key[Array, ""]) -> tuple[Array, Array, Array]:
+    def noise(self, key: Key[Array, ""]) -> Noise:
         """Uniform numbers for new items, and a random action per robot for idle ring robots."""
         spawn_key, action_key = jax.random.split(key)
         horizontal, vertical = self._uniform(spawn_key)
@@ -82,7 +91,7 @@ class GlobalWarehouse:
         return horizontal, vertical, actions
 
     def step(
-        self, state: WarehouseState, actions: Int[Array, " agents"], noise: tuple
+        self, state: WarehouseState, actions: Int[Array, " agents"], noise: Noise
     ) -> GlobalStep[WarehouseState]:
         """One step of all robots; ring robots go to the oldest item of their region."""
         new_horizontal, new_vertical, random_actions = noise
@@ -112,11 +121,11 @@ class GlobalWarehouse:
 
     def _influence(self, on: Bool[Array, "s s 12"]) -> Int[Array, "agents 4"]:
         """Class of each head: neighbours at the right, below, left, above; 3 outside the grid."""
-        outside = {"constant_values": 3}
-        right = jnp.pad(_class_of(on[..., LEFT_SLOTS]), ((0, 0), (0, 1)), **outside)[:, 1:]
-        below = jnp.pad(_class_of(on[..., TOP]), ((0, 1), (0, 0)), **outside)[1:]
-        left = jnp.pad(_class_of(on[..., RIGHT_SLOTS]), ((0, 0), (1, 0)), **outside)[:, :-1]
-        above = jnp.pad(_class_of(on[..., BOTTOM]), ((1, 0), (0, 0)), **outside)[:-1]
+        outside = partial(jnp.pad, constant_values=3)
+        right = outside(_class_of(on[..., LEFT_SLOTS]), ((0, 0), (0, 1)))[:, 1:]
+        below = outside(_class_of(on[..., TOP]), ((0, 1), (0, 0)))[1:]
+        left = outside(_class_of(on[..., RIGHT_SLOTS]), ((0, 0), (1, 0)))[:, :-1]
+        above = outside(_class_of(on[..., BOTTOM]), ((1, 0), (0, 0)))[:-1]
         return self._learners(jnp.stack([right, below, left, above], -1))
 
     def regions(self, state: WarehouseState) -> RegionState:
@@ -126,6 +135,6 @@ class GlobalWarehouse:
             self._learners(age), self._learners(state.row), self._learners(state.column)
         )
 
-    def region_noise(self, noise: tuple) -> Float[Array, "agents 12"]:
+    def region_noise(self, noise: Noise) -> Float[Array, "agents 12"]:
         """Every learner's share of the uniform numbers."""
         return self._learners(region_slots(noise[0], noise[1]))

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from hinterland.core import Step
 from hinterland.domains.warehouse import dynamics
@@ -38,12 +38,12 @@ class LocalWarehouse:
         centre = jnp.asarray(SIDE // 2, jnp.int32)
         return RegionState(age, centre, centre)
 
-    def observe(self, state: RegionState) -> Int[Array, " 37"]:
+    def observe(self, state: RegionState) -> UInt8[Array, " 37"]:
         """25 cells of the own position (one-hot, row-major), then 12 item bits; uint8."""
         cell = jax.nn.one_hot(state.row * SIDE + state.column, SIDE * SIDE, dtype=jnp.uint8)
         return jnp.concatenate([cell, (state.age != EMPTY).astype(jnp.uint8)])
 
-    def dset(self, state: RegionState) -> Int[Array, " 37"]:
+    def dset(self, state: RegionState) -> UInt8[Array, " 37"]:
         """The observation: it holds all that the neighbours' presence can be told from."""
         return self.observe(state)
 

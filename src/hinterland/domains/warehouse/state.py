@@ -29,21 +29,25 @@ LEFT_SLOTS, RIGHT_SLOTS = slice(6, 12, 2), slice(7, 12, 2)
 
 
 class RegionState(NamedTuple):
-    """One robot's region: ages of its twelve slots (-1: empty) and where the robot stands."""
+    """One robot's region: ages of its twelve slots (-1: empty) and where the robot stands.
 
-    age: Int[Array, " 12"]
-    row: Int[Array, ""]
-    column: Int[Array, ""]
+    Of many regions every array has a leading axis.
+    """
+
+    age: Int[Array, "... 12"]
+    row: Int[Array, "..."]
+    column: Int[Array, "..."]
 
 
 class WarehouseState(NamedTuple):
     """The whole warehouse: ages on horizontal and vertical shelf lines, and all robots.
 
     `horizontal[i, j]` is the shelf above region (i, j), left to right; `vertical[i, j]` the shelf
-    to its left, top to bottom. Rows and columns of robots are relative to their regions.
+    to its left, top to bottom. Rows and columns of robots are relative to their regions. There are
+    s + 1 lines.
     """
 
-    horizontal: Int[Array, "s+1 s 3"]
-    vertical: Int[Array, "s s+1 3"]
+    horizontal: Int[Array, "lines s 3"]
+    vertical: Int[Array, "s lines 3"]
     row: Int[Array, "s s"]
     column: Int[Array, "s s"]
