@@ -2,10 +2,10 @@
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-HostOrDevice = Array | np.ndarray
+HostOrDevice = Any
+"""JAX's arrays or NumPy's: the same code serves both, and who checks types knows no third name."""
 S = TypeVar("S")
 G = TypeVar("G")
 
