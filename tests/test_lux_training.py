@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import pytest
 
-from hinterland.cli.evaluate import milestones
+from hinterland.api.evaluation import milestones
 from hinterland.cli.main import main
 from hinterland.config import Config, make_config
 from hinterland.core import UserError, is_entity_domain, is_host, stream

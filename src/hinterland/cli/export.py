@@ -35,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     if (found := folder.config.get("domain")) != options.domain:
         raise UserError(f"{options.run} is a run of {found}, not of {options.domain}")
     check_new(options.out)
-    from hinterland.cli.setup import make_runtime, trained_networks
+    from hinterland.api.start import make_runtime
+    from hinterland.api.systems import trained_networks
 
     make_runtime(None)
     _, domain, network, step = trained_networks(folder, options.step)

@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
         if _same(options.replay, out):
             raise UserError(f"--replay and --out both name {out}")
         check_output(options.replay, *OWN_FORMATS, option="--replay")
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
 
     make_runtime(None)
     print("playing one episode (compiling first) ...", file=sys.stderr, flush=True)
@@ -92,7 +92,7 @@ def record_episode(
     import jax
     import numpy as np
 
-    from hinterland.cli.setup import trained_networks
+    from hinterland.api.systems import trained_networks
     from hinterland.core import UserError, is_entity_domain, is_game, is_host, stream
     from hinterland.rollout import (
         NetworkActor,
@@ -250,7 +250,7 @@ def _title(config: Any, domain: Any, policy: str, greedy: bool, step: int) -> st
 
 def write_replay(folder: "RunFolder") -> None:
     """Leaves an episode in the run folder for the report; nothing for a domain without pictures."""
-    from hinterland.cli.setup import get_domain
+    from hinterland.api.systems import get_domain
     from hinterland.config import make_config
     from hinterland.report import save_replay
 

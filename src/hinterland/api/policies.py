@@ -1,0 +1,209 @@
+"""Trained policies to be called in a loop of one's own; JAX or NumPy, in and out."""
+
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hinterland.api.systems import trained_networks
+from hinterland.config import Config
+from hinterland.core import Domain, UserError, is_entity_domain
+from hinterland.core.types import HostOrDevice
+from hinterland.nets import SlotNetwork, TeamNetwork
+from hinterland.nets.actor_critic import IMPOSSIBLE
+from hinterland.rollout.joint import independent_steps, shared_steps
+from hinterland.training.networks import check_step, load_networks
+
+if TYPE_CHECKING:
+    from hinterland.api.runs import Checkpoint
+
+State = Float[HostOrDevice, "..."]
+"""What policies remember between two steps; of width 0 where they have no memory."""
+
+
+class Policies:
+    """The policies of all agents (or entities' slots) of a domain; nothing in it ever changes.
+
+        state = policies.initial()
+        actions, state = policies(observations, state, key=0)
+
+    Observations are [slots, observation], or [copy, slots, observation] of several copies of the
+    system; actions have the same leading axes. NumPy arrays are answered by NumPy arrays, JAX's by
+    JAX's, also within `jax.jit`, `jax.vmap` and `jax.lax.scan`.
+    """
+
+    domain: Domain
+    """Where they were trained."""
+    config: Config
+    """How."""
+    step: int
+    """Environment steps per agent in training."""
+
+    def __init__(self, networks: Any, config: Config, domain: Domain, step: int) -> None:
+        self.networks = jax.tree.map(jnp.asarray, networks)
+        """As `training` has them; their form may change between versions."""
+        self.config, self.domain, self.step = config, domain, step
+
+    def __repr__(self) -> str:
+        return f"Policies({self.config.domain!r}, {self.domain.agents} agents, step {self.step:,})"
+
+    def initial(self, copies: int | None = None) -> Float[Array, "..."]:
+        """What they remember before a first step.
+
+        Args:
+            copies: of the system, side by side; None: a single one, without an axis.
+        """
+        memory = self._memory(1 if copies is None else copies)
+        return memory[0] if copies is None else memory
+
+    def __call__(
+        self,
+        observation: Float[HostOrDevice, "*copy slots observation"],
+        state: State,
+        *,
+        key: Key[Array, ""] | int | None = None,
+        greedy: bool = False,
+        fresh: Bool[HostOrDevice, "*copy"] | bool = False,
+        mask: Bool[HostOrDevice, "*copy slots actions"] | None = None,
+        alive: Bool[HostOrDevice, "*copy slots"] | None = None,
+    ) -> tuple[Int[HostOrDevice, "*copy slots"], State]:
+        """(actions, state for the next step).
+
+        Args:
+            observation: of every agent, or entity.
+            state: of the step before, or `initial`.
+            key: of the random choices, another one at each step: JAX's, or a whole number.
+            greedy: the likeliest actions; no key is needed.
+            fresh: an episode begins with this step: what is remembered is forgotten before.
+            mask: what each may do now; by default all that an agent ever has.
+            alive: which slots hold an entity; needed where they come and go. Empty slots get
+                action 0, and forget.
+
+        Raises:
+            UserError: a shape is another, or a key or who is alive is missing.
+        """
+        on_host = isinstance(observation, np.ndarray)
+        if getattr(self.domain, "planes", None) is not None:
+            raise UserError(
+                f"{self.domain.name} shows boards, for which policies cannot be called one by one "
+                "yet: use hinterland.evaluate, or 'hinterland export'"
+            )
+        slots, spec = self.domain.agents, self.domain.spec
+        shape = np.shape(observation)
+        if shape[-2:] != (slots, spec.observation) or len(shape) > 3:
+            raise UserError(
+                f"observations are {list(shape)}, expected [{slots}, {spec.observation}] or "
+                f"[copies, {slots}, {spec.observation}]"
+            )
+        if alive is None and is_entity_domain(self.domain):
+            raise UserError(f"entities of {self.domain.name} come and go: give alive= and mask=")
+        if key is None and not greedy:
+            raise UserError("sampled actions need key=, another one at each step; or greedy=True")
+        copies, single = (shape[0], False) if len(shape) == 3 else (1, True)
+
+        def with_copies(name: str, value: Any, *expected: int) -> Array:
+            given, wanted = np.shape(value), (copies, *expected)
+            if given != (wanted[1:] if single else wanted):
+                said = list(wanted[1:] if single else wanted)
+                raise UserError(f"{name} is {list(given)}, expected {said}")
+            return jnp.asarray(value).reshape(wanted)
+
+        living = jnp.ones((copies, slots), bool)
+        if alive is not None:
+            living = with_copies("alive", alive, slots)
+        possible = jnp.broadcast_to(self._possible(), (copies, slots, spec.actions))
+        if mask is not None:
+            possible = possible & with_copies("mask", mask, slots, spec.actions)
+        memory = with_copies("state", state, *self._memory(copies).shape[1:])
+        new = jnp.broadcast_to(jnp.asarray(fresh), (copies,))
+        actions, after = _act(
+            self.networks, _key_of(key), memory, new, jnp.asarray(observation).reshape(
+                copies, slots, spec.observation
+            ), possible, living, greedy, self.config.shared_policy,
+        )  # fmt: skip
+        if single:
+            actions, after = actions[0], after[0]
+        return (np.asarray(actions), np.asarray(after)) if on_host else (actions, after)
+
+    def _possible(self) -> np.ndarray:
+        found = getattr(self.domain, "action_mask", None)
+        shape = (self.domain.agents, self.domain.spec.actions)
+        return np.ones(shape, bool) if found is None else np.asarray(found, bool)
+
+    def _memory(self, copies: int) -> Array:
+        """[copy, ...] of zeros."""
+        networks, slots = self.networks, self.domain.agents
+        if isinstance(networks, TeamNetwork):
+            return networks.initial(copies)
+        if isinstance(networks, SlotNetwork):
+            return jnp.zeros((copies, slots, 0), jnp.float32)
+        if self.config.shared_policy:
+            return networks.initial(copies)
+        one = jax.tree.map(lambda x: x[0], networks).initial(copies)
+        return jnp.broadcast_to(one[:, None], (copies, slots, one.shape[-1]))
+
+
+@partial(jax.jit, static_argnames="shared")
+def _act(networks, key, memory, fresh, observation, mask, alive, greedy, shared):  # type: ignore[no-untyped-def]
+    """(actions [copy, slots], memory): the one place that knows each kind of network."""
+    mask = mask & alive[..., None]
+    memory = jnp.where(fresh.reshape(-1, *(1,) * (memory.ndim - 1)), 0.0, memory)
+    if isinstance(networks, SlotNetwork):
+        actions = networks.act(key, observation, mask, greedy)[0]
+    else:
+        if isinstance(networks, TeamNetwork):
+            memory, logits = networks.decide(memory, observation, mask)
+        elif shared:
+            memory, _, logits, _ = shared_steps(networks, memory, observation)
+        else:
+            memory, logits, _ = independent_steps(networks, memory, observation)
+        possible = jnp.where(mask, logits, IMPOSSIBLE)
+        actions = jnp.where(greedy, possible.argmax(-1), jax.random.categorical(key, possible))
+    if not shared:
+        memory = jnp.where(alive[..., None], memory, 0.0)
+    return jnp.where(alive, actions, 0).astype(jnp.int32), memory
+
+
+def _key_of(key: Any) -> Array:
+    """JAX's key; of none, one that is not used."""
+    if key is None or isinstance(key, int | np.integer):
+        return jax.random.key(0 if key is None else key)
+    return key
+
+
+def policies_of(checkpoint: "Checkpoint", config: Config, domain: Domain) -> Policies:
+    """Those in a checkpoint.
+
+    Raises:
+        UserError: it is of another run, or a parameter is not finite.
+    """
+    arrays, meta = checkpoint
+    check_step(meta, config)
+    return Policies(load_networks(arrays, config, domain), config, domain, meta["step"])
+
+
+def load(
+    run: str | PathLike[str], *, step: int | None = None, domain: Domain | None = None
+) -> Policies:
+    """The policies of a run.
+
+    Args:
+        run: its folder.
+        step: of the checkpoint; the newest by default.
+        domain: the object that it was trained in, if no name makes it again.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    from hinterland.api.start import machine
+    from hinterland.record import RunFolder
+
+    folder = RunFolder.read(Path(run))
+    with machine(None):
+        config, made, networks, at = trained_networks(folder, step, domain)
+    return Policies(networks, config, made, at)
