@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array
 
 from hinterland.api.systems import trained_networks
 from hinterland.config import Config
@@ -21,10 +21,6 @@ from hinterland.training.networks import check_step, load_networks
 
 if TYPE_CHECKING:
     from hinterland.api.runs import Checkpoint
-
-State = Float[HostOrDevice, "..."]
-"""What policies remember between two steps; of width 0 where they have no memory."""
-
 
 class Policies:
     """The policies of all agents (or entities' slots) of a domain; nothing in it ever changes.
@@ -52,8 +48,8 @@ class Policies:
     def __repr__(self) -> str:
         return f"Policies({self.config.domain!r}, {self.domain.agents} agents, step {self.step:,})"
 
-    def initial(self, copies: int | None = None) -> Float[Array, "..."]:
-        """What they remember before a first step.
+    def initial(self, copies: int | None = None) -> Array:
+        """What they remember before a first step; of width 0 where they have no memory.
 
         Args:
             copies: of the system, side by side; None: a single one, without an axis.
@@ -63,25 +59,26 @@ class Policies:
 
     def __call__(
         self,
-        observation: Float[HostOrDevice, "*copy slots observation"],
-        state: State,
+        observation: HostOrDevice,
+        state: HostOrDevice,
         *,
-        key: Key[Array, ""] | int | None = None,
+        key: Array | int | None = None,
         greedy: bool = False,
-        fresh: Bool[HostOrDevice, "*copy"] | bool = False,
-        mask: Bool[HostOrDevice, "*copy slots actions"] | None = None,
-        alive: Bool[HostOrDevice, "*copy slots"] | None = None,
-    ) -> tuple[Int[HostOrDevice, "*copy slots"], State]:
-        """(actions, state for the next step).
+        fresh: HostOrDevice | bool = False,
+        mask: HostOrDevice | None = None,
+        alive: HostOrDevice | None = None,
+    ) -> tuple[HostOrDevice, HostOrDevice]:
+        """(actions [slots], state for the next step); all with an axis [copy] before, or none.
 
         Args:
-            observation: of every agent, or entity.
+            observation: [slots, observation], of every agent, or entity.
             state: of the step before, or `initial`.
             key: of the random choices, another one at each step: JAX's, or a whole number.
             greedy: the likeliest actions; no key is needed.
-            fresh: an episode begins with this step: what is remembered is forgotten before.
-            mask: what each may do now; by default all that an agent ever has.
-            alive: which slots hold an entity; needed where they come and go. Empty slots get
+            fresh: in which copies an episode begins with this step: what is remembered there is
+                forgotten before.
+            mask: [slots, actions], what each may do now; by default all that an agent ever has.
+            alive: [slots], which hold an entity; needed where they come and go. Empty slots get
                 action 0, and forget.
 
         Raises:
