@@ -22,6 +22,7 @@ from hinterland.training.networks import check_step, load_networks
 if TYPE_CHECKING:
     from hinterland.api.runs import Checkpoint
 
+
 class Policies:
     """The policies of all agents (or entities' slots) of a domain; nothing in it ever changes.
 
