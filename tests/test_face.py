@@ -19,6 +19,7 @@ import pytest
 
 import hinterland
 from hinterland import UserError
+from hinterland.api.start import stopping
 from hinterland.cli import main
 from hinterland.core.names import printable
 from hinterland.domains.corridor import make as make_corridor
@@ -188,6 +189,23 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     again = hinterland.train(resume=out)
     assert again.summary == run.summary
     assert len(RunFolder.read(out).metrics()) >= len(lines.lines) > 0
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_is_never_lost(presses: int) -> None:
+    """Also where the work ends before it looks; a second one does not wait for it."""
+    done: list[str] = []
+
+    def work() -> None:
+        with stopping(lambda: done.append("asked")):
+            for press in range(presses):
+                os.kill(os.getpid(), signal.SIGINT)
+                done.append(f"went on after {press + 1}")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["asked", "went on after 1"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_domain_object_trains_and_its_folder_needs_it_again(

@@ -138,14 +138,20 @@ def stopping(stop: Callable[[], None]) -> Generator[None]:
 
     Args:
         stop: asks; the work then raises KeyboardInterrupt by itself.
+
+    Raises:
+        KeyboardInterrupt: it was asked, and had just ended.
     """
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
 
+    heard: list[int] = []
+
     def first(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        heard.append(number)
         stop()
 
     signal.signal(signal.SIGINT, first)
@@ -153,6 +159,8 @@ def stopping(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _keep_compiled_programs() -> None:
