@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test lint docs lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,9 @@ lint: setup  ## ruff and ty
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check --python .venv
+
+docs: setup  ## write docs/api.md from the docstrings
+	$(BIN)/python docs/reference.py
 
 # vec-noise stays out: it does not build, and the Lux engine gets what it needs of it from us. The
 # lock is complete but for that, so `setup` may and must install it with --no-deps.

@@ -72,7 +72,7 @@ def make_game() -> Ledger:
 
 def hinterland(schedule: str, seconds: float, seed: int) -> dict[str, Any]:
     """Hinterland, `--schedule pipeline` or `lockstep`; compiles in two updates beforehand."""
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
     from hinterland.config import make_config
     from hinterland.domains.adapters.parallel import from_parallel
     from hinterland.training import Experiment, Lines, pipeline

@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 import runs
-from hinterland.cli.setup import make_runtime
+from hinterland.api.start import make_runtime
 from hinterland.config import make_config
 from hinterland.core import UserError
 from hinterland.domains import load_domain

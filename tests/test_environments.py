@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hinterland.learn.team import prepared
+from hinterland.training.team_evaluation import evaluate_team
 
 from hinterland.cli import main
 from hinterland.config import make_config
@@ -20,12 +22,10 @@ from hinterland.domains.adapters.parallel import ParallelEnvironment, ParallelSe
 from hinterland.domains.adapters.parallel_session import ParallelSession
 from hinterland.domains.shared import SharedHere
 from hinterland.learn import Credit
-from hinterland.learn.team import prepared
 from hinterland.rollout import HostActor, System, begin_place, first_place, host_segment
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment, Lines, pipeline, simulator_processes
 from hinterland.training.returns import figures, followed, running
-from hinterland.training.team_evaluation import evaluate_team
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -499,7 +499,8 @@ def test_a_command_of_the_docs_runs_as_printed(
 ) -> None:
     """New runs come as far as their folder, or to files that a page's reader has; others are
     parsed, and studies of ours read."""
-    from hinterland.cli import setup, study
+    from hinterland.api import start
+    from hinterland.cli import study
     from hinterland.cli.arguments import Parser
     from hinterland.record import RunFolder
 
@@ -515,7 +516,7 @@ def test_a_command_of_the_docs_runs_as_printed(
     missing = importlib.util.find_spec(needs.get(arguments[1] if whole else "", "jax")) is None
     if whole and not missing and ":" not in arguments[1]:
         # Who joins a cluster has one.
-        monkeypatch.setattr(setup, "make_runtime", lambda *_: LocalRuntime(1))
+        monkeypatch.setattr(start, "make_runtime", lambda *_: LocalRuntime(1))
         monkeypatch.setattr(RunFolder, "create", ready)
     else:
         parsed = Parser.parse_args

@@ -12,8 +12,8 @@ import pytest
 
 import runs
 from generated_cities import KINDS
+from hinterland.api.display import Display
 from hinterland.cli import main
-from hinterland.cli.display import Display
 from hinterland.config import Config, make_config
 from hinterland.domains import load_domain
 from hinterland.domains.host import HostProcess

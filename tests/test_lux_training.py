@@ -18,8 +18,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from hinterland.rollout.host_entities import _trajectory
 
-from hinterland.cli.evaluate import milestones
+from hinterland.api.evaluation import milestones
 from hinterland.cli.main import main
 from hinterland.config import Config, make_config
 from hinterland.core import UserError, is_entity_domain, is_host, stream
@@ -31,7 +32,6 @@ from hinterland.domains.lux.state import PLAYERS
 from hinterland.nets import to_numpy
 from hinterland.record import RunFolder
 from hinterland.rollout import HostEntityCollector, episode_seed
-from hinterland.rollout.host_entities import _trajectory
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.training import (

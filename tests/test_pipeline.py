@@ -267,7 +267,9 @@ def test_what_is_too_old_is_dropped_counted_and_replaced() -> None:
                           "workers": 2, "lag": 1})  # fmt: skip
     plan = Plan(config, COLONY)
     network, device = plan.network(), jax.devices()[0]
-    workers = [kind(plan, i, config.copies, 1, (), device) for i, kind in enumerate((_Slow, Worker))]
+    workers = [
+        kind(plan, i, config.copies, 1, (), device) for i, kind in enumerate((_Slow, Worker))
+    ]
     for worker in workers:
         worker.prepare(worker.first_state(network, ()), None)
         worker.segment(0, Snapshot(network))  # compiles

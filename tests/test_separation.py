@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hinterland.learn.separation_cells import normalised
+from hinterland.learn.separation_loss import gradient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,8 +38,6 @@ from hinterland.learn import (
     separated_update,
     single,
 )
-from hinterland.learn.separation_cells import normalised
-from hinterland.learn.separation_loss import gradient
 from hinterland.nets import SlotNetwork
 
 SETTINGS = PPOSettings(

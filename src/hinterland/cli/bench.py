@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hinterland.api.display import note
+from hinterland.api.start import make_runtime
 from hinterland.cli.arguments import Parser, add_config_options, whole
 from hinterland.cli.bench_cluster import add_cluster_options, cluster
 from hinterland.cli.bench_lux import lux_speed
 from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
 from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
 from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
-from hinterland.cli.display import note
-from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.cli.setup import add_machine_options
 from hinterland.config import MILLION, SEEDS
 
 BENCHES = {

@@ -9,9 +9,9 @@ import hashlib
 import time
 from typing import Any
 
+from hinterland.api.display import note
+from hinterland.api.start import MOST_DEVICES, make_runtime
 from hinterland.cli.arguments import whole
-from hinterland.cli.display import note
-from hinterland.cli.setup import MOST_DEVICES, make_runtime
 from hinterland.config import range_of
 from hinterland.core.errors import UserError
 

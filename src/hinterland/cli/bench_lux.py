@@ -3,9 +3,10 @@
 import statistics
 from typing import Any, cast
 
+from hinterland.api.display import note
+from hinterland.api.start import make_runtime
+from hinterland.api.systems import get_domain
 from hinterland.cli.arguments import given_config
-from hinterland.cli.display import note
-from hinterland.cli.setup import get_domain, make_runtime
 
 STEPS = 150
 """Of the bare engine's game; idle factories die at 151."""

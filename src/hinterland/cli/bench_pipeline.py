@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from hinterland.api.display import note
+from hinterland.api.start import make_runtime
 from hinterland.cli.arguments import real, whole
-from hinterland.cli.display import note
-from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.cli.setup import add_machine_options
 from hinterland.config import MILLION, Range
 from hinterland.core.errors import UserError
 

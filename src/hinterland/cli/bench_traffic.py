@@ -6,7 +6,7 @@ import statistics
 import time
 from typing import Any
 
-from hinterland.cli.display import note
+from hinterland.api.display import note
 
 REWARD_BAR, BITS_BAR, BITS_BAR_UP_TO = 0.02, 0.95, 0.1
 """Of fidelity: difference of mean rewards; share of equal bits, up to this insertion rate."""

@@ -12,9 +12,10 @@ import statistics
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from hinterland.api.display import note
+from hinterland.api.start import make_runtime
 from hinterland.cli.arguments import whole
-from hinterland.cli.display import note
-from hinterland.cli.setup import add_machine_options, make_runtime
+from hinterland.cli.setup import add_machine_options
 from hinterland.config import SEEDS, STEPS
 
 SIMULATIONS: dict[str, dict[str, Any]] = {

@@ -42,12 +42,12 @@ def parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Checks; returns the exit status."""
     options = parser().parse_args(arguments)
-    from hinterland.cli.setup import completed
+    from hinterland.api.systems import completed
     from hinterland.config import make_config
 
     config = make_config(completed(given_config(options)))
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
 
     make_runtime(None)
     from hinterland.domains import load_domain

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     import psutil
 
     from hinterland import __version__
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
     from hinterland.domains import known_domains
 
     cores = len(os.sched_getaffinity(0))

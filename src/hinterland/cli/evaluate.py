@@ -5,15 +5,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from hinterland.api.display import Played, note
+from hinterland.api.evaluation import MILESTONES, check_used, figures, milestones, players
 from hinterland.cli import interrupts
 from hinterland.cli.arguments import Parser, path_name, whole
-from hinterland.cli.display import Played, note
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, SEEDS, STEPS
-from hinterland.core.errors import UserError
-
-MILESTONES = {"steps_to_10_percent": 0.10, "steps_to_95_percent": 0.95}
-"""Shares of evaluation games that reach their last step with everybody still in them."""
 
 
 def parser() -> Parser:
@@ -63,84 +60,45 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.record import RunFolder
 
     options = parser().parse_args(arguments)
-    _check_used(options)
+    check_used(options.policy, {"greedy": options.greedy, "step": options.step is not None})
     folder = RunFolder.read(options.run)
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
 
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         with interrupts.stopping(runtime.interrupt):
-            figures = _measured(options, runtime, folder)
+            found = _measured(options, runtime, folder)
     if options.policy == "learned":
-        figures |= milestones(folder.metrics())
+        found |= milestones(folder.metrics())
     print(
-        f"{figures['policy']}{' (greedy)' if figures['greedy'] else ''}: return "
-        f"{figures['return_mean']:.3f} ± {figures['return_ci95']:.3f} (95 %) over "
-        f"{figures['episodes']} episodes, s.d. {figures['return_std']:.3f}, "
-        f"step {figures['step']:,}"
+        f"{found['policy']}{' (greedy)' if found['greedy'] else ''}: return "
+        f"{found['return_mean']:.3f} ± {found['return_ci95']:.3f} (95 %) over "
+        f"{found['episodes']} episodes, s.d. {found['return_std']:.3f}, "
+        f"step {found['step']:,}"
     )
-    for name in sorted(x for x in figures if f"{x}_std" in figures):
-        print(f"  {name:<20}{figures[name]:>12,.3f}  (s.d. {figures[f'{name}_std']:,.3f})")
-    for name in (x for x in figures if x.startswith("return/")):
-        print(f"  {name:<20}{figures[name]:>12,.3f}")
+    for name in sorted(x for x in found if f"{x}_std" in found):
+        print(f"  {name:<20}{found[name]:>12,.3f}  (s.d. {found[f'{name}_std']:,.3f})")
+    for name in (x for x in found if x.startswith("return/")):
+        print(f"  {name:<20}{found[name]:>12,.3f}")
     for name in MILESTONES:
-        if name in figures:
-            reached = "never" if figures[name] is None else f"step {figures[name]:,}"
+        if name in found:
+            reached = "never" if found[name] is None else f"step {found[name]:,}"
             print(f"  {name:<20}{reached:>12}")
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(found))
     return 0
-
-
-def _check_used(options: Any) -> None:
-    """A hand-written policy has neither likeliest actions nor checkpoints."""
-    for name, given in (("greedy", options.greedy), ("step", options.step is not None)):
-        if given and options.policy != "learned":
-            raise UserError(f"--{name} is for --policy learned, not {options.policy}: leave it out")
 
 
 def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     """What the evaluation gives, and the step of the checkpoint."""
-    from hinterland.cli.setup import get_domain, trained_policy
-    from hinterland.training import check_players, evaluate_policy, evaluate_scripted
-
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
-    how: dict[str, Any] = {"episodes": options.episodes, "opponent": options.opponent,
+    how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
+                           "opponent": options.opponent,
                            "told": Played(options.episodes)}  # fmt: skip
-    if options.policy == "learned":
-        config, domain, policy, step = trained_policy(folder, options.step)
-        check_players(domain, options.policy, options.opponent)
-        _say_needs(config, domain, runtime, options.episodes)
-        # A stream of its own: no evaluation inside a run draws these.
-        place = (options.seed, "command", 0)
-        figures = evaluate_policy(
-            runtime, domain, policy, greedy=options.greedy, place=place, **how
-        )
-    else:
-        from hinterland.config import make_config
-
-        config = make_config(folder.config)
-        domain, step = get_domain(config, folder), 0
-        _say_needs(config, domain, runtime, options.episodes)
-        figures = evaluate_scripted(runtime, domain, options.policy, seed=options.seed, **how)
-    return {**figures, "step": step}
-
-
-def _say_needs(config: Any, domain: Any, runtime: Any, episodes: int) -> None:
-    from hinterland.training import check_evaluation
-
-    for text in check_evaluation(config, domain, runtime, episodes):
-        note(f"note: {text}")
-
-
-def milestones(metrics: list[dict[str, Any]]) -> dict[str, int | None]:
-    """The first step at which so many evaluation games reached their end; None: at none.
-
-    Empty where evaluation has no such figure.
-    """
-    shares = [(x["step"], x["eval/sampled/finished"]) for x in metrics
-              if "eval/sampled/finished" in x]  # fmt: skip
-    return {
-        name: min((step for step, share in shares if share >= least), default=None)
-        for name, least in MILESTONES.items()
-        if shares
-    }
+    return figures(
+        *players(folder, options.policy, options.step),
+        runtime,
+        options.policy,
+        options.greedy,
+        how,
+        lambda text: note(f"note: {text}"),
+    )

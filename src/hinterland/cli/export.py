@@ -35,10 +35,11 @@ def run(arguments: Sequence[str]) -> int:
     if (found := folder.config.get("domain")) != options.domain:
         raise UserError(f"{options.run} is a run of {found}, not of {options.domain}")
     check_new(options.out)
-    from hinterland.cli.setup import make_runtime, trained_networks
+    from hinterland.api.start import make_runtime
+    from hinterland.api.systems import trained_policy
 
     make_runtime(None)
-    _, domain, network, step = trained_networks(folder, options.step)
+    _, domain, network, step = trained_policy(folder, options.step)
     if not hasattr(domain, "submission"):
         raise UserError(f"export {options.domain}: there is no competition of it to export to; lux")
     from hinterland.nets import numpy_grid, to_numpy

@@ -8,6 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hinterland.api.runs import (
+    begin,
+    display_of,
+    go_on,
+    header,
+    manifest_of,
+    steps_before,
+    where_it_was,
+)
 from hinterland.cli import interrupts
 from hinterland.cli.arguments import (
     Parser,
@@ -90,7 +99,8 @@ def run(arguments: Sequence[str]) -> int:
         values.pop("domain", None)
     if options.config is not None:
         values = {**_read_config(options.config), **values}
-    from hinterland.cli.setup import completed, get_domain, make_runtime
+    from hinterland.api.start import make_runtime
+    from hinterland.api.systems import completed, get_domain
 
     config = make_config(completed(values))
     check_applies(config)
@@ -98,19 +108,11 @@ def run(arguments: Sequence[str]) -> int:
         RunFolder.check_new(options.out)
     if config.preset == "paper" and config.domain not in WITH_PAPER:
         print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
-    from hinterland.domains.registry import file_of
-
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
-        from hinterland.training import check_config
-
-        check_config(config, domain, options.runtime)
-        check_applies(config, hasattr(domain, "planes"))
-        _check_resources(options, config, domain, runtime)
+        _say(options, begin(config, domain, runtime, options.runtime))
         out = options.out or _free_folder(config.domain)
-        manifest = {"command": ["hinterland", "train", *arguments], "devices": runtime.describe()}
-        if (file := file_of(config.domain)) is not None:
-            manifest["domain_file"] = str(Path(file).resolve())
+        manifest = manifest_of(config, ["hinterland", "train", *arguments], runtime)
         with RunFolder.create(out, config.model_dump(exclude_none=True), manifest) as folder:
             return _train(options, config, domain, runtime, folder, None)
 
@@ -136,7 +138,8 @@ def _free_folder(domain: str) -> Path:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from hinterland.config import make_config
+    from hinterland.api.start import make_runtime
+    from hinterland.api.systems import get_domain
     from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
@@ -154,8 +157,6 @@ def _resume(options: argparse.Namespace) -> int:
         # It may have been killed after its summary; in a folder that is read only it is shown.
         reported = options.no_report or is_there(folder.path / "report.html")
         if not reported and folder.checkpoint_steps() and os.access(folder.path, os.W_OK):
-            from hinterland.cli.setup import make_runtime
-
             with RunFolder.open(options.resume) as folder, make_runtime(options.devices):
                 _check_report(folder)
                 _write_report(options, folder)
@@ -163,32 +164,17 @@ def _resume(options: argparse.Namespace) -> int:
         return 0
     # Until the run goes on, nothing in its folder changes: what is refused leaves no trace.
     with RunFolder.open(options.resume) as folder:
-        config = make_config(folder.config)
-        checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
-        folder.check_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
-        from hinterland.cli.setup import get_domain, make_runtime
-
+        config, checkpoint = where_it_was(folder)
         with make_runtime(options.devices, options.runtime, options.address) as runtime:
             domain = get_domain(config, folder)
-            from hinterland.training import check_config
-            from hinterland.training.networks import check_step, load_policy
-
-            check_config(config, domain, options.runtime)
-            _check_resources(options, config, domain, runtime)
-            if checkpoint is not None:
-                check_step(checkpoint[1], config)
-                load_policy(checkpoint[0], config, domain)
+            _say(options, go_on(config, domain, runtime, checkpoint, options.runtime))
             return _train(options, config, domain, runtime, folder, checkpoint)
 
 
-def _check_resources(
-    options: argparse.Namespace, config: "Config", domain: Any, runtime: Any
-) -> None:
-    from hinterland.training import check_resources
-
-    for note in check_resources(config, domain, runtime):
+def _say(options: argparse.Namespace, notes: Sequence[str]) -> None:
+    for text in notes:
         if not options.quiet:
-            print(f"note: {note}", file=sys.stderr)
+            print(f"note: {text}", file=sys.stderr)
 
 
 def _train(
@@ -199,33 +185,22 @@ def _train(
     folder: "RunFolder",
     checkpoint: Any,
 ) -> int:
-    from hinterland.cli.display import Display, note
+    from hinterland.api.display import note
     from hinterland.record.manifest import moved
     from hinterland.training import Experiment, train
 
     if not options.no_report:
         _check_report(folder)
-    spent = checkpoint[1].get("spent") if checkpoint else None
-    began_at = int(checkpoint[1]["step"]) if checkpoint else 0
-    lines = checkpoint[1]["metrics_lines"] if checkpoint else 0
+    began_at, lines = steps_before(checkpoint)
     if not options.quiet:
-        print(
-            f"{config.domain}: {domain.agents} agents, {config.simulation} simulation, preset "
-            f"{config.preset}, {config.steps:,} steps per agent, seed {config.seed}\n"
-            f"run folder {folder.path}, devices: {', '.join(runtime.describe())}",
-            file=sys.stderr,
-            flush=True,
-        )
+        note(header(config, domain, runtime, folder))
         for said in (*getattr(domain, "notes", ()), *processes_note(config, domain)):
             note(f"note: {said}")
         if began_at:
             print(f"resuming at step {began_at:,}", file=sys.stderr)
             if change := moved(folder.manifest, runtime.describe()):
                 note(f"note: {change}")
-    whole = config.total_updates * config.steps_per_update
-    total, done, time = whole * domain.agents, began_at * domain.agents, (spent or {}).get("time")
-    display = Display(total, done, domain.agents, options.quiet, time)
-
+    display, spent = display_of(config, domain, checkpoint, options.quiet)
     interrupts.say(f"continue with 'hinterland train --resume {folder.path}'")
     try:
         with interrupts.stopping(runtime.interrupt), display:

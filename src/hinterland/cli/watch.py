@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
         if _same(options.replay, out):
             raise UserError(f"--replay and --out both name {out}")
         check_output(options.replay, *OWN_FORMATS, option="--replay")
-    from hinterland.cli.setup import make_runtime
+    from hinterland.api.start import make_runtime
 
     make_runtime(None)
     print("playing one episode (compiling first) ...", file=sys.stderr, flush=True)
@@ -91,7 +91,7 @@ def record_episode(
     """One episode as scene and frames (see `core.Domain.frame`); and in the simulator's format."""
     import numpy as np
 
-    from hinterland.cli.setup import trained_policy
+    from hinterland.api.systems import trained_policy
     from hinterland.core import UserError, is_game
     from hinterland.training import check_players, watch
 
@@ -151,7 +151,7 @@ def _title(config: Any, domain: Any, policy: str, greedy: bool, step: int) -> st
 
 def write_replay(folder: "RunFolder") -> None:
     """Leaves an episode in the run folder for the report; nothing for a domain without pictures."""
-    from hinterland.cli.setup import get_domain
+    from hinterland.api.systems import get_domain
     from hinterland.config import make_config
     from hinterland.report import save_replay
 

@@ -52,7 +52,7 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
     _look_here()
     factory = named.load(name, f"domain {name!r}")
     domain = _make(name, factory, agents, options)
-    if isinstance(domain, type) or not _is_domain(domain):
+    if isinstance(domain, type) or not is_domain(domain):
         raise UserError(
             f"domain {name!r}: its factory returned {named.kind_of(domain)} and no domain, which "
             "is an object with name, agents, spec, scripted and simulators (docs/own-domain.md)"
@@ -60,7 +60,7 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
     return domain
 
 
-def _is_domain(thing: Any) -> bool:
+def is_domain(thing: Any) -> bool:
     """Whether it was meant to be one; what is wrong with it the conformance kit says."""
     return hasattr(thing, "global_simulator") or hasattr(thing, "entity_simulator")
 

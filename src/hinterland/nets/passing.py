@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from hinterland.core import Chosen, View
-from hinterland.nets.actor_critic import ActorCritic
+from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.team import decided
 
 
@@ -39,6 +39,13 @@ class PassingNetwork(eqx.Module):
         """As `TeamNetwork.act`."""
         _, after, logits, value = self._turns(carry, view)
         return after, decided(key, logits, value, view, greedy)
+
+    def decide(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+        """As `TeamNetwork.decide`."""
+        _, after, logits, _ = self._turns(carry, view)
+        return after, jnp.where(view.mask, logits, IMPOSSIBLE)
 
     def value(
         self, carry: Float[Array, "copy slots hidden"], view: View

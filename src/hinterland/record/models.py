@@ -87,6 +87,8 @@ class Manifest(_Open):
     versions: dict[str, Text] | None = None
     git: Commit | None = None
     domain_file: Annotated[Text, AfterValidator(_file)] | None = None
+    domain_object: Flag | None = None
+    """Whether the domain was an object of a script, which no name makes again."""
 
 
 class Evaluation(_Open):

@@ -1,0 +1,176 @@
+"""Domains of runs: by name or as objects, checked before anything is trained in them."""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hinterland.api.display import note
+from hinterland.api.start import start_jax
+
+if TYPE_CHECKING:
+    from hinterland.config import Config
+    from hinterland.core import Domain
+    from hinterland.record import RunFolder
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings given explicitly, with the number of agents that a network or an environment has.
+
+    Raises:
+        UserError: what they name cannot be read.
+    """
+    # Absolute: the run is resumed and evaluated from anywhere. What is no text is refused later.
+    paths = {
+        name: str(Path(path).resolve())
+        for name in ("net", "routes")
+        if isinstance(path := values.get(name), str) and path and "\0" not in path
+    }
+    values = {**values, **paths}
+    if "agents" in values:
+        return values
+    if len(paths) == 2:
+        start_jax()  # domains want it
+        from hinterland.domains.traffic.city import read_city
+
+        city = read_city(Path(paths["net"]), Path(paths["routes"]))
+        return {**values, "agents": len(city.lights)}
+    if isinstance(values.get("env"), str) and values.get("domain") == "pettingzoo":
+        start_jax()
+        from hinterland.domains.adapters.parallel import from_parallel
+
+        domain = from_parallel(str(values["env"]))
+        domain.entity_simulator.close()
+        return {**values, "agents": domain.agents}
+    return values
+
+
+def get_domain(
+    config: "Config", folder: "RunFolder | None" = None, given: "Domain | None" = None
+) -> "Domain":
+    """The domain; one of the user's own is checked before anything is trained in it.
+
+    Args:
+        config: names it.
+        folder: of a run that began with it: says where its module was then.
+        given: the object itself, where there is one.
+
+    Raises:
+        UserError: it cannot be made here, or does not keep the contracts.
+    """
+    from hinterland.core.errors import UserError
+    from hinterland.domains import known_domains, load_domain
+    from hinterland.domains.pool import SharingPool
+
+    if given is not None:
+        domain = given
+    elif folder is not None and folder.manifest.get("domain_object"):
+        raise UserError(
+            f"run {folder.path} was trained in a domain object, {config.domain!r}, which only its "
+            "script can make: go on there, and give the object as domain=; or train "
+            "MODULE:FACTORY, which can be made again by name"
+        )
+    else:
+        if folder is not None:
+            _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
+        domain = load_domain(config.domain, config.agents, config.domain_options)
+    own, each = config.domain not in known_domains(), config.copies_per_process or 1
+    ours = type(domain).__module__.startswith("hinterland.")
+    if own or not ours or (config.domain == "pettingzoo" and folder is None):
+        from hinterland.testing import check_domain
+        from hinterland.testing.host_entities import DISTURBED
+
+        for line in check_domain(domain, episodes=1):
+            if each > 1 and line.startswith(DISTURBED):
+                raise UserError(f"--copies-per-process {each}: {line}")
+    if domain.agents != config.agents:
+        raise UserError(
+            f"the domain that was given has {domain.agents} agents, the run {config.agents}: give "
+            "the one that the run began with"
+        )
+    simulator: Any = getattr(domain, "entity_simulator", None)
+    if isinstance(simulator, SharingPool):
+        simulator.together = each
+        if each > 1:
+            simulator.close()  # the judge's processes, which nobody asks again
+    return domain
+
+
+def settings_of(domain: "str | Domain", settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's configuration is made of: what was given, and what the domain says of itself.
+
+    Args:
+        domain: a name, MODULE:FACTORY, or an object.
+        settings: given beside it.
+
+    Raises:
+        UserError: it is neither, or has another number of agents than was asked for.
+    """
+    from hinterland.core.errors import UserError
+    from hinterland.domains import named
+    from hinterland.domains.registry import is_domain, source_of
+
+    if isinstance(domain, str):
+        return completed({**settings, "domain": domain})
+    if isinstance(domain, type) or not is_domain(domain):
+        raise UserError(
+            f"domain is {named.kind_of(domain)}: give a name, MODULE:FACTORY, or a domain, which "
+            "is an object with name, agents, spec, scripted and simulators (docs/own-domain.md)"
+        )
+    if (source := source_of(domain)) is None:
+        from hinterland.testing.attributes import check_attributes
+
+        check_attributes(domain)
+    name, agents, options = source or (domain.name, domain.agents, ())
+    if settings.get("agents", agents) != agents:
+        raise UserError(f"agents={settings['agents']}: the domain that was given has {agents}")
+    return {**settings, **dict(options), "domain": name, "agents": agents}
+
+
+def is_named(domain: "str | Domain") -> bool:
+    """Whether other processes can make it by its name; an object of a script they cannot."""
+    from hinterland.domains.registry import source_of
+
+    return isinstance(domain, str) or source_of(domain) is not None
+
+
+def _look_where_it_was(name: str, before: Any) -> None:
+    """Whether a run's own module is found, and is the one it began with."""
+    from hinterland.core.errors import UserError
+    from hinterland.domains.registry import file_of
+
+    if not isinstance(before, str):
+        return
+    module, here = name.partition(":")[0], file_of(name)
+    if here is None:
+        packages = module.count(".") + (Path(before).name == "__init__.py")
+        raise UserError(
+            f"module {module!r} is not found from here; when the run began it was {before}: go to "
+            f"{Path(before).parents[packages]}, or put that folder on PYTHONPATH"
+        )
+    if os.path.realpath(here) != os.path.realpath(before):
+        _note(f"module {module!r} is {here}; when the run began it was {before}")
+
+
+@cache
+def _note(text: str) -> None:
+    """Said once, however often the domain is made."""
+    note(f"note: {text}")
+
+
+def trained_policy(
+    folder: "RunFolder", step: int | None = None, given: "Domain | None" = None
+) -> tuple[Any, Any, Any, int]:
+    """(configuration, domain, policy, step) of a run's newest or named checkpoint."""
+    from hinterland.config import make_config
+    from hinterland.training.networks import check_step, load_policy
+
+    config = make_config(folder.config)
+    if given is None:
+        _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
+    # What is damaged is said before a domain, which may be a thousand processes, is made.
+    arrays, meta = folder.load_checkpoint(step)
+    check_step(meta, config)
+    domain = get_domain(config, folder, given)
+    return config, domain, load_policy(arrays, config, domain), meta["step"]
