@@ -217,12 +217,7 @@ def advantages(
         if log_ratio is not None and separation.is_global("probabilities"):
             ratio = team_sum(log_ratio)
     found = _by_stream(reward, value, next_value, done, ratio, (discount, trace))
-    return Estimates(
-        *(
-            None if x is None else jnp.where(alive, jnp.broadcast_to(x, alive.shape), 0.0)
-            for x in found
-        )
-    )
+    return jax.tree.map(lambda x: jnp.where(alive, jnp.broadcast_to(x, alive.shape), 0.0), found)
 
 
 def _by_stream(

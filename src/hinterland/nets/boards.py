@@ -62,8 +62,11 @@ class BoardNetwork(eqx.Module):
             lambda x: x.reshape(-1, *x.shape[2:]),
             (segment.observation, segment.action, segment.mask),
         )
-        found = self.network.evaluate(self.unpack(boards[0]), *boards[1:])
-        return tuple(x.reshape(*shape, *x.shape[1:]) for x in found)
+        probability, entropy, value = (
+            x.reshape(*shape, *x.shape[1:])
+            for x in self.network.evaluate(self.unpack(boards[0]), *boards[1:])
+        )
+        return probability, entropy, value
 
     def renewed(self, segment: Segment) -> "BoardNetwork":
         """With statistics of some of the segment's boards."""

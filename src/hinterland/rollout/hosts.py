@@ -90,7 +90,7 @@ class HostActor:
     ) -> None:
         self._system, self._sessions = system, sessions
         self._seed, self._first = seed, first
-        self.view: View = None  # type: ignore[assignment]
+        self.view: View
         self.spent: dict[str, float] = {}
         """Seconds: "waiting" for the sessions by the clock, and what they told of the CPU's."""
 

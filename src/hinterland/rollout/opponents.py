@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import View
+from hinterland.core.types import HostOrDevice
 from hinterland.rollout.systems import TracedSystem
 
 MOST_SEATS = 4
@@ -23,7 +24,7 @@ class Seats(NamedTuple):
 
     networks: Any
     """`nets.TeamNetwork`s, stacked on a leading seat axis."""
-    script: Int[Array, " seat"]
+    script: Int[HostOrDevice, " seat"]
     """-1: the network; else the number of the hand-written policy."""
 
 

@@ -141,14 +141,14 @@ def learn_apart(
     regions, runtime = experiment.domain.agents, experiment.runtime
     each = experiment.step_of(stop - updates)
     steps, before = each * regions, experiment.time["train"]
-    *inside, finished = runtime.telling(experiment.progress.advance, each)
+    advance, stopping, finished = runtime.telling(experiment.progress.advance, each)
     block = (np.arange(regions, dtype=np.int32), *state)
     at_once = at_a_time(experiment.config, runtime)
     with experiment.phase("train", steps):
         if plan.is_host:
-            learn = make_host_learning(sizes_of(plan), at_once, *inside)
+            learn = make_host_learning(sizes_of(plan), at_once, advance, stopping)
         else:
-            learn = make_learning(sizes_of(plan), *inside)
+            learn = make_learning(sizes_of(plan), advance, stopping)
         if datasets is not None:
             learn, block = partial(_fit_and, learn, fit_settings(experiment)), (*block, datasets)
         seed = experiment.config.seed

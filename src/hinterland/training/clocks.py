@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 
@@ -30,7 +29,7 @@ class _Compiling:
         self._lock = threading.Lock()
         self._spans: list[tuple[float, float]] = []
 
-    def note(self, event: str, seconds: float, **_: Any) -> None:
+    def note(self, event: str, seconds: float, **_: str | int) -> None:
         """JAX tells of the end of something; cores that compile at once make one span."""
         if not event.startswith("/jax/core/compile/"):
             return

@@ -13,7 +13,7 @@ import jax
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import Domain, HostSession, InfluenceBatch, is_host
+from hinterland.core import Domain, InfluenceBatch, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
 from hinterland.training import apart, dials, loop
@@ -90,7 +90,8 @@ def measure(
         wall.append(Part(*(spent[name] for name in Part._fields)))
         cpu.append(Part(*(spent[f"{name}_cpu"] for name in Part._fields)))
     compile_s, peak_mb = experiment.compile_s, experiment.peak_memory_mb()
-    critical = one.critical(Experiment(config, domain, OneByOne(domain, config)), updates)
+    alone = OneByOne(domain, config)
+    critical = one.critical(Experiment(config, domain, alone), alone, updates)
     return Cost(wall[1:], cpu[1:], critical, compile_s, peak_mb)
 
 
@@ -105,7 +106,8 @@ class OneByOne(LocalRuntime):
     def __init__(self, domain: Domain, config: Config) -> None:
         super().__init__(devices=1, block=1)
         on_host = is_host(domain.local_simulator) and config.simulation != "global"
-        self._sessions = domain.local_simulator.sessions(1, config.copies) if on_host else []
+        local: Any = domain.local_simulator
+        self._sessions = local.sessions(1, config.copies) if on_host else []
         self.agents: list[list[float]] = []
         """For each call of `map_agents` so far, CPU seconds by agent."""
 
@@ -134,13 +136,11 @@ class OneByOne(LocalRuntime):
         return time.process_time() + sum(_by_session(self._sessions))
 
 
-def _by_session(sessions: Sequence[HostSession]) -> list[float]:
+def _by_session(sessions: Sequence[Any]) -> list[float]:
     return [cpu_seconds_of(psutil.Process(session.pid)) for session in sessions]
 
 
-def _side_by_side(
-    sessions: Sequence[HostSession], work: Callable[[], Any]
-) -> tuple[Any, float, float]:
+def _side_by_side(sessions: Sequence[Any], work: Callable[[], Any]) -> tuple[Any, float, float]:
     """(result, CPU seconds of the busiest session, CPU seconds of all but the sessions)."""
     before, all_before = _by_session(sessions), cpu_seconds()
     result = work()
@@ -172,10 +172,10 @@ class _Dials:
         self._state = apart.learn_apart(experiment, self._plan, state, self._at, stop)
         self._at = stop
 
-    def critical(self, experiment: Experiment, updates: int) -> Part:
+    def critical(self, experiment: Experiment, runtime: "OneByOne", updates: int) -> Part:
         """The last collection, the slowest agent's fit, the slowest agent's updates."""
         self._learn(experiment, updates)
-        fit, train = experiment.runtime.agents
+        fit, train = runtime.agents
         return Part(self._collect_critical, max(fit), max(train))
 
 
@@ -193,12 +193,12 @@ class _Global:
             self._state = learning.learn(self._state, self._at, stop)
         self._at = stop
 
-    def critical(self, experiment: Experiment, updates: int) -> Part:
+    def critical(self, experiment: Experiment, runtime: "OneByOne", updates: int) -> Part:
         """The busiest session, acting for all agents, and the slowest agent of each update."""
         config, domain = experiment.config, experiment.domain
         _, busiest, rest = _side_by_side(
             domain.global_simulator.sessions(config.copies), lambda: self.part(experiment, updates)
         )
-        agents = experiment.runtime.agents
+        agents = runtime.agents
         waiting = sum(sum(seconds) - max(seconds) for seconds in agents)
         return Part(0.0, 0.0, busiest + rest - waiting)

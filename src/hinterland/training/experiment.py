@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -224,7 +224,7 @@ class Experiment:
             raise
 
     @contextmanager
-    def phase(self, name: str, total: int) -> Iterator[None]:
+    def phase(self, name: str, total: int) -> Generator[None]:
         """Times a phase and announces it."""
         self.progress.phase(name, total)
         start, cpu = time.perf_counter(), cpu_seconds()

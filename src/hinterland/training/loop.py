@@ -8,7 +8,7 @@ their own have no need of it: see `apart`.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,7 +31,6 @@ from hinterland.training.workers import (
     Experience,
     Snapshot,
     Worker,
-    WorkerState,
     made_workers,
     sessions_for,
 )
@@ -50,14 +49,15 @@ class State(NamedTuple):
     learners: Learner
     """Stacked."""
     predictors: Any
-    workers: list[WorkerState]
+    workers: Any
+    """`WorkerState`s."""
     pool: Any
     """`opponents.Pool`, or nothing."""
 
 
 def start(experiment: Experiment, plan: Plan) -> State:
     """Untrained learners, and workers at their beginning."""
-    config, domain = experiment.config, experiment.domain
+    config, domain = experiment.config, plan.domain
     opponents = Opponents(config, domain)
     workers = _made(experiment, plan, opponents.scripts)
     observation = None
@@ -76,7 +76,7 @@ def start(experiment: Experiment, plan: Plan) -> State:
 
 def shapes(plan: Plan) -> State:
     """Shapes and types of `start`, of its learners and predictors only."""
-    return State(*plan.shapes(), None, None)  # type: ignore[arg-type]
+    return State(*plan.shapes(), workers=None, pool=None)
 
 
 def _made(experiment: Experiment, plan: Plan, scripts: tuple[str, ...]) -> list[Worker]:
@@ -85,7 +85,7 @@ def _made(experiment: Experiment, plan: Plan, scripts: tuple[str, ...]) -> list[
     workers = made_workers(plan, scripts, others or [own])
     sessions = sessions_for(plan, len(workers))
     for index, worker in enumerate(workers):
-        worker.prepare(None, sessions[index] if sessions else None)
+        worker.sessions = sessions[index] if sessions else []
     return workers
 
 
@@ -120,7 +120,7 @@ class Loop:
         self._opponents = Opponents(experiment.config, experiment.domain)
 
     @contextmanager
-    def beginning(self, state: State) -> Iterator["Loop"]:
+    def beginning(self, state: State) -> Generator["Loop"]:
         """With workers where they stood, who end with it."""
         self.workers = self._prepared(state)
         with self._schedule() as self.schedule:
@@ -150,7 +150,7 @@ class Loop:
             return processes.workers(config, domain, state.workers, scripts)
         workers = _made(experiment, plan, scripts)
         for worker, one in zip(workers, state.workers, strict=True):
-            worker.prepare(one, worker.sessions)
+            worker.prepare(one)
         return workers
 
     def _schedule(self) -> Any:
@@ -181,7 +181,7 @@ class Loop:
         returns, lagging = np.zeros(2), config.schedule != "fused"
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
-                worker.prepare(one, worker.sessions)
+                worker.prepare(one)
         self._publish(state, updates, updates)
         meters.take()  # what workers did during evaluation is nobody's
         with experiment.phase("train", steps * domain.agents):

@@ -21,7 +21,6 @@ from hinterland.learn import (
     Learner,
     PPOSettings,
     Separation,
-    by_remainder,
     first_learner,
 )
 from hinterland.nets import (
@@ -75,7 +74,7 @@ class Plan:
             return Credit(separation, (0,) * slots)
         if (rule := self.config.grouping) is not None and rule.startswith("mod-"):
             groups = min(int(rule.removeprefix("mod-")), slots)
-            return Credit(separation, tuple(by_remainder(np.arange(slots), groups).tolist()))
+            return Credit(separation, tuple(slot % groups for slot in range(slots)))
         return Credit(separation)
 
     @property

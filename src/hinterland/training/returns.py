@@ -43,7 +43,7 @@ def followed(episodes: Running, segment: Segment) -> tuple[Running, Float[np.nda
     ended = np.asarray(segment.ended).reshape(shape).any(-1)
     so_far, whole = episodes.so_far.copy(), episodes.whole.copy()
     found = np.zeros(2)
-    for earned, over in zip(reward, ended, strict=True):
+    for earned, over in zip(reward, np.asarray(ended), strict=True):
         so_far += earned
         counts = over & whole
         found += so_far[counts].sum(), counts.sum()

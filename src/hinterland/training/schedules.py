@@ -9,7 +9,7 @@ same.
 import queue
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -34,17 +34,18 @@ class Meters:
     """Counts and seconds of a stretch of training; told from any thread."""
 
     def __init__(self) -> None:
-        self._lock, self._sums = threading.Lock(), Counter[str]()
+        self._lock, self._sums = threading.Lock(), defaultdict[str, float](float)
 
     def add(self, name: str, amount: float) -> None:
         """Adds to one of them."""
         with self._lock:
-            self._sums[name] += amount  # type: ignore[assignment]
+            self._sums[name] += amount
 
     def take(self) -> dict[str, float]:
         """All of them, and begins anew."""
         with self._lock:
-            found, self._sums = dict(self._sums), Counter[str]()
+            found = dict(self._sums)
+            self._sums.clear()
         return found
 
 

@@ -119,7 +119,7 @@ class Worker:
         device: jax.Device | None = None,
     ) -> None:
         self.index, self.copies = index, copies
-        self.state: WorkerState = None  # type: ignore[assignment]
+        self.state: WorkerState
         self._plan, self._device, self._windows = plan, device, windows
         self._version: Any = None
         self._snapshot = Snapshot(None)
@@ -171,10 +171,12 @@ class Worker:
         """The number of its first copy among all workers'."""
         return self.index * self.copies
 
-    def prepare(self, state: WorkerState, sessions: list[Any] | None) -> None:
-        """Goes to where a worker stood; on hosts, in these sessions."""
+    def prepare(self, state: WorkerState, sessions: list[Any] | None = None) -> None:
+        """Goes to where a worker stood; on hosts, in these sessions, or in those it has."""
         self.state = state
-        self.sessions, self._led = sessions or [], None
+        if sessions is not None:
+            self.sessions = sessions
+        self._led = None
 
     def lead(self, snapshot: Snapshot) -> None:
         """Brings its sessions to where its copies stand; regions begin anew with each stretch."""
