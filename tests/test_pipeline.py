@@ -250,7 +250,7 @@ def test_a_pipeline_with_lag_says_where_its_time_went() -> None:
     assert 0 <= line["pipeline/lag/mean"] <= line["pipeline/lag/max"]
     shares = [x for name, x in line.items() if name[:13] == "pipeline/lag/" and name[13:].isdigit()]
     assert sum(shares) == pytest.approx(1)
-    assert line["pipeline/env_steps_per_s"] * 5 == pytest.approx(line["train/steps_per_s"])
+    assert line["train/env_steps_per_s"] * 5 == pytest.approx(line["train/steps_per_s"])
     assert line["train/weight"] == 1
 
 

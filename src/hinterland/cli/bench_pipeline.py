@@ -108,13 +108,13 @@ def _line(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> dict[
     after = told.lines[1:]
     names = {name for line in after for name in line}
     found = {name: statistics.fmean(line.get(name, 0.0) for line in after) for name in names}
-    rates = [line["pipeline/env_steps_per_s"] for line in after]
-    return {**found, "pipeline/env_steps_per_s": statistics.harmonic_mean(rates)}
+    rates = [line["train/env_steps_per_s"] for line in after]
+    return {**found, "train/env_steps_per_s": statistics.harmonic_mean(rates)}
 
 
 def _row(how: dict[str, Any], lines: list[dict[str, float]]) -> dict[str, Any]:
     """The median rate; means of everything else."""
-    rates = [line["pipeline/env_steps_per_s"] for line in lines]
+    rates = [line["train/env_steps_per_s"] for line in lines]
     names = {n for line in lines for n in line if n.startswith("pipeline/lag/") or n in SHOWN}
     figures = {name: sum(line.get(name, 0.0) for line in lines) / len(lines) for name in names}
     return {**how, "env_steps_per_s": statistics.median(rates), "rates": rates, **figures}

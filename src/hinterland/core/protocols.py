@@ -9,6 +9,7 @@ exactly as its region of the global simulator does (`testing.check_domain`).
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core.spec import AgentSpec
@@ -246,6 +247,11 @@ class EntityDomain(Protocol):
     before its sessions are used and gives it the attribute `central`.
     """
     scripted: Mapping[str, EntityPolicy]
+    # One that is cut into regions has `regions` [regions, k], the slots of each, and a
+    # `local_simulator` as `LocalSimulator`, but for k slots and with `alive` and `action_mask`; its
+    # simulator has `regions(state)` and `region_noise(noise)` as `GlobalSimulator`, and its steps
+    # have influence.
+    #
     # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...; `names` [slots], by
     # which evaluation tells returns apart (slots of one name together); and `notes` as `Domain`.
 
@@ -332,6 +338,15 @@ class ScriptedPolicy(Protocol):
         ...
 
 
+def regions_of(domain: Any) -> Int[np.ndarray, "regions slots"]:
+    """The agents, or entities' slots, that live in each region of a domain.
+
+    Its attribute `regions`, where regions hold several; else one region for each agent.
+    """
+    found = getattr(domain, "regions", None)
+    return np.arange(domain.agents)[:, None] if found is None else np.asarray(found)
+
+
 class Domain(Protocol):
     """What a system is. A user's own domain is an object with these attributes."""
 
@@ -347,6 +362,11 @@ class Domain(Protocol):
     A string names a controller inside of a host simulator.
     """
 
+    # A domain may also have `regions` [regions, k]: the agents that live in each, every agent once.
+    # Where k > 1, the local simulator shows observations [k, observation], takes actions [k] and
+    # gives rewards [k]; its d-set and influence are of the region; and a hand-written policy is
+    # called with the region's state and gives the actions of all its agents.
+    #
     # A domain may also have `action_mask` [agents, actions]: which actions each agent has at all
     # (spec.actions is the largest number), and `notes`: sentences that a user should read.
 

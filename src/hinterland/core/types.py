@@ -28,11 +28,16 @@ class GlobalStep(NamedTuple, Generic[G]):
 
 
 class EntityStep(NamedTuple, Generic[G]):
-    """One step of a system of entities; a reward belongs to an entity alive before the step."""
+    """One step of a system of entities; a reward belongs to an entity alive before the step.
+
+    Where the system is cut into regions, `influence` [regions, sources] holds what really touched
+    each of them.
+    """
 
     state: G
     reward: Float[Array, " slots"]
     terminated: Bool[Array, ""]
+    influence: Any = None
 
 
 class View(NamedTuple):

@@ -20,16 +20,17 @@ def as_batches(blocks: Sequence[Any], spec: AgentSpec) -> list[InfluenceBatch]:
     def gather(name: str) -> np.ndarray:
         return np.concatenate([np.asarray(getattr(block, name)) for block in blocks], axis=1)
 
-    dset, influence, alive = gather("dset"), gather("influence"), gather("alive")
+    dset, influence, alive = gather("dset"), gather("influence"), gather("going")
     # After the end of an episode nothing counts, whatever a simulator makes of such a state.
     dset[~alive], influence[~alive] = 0, 0
     check_pairs(dset, influence, spec)
     influence = influence.astype(integers_for(spec.classes))
+    alive = np.ascontiguousarray(alive.T)
     return [
         InfluenceBatch(
             np.ascontiguousarray(dset[:, :, agent].swapaxes(0, 1)),
             np.ascontiguousarray(influence[:, :, agent].swapaxes(0, 1)),
-            np.ascontiguousarray(alive[:, :, agent].T),
+            alive,
         )
         for agent in range(dset.shape[2])
     ]

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from hinterland.core import Segment
 from hinterland.learn.separation import (
@@ -41,7 +41,7 @@ class Credit(NamedTuple):
         each = max(self.group) + 1
         return jnp.array([team * each + g for team in range(self.teams) for g in self.group])
 
-    def apart(self, x: Float[Array, "*any group"]) -> Float[Array, "*any team group"]:
+    def apart(self, x: Shaped[Array, "*any group"]) -> Shaped[Array, "*any team group"]:
         """The groups of each team."""
         return x.reshape(*x.shape[:-1], self.teams, -1)
 

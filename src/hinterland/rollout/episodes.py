@@ -34,8 +34,10 @@ class Episodes(NamedTuple):
     alive: Bool[HostOrDevice, "time copy slots"]
     figures: dict[str, Any]
     """The system's own figures of each episode, [copy]."""
-    dset: Any = None  # [time, copy, slots, dset]
-    influence: Int[HostOrDevice, "time copy slots sources"] | None = None
+    going: Bool[HostOrDevice, "time copy"]
+    """The episode had not ended before this step."""
+    dset: Any = None  # [time, copy, regions, dset]
+    influence: Int[HostOrDevice, "time copy regions sources"] | None = None
     state: Any = None
     """States before each step; on hosts, what pictures are drawn from."""
 
@@ -70,15 +72,21 @@ def scripted_player(system: Any, policy: Any) -> Player:
 
         return Player(lambda copies: (), act)
 
+    count, each = system.table.shape
+    order = np.argsort(system.table.reshape(-1))
+
     def remember(copies: int) -> Any:
-        shape = (copies, system.slots)
+        shape = (copies, count)
         return jax.tree.map(
             lambda x: jnp.broadcast_to(jnp.asarray(x), (*shape, *jnp.shape(x))), policy.initial
         )
 
     def act_there(key: Array, memory: Any, view: View, regions: Any) -> tuple[Array, Any]:
-        keys = jax.random.split(key, view.mask.shape[:2])
-        return jax.vmap(jax.vmap(policy))(keys, memory, regions)
+        keys = jax.random.split(key, (len(view.mask), count))
+        actions, memory = jax.vmap(jax.vmap(policy))(keys, memory, regions)
+        if each > 1:  # of all agents of a region
+            actions = actions.reshape(len(actions), -1)[:, order]
+        return actions, memory
 
     return Player(remember, act_there)
 
@@ -111,7 +119,7 @@ def traced_episodes(
         state, memory, going = at
         action_key, noise_key = jax.random.split(key)
         view = system.look(state)
-        regions = None if system.of_entities else jax.vmap(simulator.regions)(state)
+        regions = None if system.of_entities else system.regions(state)
         actions, memory = player.act(action_key, memory, view, regions)
         moved = system.move(noise_key, action_key, state, actions)
         alive = view.alive & going[:, None]
@@ -119,7 +127,8 @@ def traced_episodes(
             jnp.where(alive, moved.reward, 0.0),
             alive,
             {},
-            jax.vmap(simulator.dset)(state) if with_influence else None,
+            going,
+            system.dsets(state) if with_influence else None,
             moved.influence if with_influence else None,
             state if with_states else None,
         )
@@ -174,14 +183,14 @@ def host_episodes(
             session.ask("play", seed, who)
         played = [session.answer() for session in sessions]
         nothing = np.zeros((0, len(sessions), system.slots))
-        return Episodes(nothing, nothing.astype(bool), _by_name(system, played))
+        return Episodes(nothing, nothing.astype(bool), _by_name(system, played), nothing[..., 0])
     extra = record if system.of_games else with_figures
     seen = begin_all(
         sessions, [(seed, who, extra) for seed, who in zip(seeds, controllers, strict=True)]
     )
     going = np.ones(len(sessions), bool)
     steps, told, pictures = [], [], []
-    sizes = {"dset": system.spec.dset, "influence": system.spec.sources}
+    regions = len(system.table)
     idle = [None if system.of_games else np.zeros(system.slots, np.int32)] * len(sessions)
     for t in range(system.length):
         stopping()
@@ -197,27 +206,32 @@ def host_episodes(
             actions = [sent(system, chosen, place) for place in range(len(sessions))]
         pair: dict[str, Any] = {}
         if with_influence:
-            shape = (system.slots, sizes["dset"])
+            shape = (regions, system.spec.dset)
             pair["dset"] = gathered(system.name, seen, "dset", shape)
         left = np.flatnonzero(going)
         moved = ask_all([sessions[i] for i in left], "step", [actions[i] for i in left])
         for place, one in zip(left, moved, strict=True):
             seen[place] = one
         if with_influence:
-            shape = (system.slots, sizes["influence"])
+            shape = (regions, system.spec.sources)
             pair["influence"] = gathered(system.name, seen, "influence", shape, WHOLE)
         alive = view.alive & np.repeat(going, system.sides)[:, None]
-        steps.append((np.where(alive, rewards_of(system, seen), 0.0), alive))
+        steps.append((np.where(alive, rewards_of(system, seen), 0.0), alive, going))
         told.append(pair)
         terminated, truncated = ends_of(system, seen)
         going = going & ~(terminated | truncated)
         if not going.any() and not with_influence:  # datasets are of equal length
             break
     figures = [s.call("metrics") for s in sessions] if with_figures else []
-    reward, alive = (np.stack(x) for x in zip(*steps, strict=True))
+    reward, alive, going = (np.stack(x) for x in zip(*steps, strict=True))
     pairs = {name: np.stack([one[name] for one in told]) for name in told[0]}
     return Episodes(
-        reward, alive, _by_name(system, figures), **pairs, state=pictures if with_pictures else None
+        reward,
+        alive,
+        _by_name(system, figures),
+        going,
+        **pairs,
+        state=pictures if with_pictures else None,
     )
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.core import UserError, View, is_entity_domain, is_game, is_host
+from hinterland.core import UserError, View, is_entity_domain, is_game, is_host, regions_of
 
 
 class Copies(NamedTuple):
@@ -32,7 +32,7 @@ class Moved(NamedTuple):
     reward: Float[Array, "copy slots"]
     terminated: Bool[Array, " stream"]
     influence: Any = None
-    """[copy, slots, sources]: what really touched each region of a global simulator."""
+    """[copy, regions, sources]: what really touched each region of a global simulator."""
 
 
 class System:
@@ -58,6 +58,9 @@ class System:
         possible = getattr(domain, "action_mask", None)
         shape = (self.slots, self.spec.actions)
         self.possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        self.local: Any = getattr(domain, "local_simulator", None)
+        self.table = regions_of(domain)
+        """The slots of each region, where there are any."""
         self.roles = tuple(int(r) for r in getattr(domain, "roles", (0,) * self.slots))
         if central and (show := getattr(simulator, "show_central", None)):
             show()
@@ -102,6 +105,14 @@ class TracedSystem(System):
         if self.central:
             central = jax.vmap(simulator.central)(state)
         return View(jax.vmap(simulator.observe)(state), mask, alive, mask.any(-1), central)
+
+    def regions(self, state: Any) -> Any:
+        """The local states of all regions, [copy, region, ...]."""
+        return jax.vmap(self.simulator.regions)(state)
+
+    def dsets(self, state: Any) -> Array:
+        """What their predictors see, [copy, region, dset]."""
+        return jax.vmap(jax.vmap(self.local.dset))(self.regions(state))
 
     def move(
         self,
@@ -148,15 +159,19 @@ class Regions(TracedSystem):
     ) -> None:
         System.__init__(self, domain, domain.local_simulator)
         self.teams = jax.tree.leaves(predictors)[0].shape[0]
-        self.regions = jnp.arange(self.teams) if regions is None else regions
-        self.slots = self.teams
+        numbers = jnp.arange(self.teams) if regions is None else regions
+        self._each = self.table.shape[1]
+        self.slots = self.teams * self._each
         self._predictors = predictors
         self._one = jax.tree.map(lambda x: x[0], predictors)
-        self._mask = jnp.asarray(self.possible)[self.regions]
+        mine = jnp.asarray(self.table)[numbers].reshape(-1)
+        self._mask = jnp.asarray(self.possible)[mine]
+        self._plain = self._each == 1 and not self.of_entities
+        """Whether the local simulator is of one agent, without an axis of slots."""
 
     def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
         """As `TracedSystem.by_slot`."""
-        return x.reshape(-1, self.teams)
+        return jnp.repeat(x.reshape(-1, self.teams), self._each, 1)
 
     def reset(self, keys: Key[Array, " stream"]) -> RegionState:
         """As `TracedSystem.reset`."""
@@ -164,6 +179,8 @@ class Regions(TracedSystem):
 
     def alive(self, state: RegionState) -> Bool[Array, "copy slots"]:
         """As `TracedSystem.alive`."""
+        if self.of_entities:
+            return jax.vmap(self.simulator.alive)(state.local).reshape(-1, self.slots)
         return jnp.ones((len(state.predictor) // self.teams, self.slots), bool)
 
     def look(self, state: RegionState) -> View:
@@ -171,8 +188,12 @@ class Regions(TracedSystem):
         alive = self.alive(state)
         seen = jax.vmap(self.simulator.observe)(state.local)
         mask = jnp.broadcast_to(self._mask, (len(alive), *self._mask.shape))
+        if self.of_entities:
+            mask = jax.vmap(self.simulator.action_mask)(state.local).reshape(mask.shape)
+            mask = mask & alive[..., None]
+        acting = mask.any(-1) if self.of_entities else alive
         central = jnp.zeros((len(alive), 0))
-        return View(seen.reshape(*alive.shape, -1), mask, alive, alive, central)
+        return View(seen.reshape(*alive.shape, -1), mask, alive, acting, central)
 
     def move(
         self,
@@ -188,7 +209,8 @@ class Regions(TracedSystem):
         hidden, logits = self._predicted(state.predictor, dset)
         influence = jax.random.categorical(other_key, logits)
         noise = jax.vmap(self.simulator.noise)(jax.random.split(noise_key, len(dset)))
-        found = jax.vmap(self.simulator.step)(state.local, actions.reshape(-1), influence, noise)
+        each = actions.reshape(-1) if self._plain else actions.reshape(-1, self._each)
+        found = jax.vmap(self.simulator.step)(state.local, each, influence, noise)
         reward = found.reward.reshape(actions.shape)
         return Moved(RegionState(found.state, hidden), reward, found.terminated)
 
@@ -238,15 +260,16 @@ class _AllAlive:
         possible = getattr(domain, "action_mask", None)
         shape = (domain.agents, domain.spec.actions)
         self._possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        table = regions_of(domain)
+        self._order = np.argsort(table.reshape(-1)) if table.shape[1] > 1 else None
+        """Where each agent stands among the slots of all regions."""
         for name in ("central", "figures", "opposing", "step_both"):
             if hasattr(self._whole, name):
                 setattr(self, name, getattr(self._whole, name))
 
     def observe(self, state: Any) -> Array:
-        return jax.vmap(self._domain.local_simulator.observe)(self.regions(state))
-
-    def dset(self, state: Any) -> Array:
-        return jax.vmap(self._domain.local_simulator.dset)(self.regions(state))
+        seen = jax.vmap(self._domain.local_simulator.observe)(self.regions(state))
+        return seen if self._order is None else seen.reshape(-1, seen.shape[-1])[self._order]
 
     def alive(self, state: Any) -> Array:
         return jnp.ones(self._domain.agents, bool)

@@ -227,7 +227,7 @@ class LocalRuntime:
         take: Callable[[int, Any], None],
         at_once: int | None = None,
     ) -> None:
-        """Threads (`at_once` or one per device) serve the units; `take` gets results in this one."""
+        """Threads, one per device or `at_once`, serve the units; `take` is called in this one."""
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in range(len(units)):
             waiting.put(index)

@@ -62,12 +62,14 @@ class Sizes(NamedTuple):
     windows: int
     window: int
     copies: int
+    slots: int
 
 
 def sizes_of(plan: Plan) -> Sizes:
     """Of a run's plan."""
     config = plan.config
-    return Sizes(plan.domain, plan.how, config.windows, config.window, config.copies)
+    return Sizes(plan.domain, plan.how, config.windows, config.window, config.copies,
+                 plan.regions.shape[1])  # fmt: skip
 
 
 def start(experiment: Experiment, plan: Plan) -> ApartState:
@@ -83,8 +85,8 @@ def shapes(plan: Plan) -> ApartState:
 
 def _places(plan: Plan, stack: Any) -> Any:
     if plan.is_host:
-        return np.zeros((plan.domain.agents, 0), np.float32)
-    return stack(lambda region: first_place(plan, region), plan.domain.agents)
+        return np.zeros((len(plan.regions), 0), np.float32)
+    return stack(lambda region: first_place(plan, region), len(plan.regions))
 
 
 def first_place(plan: Plan, region: Any) -> Any:
@@ -138,8 +140,8 @@ def learn_apart(
 
     With `datasets` its predictor is trained on them first.
     """
-    regions, runtime = experiment.domain.agents, experiment.runtime
-    each = experiment.step_of(stop - updates)
+    regions, runtime = len(plan.regions), experiment.runtime
+    each = experiment.step_of(stop - updates) * plan.regions.shape[1]
     steps, before = each * regions, experiment.time["train"]
     advance, stopping, finished = runtime.telling(experiment.progress.advance, each)
     block = (np.arange(regions, dtype=np.int32), *state)
@@ -222,7 +224,7 @@ def make_learning(
 
     Returns a block of (learner, place, sums of what was measured).
     """
-    steps = sizes.windows * sizes.window * sizes.copies
+    steps = sizes.windows * sizes.window * sizes.copies * sizes.slots
     per_call = max(1, STEPS_PER_CALL // steps)
 
     def learn(block: Any, seed: Any, start: Any, stop: Any) -> tuple[Learner, Any, Any]:
@@ -246,7 +248,7 @@ def make_host_learning(
     sizes: Sizes, at_once: int, advance: Callable[[int], None], stopping: Callable[[], None]
 ) -> Callable[..., Any]:
     """As `make_learning`, in local simulators outside of JAX: so many regions at a time."""
-    steps = sizes.windows * sizes.window * sizes.copies
+    steps = sizes.windows * sizes.window * sizes.copies * sizes.slots
 
     def learn_one(
         region: int, learner: Learner, predictor: Any, seed: int, first: int, last: int

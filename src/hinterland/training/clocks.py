@@ -29,12 +29,12 @@ class _Compiling:
         self._lock = threading.Lock()
         self._spans: list[tuple[float, float]] = []
 
-    def note(self, event: str, seconds: float, **_: str | int) -> None:
+    def note(self, event: str, duration_secs: float, **_: str | int) -> None:
         """JAX tells of the end of something; cores that compile at once make one span."""
         if not event.startswith("/jax/core/compile/"):
             return
         end = time.perf_counter()
-        begin = end - seconds
+        begin = end - duration_secs
         with self._lock:
             while self._spans and self._spans[-1][1] >= begin:
                 earlier = self._spans.pop()

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hinterland.core import InfluenceBatch, stream
+from hinterland.core import InfluenceBatch, regions_of, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
 from hinterland.learn import Learner
@@ -68,7 +68,7 @@ def fit_block(block, seed, updates, settings):  # type: ignore[no-untyped-def]
 
 def refresh(experiment: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
     """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
-    config, regions = experiment.config, experiment.domain.agents
+    config, regions = experiment.config, len(regions_of(experiment.domain))
     with experiment.phase("fit", regions):
         predictors, figures = experiment.runtime.map_agents(
             partial(fit_block, settings=fit_settings(experiment)),
@@ -113,7 +113,7 @@ def measure_drift(experiment: Experiment, plan: Plan, learners: Learner, predict
         return
     updates = experiment.total_updates
     datasets = collect(experiment, plan, learners, updates)
-    with experiment.phase("fit", experiment.domain.agents):
+    with experiment.phase("fit", len(plan.regions)):
         figures = experiment.runtime.map_agents(_diagnose, (predictors, datasets))
     values = {
         "influence/cross_entropy/end": figures["cross_entropy"].mean(),

@@ -164,10 +164,10 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
     """From shapes alone."""
     plan, spec = Plan(config, domain), domain.spec
     learner, predictor = plan.shapes()
-    learners, regions = plan.learners, domain.agents
+    learners, regions = plan.learners, len(plan.regions)
     sizes = {"network": bytes_of(learner.network) // learners,
              "learner": bytes_of(learner) // learners,
-             "predictor": bytes_of(predictor) // regions if plan.local else 0}  # fmt: skip
+             "predictor": bytes_of(predictor) // max(regions, 1) if plan.local else 0}  # fmt: skip
     carried = 4 * config.hidden * (config.network == "gru")
     whole = getattr(domain, "entity_simulator", None) or domain.global_simulator
     key = jax.random.key(0)
@@ -182,7 +182,8 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
         place = jax.eval_shape(lambda: first_place(small, jax.numpy.int32(0)))
         copy = bytes_of(place) / config.copies
         pair = bytes_of(jax.eval_shape(lambda: local.dset(local.reset(key))))
-        step = bytes_of(jax.eval_shape(lambda: local.observe(local.reset(key)))) + 48 + carried
+        seen = bytes_of(jax.eval_shape(lambda: local.observe(local.reset(key))))
+        step = seen / plan.regions.shape[1] + 48 + carried
     return _Sizes(**sizes, copy=copy, state=state, step=step, pair=pair + 2 * spec.sources + 1)
 
 

@@ -59,17 +59,20 @@ def start(experiment: Experiment, plan: Plan) -> State:
     """Untrained learners, and workers at their beginning."""
     config, domain = experiment.config, plan.domain
     opponents = Opponents(config, domain)
-    workers = _made(experiment, plan, opponents.scripts)
+    workers = made_workers(plan, opponents.scripts)  # who act are made once they begin
     observation = None
     if plan.of_games:
-        sessions = workers[0].sessions
+        sessions = list(plan.system.simulator.sessions(workers[0].copies))
+        for worker in workers:
+            worker.sessions = sessions
         players = (domain.scripted["random"],) * domain.sides
         observation = random_observations(
             plan.system, sessions, players, config.seed, SAMPLES, APART
         )
     learners = plan.first_learners(observation if plan.boards else None)
     predictors, policy = plan.first_predictors(), plan.policy(learners.network)
-    states = [worker.first_state(policy, predictors) for worker in workers]
+    acting = plan.local_policy(learners.network)
+    states = [worker.first_state(acting, predictors) for worker in workers]
     pool = opponents.first_pool(policy)
     return jax.tree.map(np.asarray, State(learners, predictors, states, pool))
 
@@ -165,7 +168,7 @@ class Loop:
         return InTurn(*parts)
 
     def _publish(self, state: State, updates: int, since: int) -> None:
-        policy = self._plan.policy(state.learners.network)
+        policy = self._plan.local_policy(state.learners.network)
         newest = Snapshot(policy, state.predictors, since)
         copies = len(state.workers[0].place.carry)
         self.schedule.publish(
@@ -202,7 +205,8 @@ class Loop:
         values = measures(sums) | {"steps_per_s": steps * domain.agents / seconds}
         named = {f"train/{name}": x for name, x in values.items()}
         # Of agents the mean, of entities, whose number changes, the sum.
-        of = 1 if plan.of_entities or plan.local else domain.agents
+        of = domain.agents // (len(plan.regions) or 1)
+        of = 1 if plan.of_entities else of
         named |= figures(returns / (of, 1), "local" if plan.local else "global")
         named["train/env_steps_per_s"] = steps / seconds
         named |= self._spent(meters.take(), seconds, lagging)

@@ -25,7 +25,8 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
         experiment: with local simulators that JAX traces.
     """
     config, domain = experiment.config, experiment.domain
-    plan, local, agents = Plan(config, domain), domain.local_simulator, domain.agents
+    plan, local = Plan(config, domain), domain.local_simulator
+    agents = len(plan.regions)
     learners, predictors, places = shapes(plan)
     dset = jax.eval_shape(lambda: local.dset(local.reset(jax.random.key(0))))
     steps = config.predictor_episodes * domain.spec.horizon

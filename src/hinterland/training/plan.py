@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_entity_domain, is_game, is_host, stream
+from hinterland.core import UserError, is_entity_domain, is_game, is_host, regions_of, stream
 from hinterland.learn import (
     Credit,
     How,
@@ -28,6 +28,7 @@ from hinterland.nets import (
     EntityGrid,
     PassingNetwork,
     PredictorNetwork,
+    TeamNetwork,
     joined,
     team_network,
 )
@@ -57,25 +58,27 @@ class Plan:
             else whole_system(domain, central)
         )  # fmt: skip
         self.is_host = is_host(self.system.simulator)
+        self.regions = regions_of(domain) if self.local else np.zeros((0, 1), int)
+        """The slots of each region that has a local simulator."""
         self.apart = self.local and self.sharing == "own"
         # Entities that take turns in a slot have too little experience for a learner each.
         alone = self.sharing == "own" and not self.of_entities and not self.system.central
         independent = alone and self.credit == Credit()
         one_each = self.apart or independent or config.shared_policy
-        self.learners = domain.agents if one_each else 1
+        self.learners = len(self.regions) if self.apart else domain.agents if one_each else 1
 
     @property
     def credit(self) -> Credit:
         """Whose experience is whose, seen by one learner."""
-        separation, slots = separation_of(self.config), self.domain.agents
-        if self.local:  # regions of one slot each
-            return Credit(separation, None, 1 if self.apart else slots)
-        if self.config.credit == "team" or self.config.grouping == "single":
-            return Credit(separation, (0,) * slots)
-        if (rule := self.config.grouping) is not None and rule.startswith("mod-"):
+        separation, config = separation_of(self.config), self.config
+        count, slots = self.regions.shape if self.local else (1, self.domain.agents)
+        teams = 1 if self.apart else count
+        if config.credit == "team" or config.grouping == "single":
+            return Credit(separation, (0,) * slots, teams)
+        if (rule := config.grouping) is not None and rule.startswith("mod-"):
             groups = min(int(rule.removeprefix("mod-")), slots)
-            return Credit(separation, tuple(slot % groups for slot in range(slots)))
-        return Credit(separation)
+            return Credit(separation, tuple(slot % groups for slot in range(slots)), teams)
+        return Credit(separation, None, teams)
 
     @property
     def how(self) -> How:
@@ -92,13 +95,14 @@ class Plan:
 
     @cached_property
     def roles(self) -> tuple[int, ...]:
-        """The role of each slot of a learner's network."""
+        """The role of each slot of a learner's network, region by region."""
         if self.learners > 1:
-            return (0,)
+            return tuple(range(self.regions.shape[1])) if self.apart else (0,)
         slots = self.domain.agents
-        return {"own": tuple(range(slots)), "role": self.system.roles}.get(
+        roles = {"own": tuple(range(slots)), "role": self.system.roles}.get(
             self.sharing, (0,) * slots
         )
+        return tuple(roles[slot] for slot in self.regions.reshape(-1)) if self.local else roles
 
     def network(self, learner: Any = 0) -> Any:
         """The untrained network of one learner: convolutions where observations are boards."""
@@ -128,7 +132,15 @@ class Plan:
         if self.config.shared_policy:
             actor = jax.tree.map(lambda x: x[0], first.actors)
             return PassingNetwork(actor, self.domain.agents)
-        return first if self.learners == 1 else joined(networks)
+        whole = first if self.learners == 1 else joined(networks)
+        if not self.local:
+            return whole
+        places = np.argsort(self.regions.reshape(-1))
+        return TeamNetwork(whole.actors, whole.critic, tuple(whole.roles[at] for at in places))
+
+    def local_policy(self, networks: Any) -> Any:
+        """As `policy`, with slots in the order of regions, as local simulators show them."""
+        return jax.tree.map(lambda x: x[0], networks) if self.local else self.policy(networks)
 
     def learner(self, number: Any, observation: Any = None) -> Learner:
         """One learner before the first update; boards' statistics are taken of `observation`."""
@@ -158,11 +170,11 @@ class Plan:
 
     def first_predictors(self) -> Any:
         """All regions', stacked; () without local simulators."""
-        return stacked(self.predictor, self.domain.agents) if self.local else ()
+        return stacked(self.predictor, len(self.regions)) if self.local else ()
 
     def shapes(self) -> tuple[Learner, Any]:
         """Shapes and types of the two; nothing is computed, nothing compiled."""
-        predictors = stacked_shapes(self.predictor, self.domain.agents) if self.local else ()
+        predictors = stacked_shapes(self.predictor, len(self.regions)) if self.local else ()
         return stacked_shapes(self.learner, self.learners), predictors
 
 
@@ -230,6 +242,7 @@ def check_plan(config: Config, domain: Any) -> Plan:
                 "--critic central: a local simulator does not show the whole system's state; use "
                 "--critic own, or --simulation global"
             )
+        _check_regions(config, domain)
     if config.shared_policy:
         _check_shared_policy(config, domain)
     boards = getattr(domain, "planes", None) is not None
@@ -255,6 +268,19 @@ def check_plan(config: Config, domain: Any) -> Plan:
         )
     _check_processes(config, plan)
     return plan
+
+
+def _check_regions(config: Config, domain: Any) -> None:
+    each = regions_of(domain).shape[1]
+    for option in ("credit", "grouping", "global_parts") if each == 1 else ():
+        if (value := getattr(config, option)) not in (None, "agent", "entity"):
+            raise UserError(
+                f"--{option.replace('_', '-')} {value}: credit is shared within a region, and "
+                f"those of {domain.name} hold one agent each: larger regions, or --simulation "
+                "global"
+            )
+    if each > 1 and is_host(domain.local_simulator):
+        raise UserError(f"{domain.name}: local simulators outside of JAX are of one agent each")
 
 
 def _check_shared_policy(config: Config, domain: Any) -> None:

@@ -51,7 +51,7 @@ def simulator_processes(config: Config, domain: Any) -> int:
         whole = evaluating if is_host(domain.global_simulator) else 0
         if not plan.is_host:
             return whole
-        return whole + (apart_processes(config) if plan.apart else domain.agents)
+        return whole + (apart_processes(config) if plan.apart else len(plan.regions))
     if not plan.is_host:
         return 0
     if config.schedule == "fused":  # processes of one copy are evaluation's too

@@ -164,7 +164,7 @@ class Worker:
         """Those that its copies begin with."""
         plan = self._plan
         whole = np.arange(self.copies) == 0 if plan.is_host else self._clocks() == 0
-        streams = plan.domain.agents if plan.local else 1
+        streams = len(plan.regions) or 1
         return running(np.repeat(whole, plan.system.sides), streams)
 
     def _first(self) -> int:
@@ -189,7 +189,7 @@ class Worker:
             actor.lead(self.state.place.copies)
             self.actor = actor
             return
-        regions = range(plan.domain.agents)
+        regions = range(len(plan.regions))
         keys = [stream(config.seed, "train/local", region, since, self.index) for region in regions]
         self.actor = HostRegions(
             plan.domain, self.sessions, snapshot.predictors, regions, self.copies,
@@ -323,7 +323,7 @@ def sessions_for(plan: Plan, workers: int, kept: int = SESSIONS) -> list[list[An
     copies = config.copies if fused else copies_of(config)
     each, shared = copies, config.copies_per_process or 1
     if plan.local:  # one process for each region, which holds all copies
-        each = plan.domain.agents
+        each = len(plan.regions)
         ours = list(simulator.sessions(workers * each, copies))
     elif shared > 1:
         ours = list(simulator.shared_sessions(workers * each, shared))
