@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import AgentSpec, EntityStep, UserError
+from hinterland.domains.teaching_options import ColonyOptions as Options
 
 SIZE, FOOD, FOUNDERS, COST, PATIENCE, HORIZON = 9, 8, 3, 2, 24, 100
 NEST = SIZE // 2

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from hinterland.core import AgentSpec, GlobalStep, Step
+from hinterland.domains.teaching_options import CorridorOptions as Options
 
 CAPACITY = 2
 
