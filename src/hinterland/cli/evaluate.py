@@ -100,7 +100,7 @@ def _check_used(options: Any) -> None:
 
 def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     """What the evaluation gives, and the step of the checkpoint."""
-    from hinterland.cli.setup import get_domain, trained_networks
+    from hinterland.cli.setup import get_domain, look_where_it_was, trained_networks
     from hinterland.training import check_players, evaluate_networks, evaluate_scripted
 
     print("evaluating (compiling first) ...", file=sys.stderr, flush=True)
@@ -124,6 +124,7 @@ def _measured(options: Any, runtime: Any, folder: Any) -> dict[str, Any]:
     else:
         from hinterland.config import make_config
 
+        look_where_it_was(folder)
         config = make_config(folder.config)
         domain, step = get_domain(config, folder), 0
         _say_needs(config, domain, runtime, options.episodes)

@@ -2,7 +2,7 @@
 
 import re
 from math import inf, log10, nan
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -40,15 +40,32 @@ _KINDS = {
 }
 
 
+def kinds_of(annotation: Any) -> set[Any]:
+    """The types that an annotation allows: `int | None` gives int and NoneType; Literals as one."""
+    if get_origin(annotation) is Literal:
+        return {annotation}
+    if get_origin(annotation) is Annotated:
+        return kinds_of(get_args(annotation)[0])
+    parts = get_args(annotation)
+    return set().union(*map(kinds_of, parts)) if parts else {annotation}
+
+
+def _limits(annotation: Any) -> list[Any]:
+    """What stands beside the types in an annotation."""
+    if get_origin(annotation) is Literal:
+        return []
+    if get_origin(annotation) is Annotated:
+        kind, *beside = get_args(annotation)
+        here = [y for x in beside for y in (x.metadata if isinstance(x, FieldInfo) else [x])]
+        return [*here, *_limits(kind)]
+    return [limit for part in get_args(annotation) for limit in _limits(part)]
+
+
 def range_of(field: FieldInfo) -> Range:
     """What the number in a field may be; of those with a word beside it, the number's part."""
-    limits = field.metadata or next(
-        (list(kind.__metadata__[0].metadata) for kind in get_args(field.annotation)
-         if get_origin(kind) is Annotated), []
-    )  # fmt: skip
     found: dict[str, float] = {
         word: getattr(limit, word)
-        for limit in limits
+        for limit in [*field.metadata, *_limits(field.annotation)]
         for word in ("ge", "gt", "le")
         if hasattr(limit, word)
     }
@@ -83,8 +100,7 @@ def shortened(value: Any) -> str:
 
 def whole_where_whole(field: FieldInfo, value: Any) -> Any:
     """The value; TOML's 1e6 as a whole number where the field holds whole ones."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    wanted = int in kinds or any(get_origin(x) is Annotated and int in get_args(x) for x in kinds)
+    wanted = int in kinds_of(field.annotation)
     return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
 
 
