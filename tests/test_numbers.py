@@ -14,11 +14,11 @@ from hinterland.applies import check_applies, given, ignored
 from hinterland.cli.arguments import whole
 from hinterland.cli.main import main
 from hinterland.cli.study import read_study, values_of
-from hinterland.config import DOMAIN_OPTIONS, MILLION, SEEDS, STEPS, Config, make_config, range_of
+from hinterland.config import MILLION, SEEDS, STEPS, Config, declared_by, make_config, range_of
 from hinterland.core import UserError, is_entity_domain
-from hinterland.domains import load_domain
+from hinterland.domains import known_domains, load_domain
+from hinterland.domains.declared import light
 from hinterland.domains.lux.domain import make as make_lux
-from hinterland.presets import DOMAIN_PRESETS
 from hinterland.runtime import LocalRuntime
 from hinterland.training import check_config, check_resources, estimate, evaluate, evaluate_scripted
 from hinterland.training.opponents import parse_mix
@@ -330,19 +330,26 @@ def refused(values: dict[str, Any]) -> str | None:
 
 def test_every_field_is_read_or_refused_in_every_kind_of_run() -> None:
     table = READ | ONE_DOMAIN | {name: (x, frozenset()) for name, x in ELSEWHERE.items()}
-    fields = set(Config.model_fields) - {"domain"}
-    new = {name for name in fields - set(table) if name in DOMAIN_OPTIONS}
-    assert fields - new == set(table), fields ^ set(table)
+    fields = set(Config.model_fields) - {"domain", "domain_options"}
+    declared = {name: field for _, each in light() for name, field in each.model_fields.items()}
+    assert fields | set(declared) == set(table), (fields | set(declared)) ^ set(table)
+
+    def setting(config: Config, name: str) -> Any:
+        if name in fields:
+            return getattr(config, name)
+        mine = declared_by(config.domain).model_fields
+        return config.domain_options.get(name, mine[name].default if name in mine else None)
+
     for kind, own in KINDS.items():
         base = make_config(own)
         assert refused(own) is None, kind
         for name, (value, where) in table.items():
-            was = getattr(base, name)
+            was = setting(base, name)
             other = (not was) if value is None else value
             said = refused({**own, name: other})
             if kind in where:
                 assert said is None, (kind, name, said)
-                assert other in (was, getattr(make_config({**own, name: other}), name))
+                assert other in (was, setting(make_config({**own, name: other}), name))
             elif other != was:
                 assert said, (kind, name)
                 assert "\n" not in said
@@ -359,7 +366,7 @@ def test_every_field_is_read_somewhere() -> None:
     """A field that no code asks for could only be ignored."""
     text = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     settings = (SOURCES / "learn" / "ppo.py").read_text()
-    for name in set(Config.model_fields) - set(DOMAIN_OPTIONS):
+    for name in Config.model_fields:
         asked = re.search(rf"\b(config|self|_config)\.{name}\b", text)
         assert asked or re.search(rf"^    {name}: ", settings, re.MULTILINE), name
 
@@ -418,7 +425,7 @@ def test_an_option_of_a_command_is_not_ignored(empty_folder: Path, words: str, s
 
 def test_a_run_starts_again_from_the_configuration_that_it_wrote() -> None:
     """config.toml holds every value; none of those counts as given that were not."""
-    names = {domain for domain, _ in DOMAIN_PRESETS} | {"corridor", "warehouse"}
+    names = known_domains()
     runs = [{"domain": name, "preset": preset} for name in names for preset in ("fast", "paper")]
     runs += list(KINDS.values())
     runs.append({"domain": "traffic", "local": "sumo"})

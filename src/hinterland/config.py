@@ -261,6 +261,10 @@ class Config(BaseModel):
         {}, description="what was set of the options that the domain declares"
     )
 
+    def __hash__(self) -> int:
+        """Programs are compiled once for each configuration."""
+        return hash(self.model_dump_json())
+
     @model_serializer(mode="wrap")
     def _without_empty_table(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A domain that has no options has no table of them either."""

@@ -20,9 +20,12 @@ from hinterland.domains.checked import not_an_option
 from hinterland.domains.declared import light, owners_of
 from hinterland.presets import PAPER
 
+DEMO = "warehouse"
+"""The domain of examples and of the library's own benchmarks; preset paper is of it."""
 LARGEST = 2.0**53
 """Whole numbers up to here are read as they are written; the bounds of all options lie below."""
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are the one sentence that the command line promises."""

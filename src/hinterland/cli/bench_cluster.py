@@ -1,4 +1,4 @@
-"""The benchmark of the cluster: DIALS in the warehouse on several numbers of Ray workers.
+"""The benchmark of the cluster: DIALS on several numbers of Ray workers.
 
 Each case starts a Ray of its own on this machine. The first round compiles, the second is measured.
 The policies at the end are compared with those of the local runtime, bit for bit.
@@ -9,7 +9,7 @@ import hashlib
 import time
 from typing import Any
 
-from hinterland.cli.arguments import whole
+from hinterland.cli.arguments import DEMO, whole
 from hinterland.cli.display import note
 from hinterland.cli.setup import MOST_DEVICES, make_runtime
 from hinterland.config import range_of
@@ -75,7 +75,7 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     from hinterland.training.experiment import to_arrays
 
     told = Lines()
-    values = {"domain": "warehouse", "agents": agents, "copies": options.copies,
+    values = {"domain": DEMO, "agents": agents, "copies": options.copies,
               "predictor_episodes": options.predictor_episodes,
               "predictor_epochs": options.predictor_epochs}  # fmt: skip
     each = options.updates * make_config(values).steps_per_update
@@ -84,7 +84,7 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     with make_runtime(workers or None, "ray" if workers else "local") as runtime:
         started = time.perf_counter() - began
         # Without evaluation: it is no part of a round.
-        experiment = Unevaluated(config, load_domain("warehouse", agents), runtime, progress=told)
+        experiment = Unevaluated(config, load_domain(DEMO, agents), runtime, progress=told)
         state = dials.train(experiment, dials.start(experiment), 0)
         sizes = message_sizes(experiment)
     digest = hashlib.sha256()

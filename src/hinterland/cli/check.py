@@ -26,7 +26,12 @@ def parser(domain: str | None = None, add_help: bool = True) -> Parser:
         "as its region of the global simulator does). 'train' refuses what it refuses.",
         add_help=add_help,
     )
-    made.add_argument("domain", nargs=None if add_help else "?", metavar="MODULE:FACTORY", help="or an installed domain's name")
+    made.add_argument(
+        "domain",
+        nargs=None if add_help else "?",
+        metavar="MODULE:FACTORY",
+        help="or an installed domain's name",
+    )
     made.add_argument(
         "--episodes", type=whole(1, 10_000), default=2, metavar="E", help="default: 2"
     )

@@ -149,9 +149,7 @@ def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return declared.completed(given)
 
 
-def prepare_for(
-    domain: str | None, devices: int | None = None, kind: str = "local"
-) -> None:
+def prepare_for(domain: str | None, devices: int | None = None, kind: str = "local") -> None:
     """What comes before the options of a user's own domain are read: its module may use JAX.
 
     Raises:

@@ -71,7 +71,7 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
     if why := why_not(Study, study):
-        raise UserError(f"{path}: {why} (see studies/warehouse-4.toml)")
+        raise UserError(f"{path}: {why} (see studies/demo.toml)")
     unread = set(given_options(study["base"]))
     for name, variant in study["variants"].items():
         for seed in study["seeds"]:

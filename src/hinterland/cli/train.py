@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hinterland.cli import interrupts
 from hinterland.cli.arguments import (
+    DEMO,
     Parser,
     add_config_options,
     check_owners,
@@ -24,8 +25,6 @@ from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 from hinterland.domains import known_domains
 
-DEMO = "warehouse"
-"""The domain of examples."""
 MANY = 32
 """Processes that are worth a note."""
 
@@ -40,7 +39,9 @@ def parser(domain: str | None = None, add_help: bool = True) -> Parser:
         prog="hinterland train",
         description="Train N agents; progress on standard error, everything else in the run "
         "folder. A run that was interrupted continues with --resume RUN.",
-        epilog=None if domain else "'hinterland train DOMAIN --help' shows a domain's own options "
+        epilog=None
+        if domain
+        else "'hinterland train DOMAIN --help' shows a domain's own options "
         "too, 'hinterland domains' which domains there are.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=add_help,
@@ -78,9 +79,8 @@ def parser(domain: str | None = None, add_help: bool = True) -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
-    from hinterland.core.errors import UserError
-
     from hinterland.cli.setup import completed, get_domain, make_runtime, prepare_for
+    from hinterland.core.errors import UserError
 
     first = named_domain(parser(add_help=False), arguments)
     if first.resume is not None:

@@ -10,9 +10,7 @@ from hinterland.core.errors import UserError
 from hinterland.core.options import DomainOptions
 
 
-def checked(
-    name: str, declared: type[DomainOptions], values: Mapping[str, Any]
-) -> DomainOptions:
+def checked(name: str, declared: type[DomainOptions], values: Mapping[str, Any]) -> DomainOptions:
     """The options of domain `name`.
 
     Raises:

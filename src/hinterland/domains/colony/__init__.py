@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import AgentSpec, EntityStep, UserError
-from hinterland.domains.teaching_options import ColonyOptions as Options
+from hinterland.domains.teaching_options import ColonyOptions
 
 SIZE, FOOD, FOUNDERS, COST, PATIENCE, HORIZON = 9, 8, 3, 2, 24, 100
 NEST = SIZE // 2
@@ -156,6 +156,10 @@ class ColonyDomain:
             if state.loaded[slot]:
                 shapes.append({"kind": "circle", "x": x, "y": y, "r": 0.15, "fill": "#d55e00"})
         return shapes
+
+
+Options = ColonyOptions
+"""What it declares to the command line."""
 
 
 def make(agents: int) -> ColonyDomain:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE",
+    "RED",
+    "SCRIPTED",
     "Combat",
     "CombatGame",
     "CombatSimulator",
     "Options",
-    "RED",
     "Rewards",
-    "SCRIPTED",
     "Side",
     "State",
     "make",

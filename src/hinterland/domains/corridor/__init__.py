@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from hinterland.core import AgentSpec, GlobalStep, Step
-from hinterland.domains.teaching_options import CorridorOptions as Options
+from hinterland.domains.teaching_options import CorridorOptions
 
 CAPACITY = 2
 
@@ -121,6 +121,10 @@ class Corridor:
             for i, held in enumerate(state)
             for k in range(int(held))
         ]
+
+
+Options = CorridorOptions
+"""What it declares to the command line."""
 
 
 def make(agents: int) -> Corridor:

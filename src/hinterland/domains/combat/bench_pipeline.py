@@ -18,6 +18,10 @@ from hinterland.cli.setup import add_machine_options, make_runtime
 from hinterland.config import MILLION, Range
 from hinterland.core.errors import UserError
 
+SUMMARY = (
+    "environment steps/s of --schedule pipeline beside lockstep, on hosts with an artificial step "
+    "of --step-ms and on a traced system; lags, waits and drops"
+)
 BAR = 1.7
 """On hosts the best pipeline must be so many times as fast as the best lockstep."""
 ARRANGEMENTS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -37,7 +41,7 @@ SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/
          "pipeline/share/queue_wait")  # fmt: skip
 
 
-def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
     parser.add_argument("--step-ms", type=real(Range(0, 10_000)), default=2.0, metavar="X",
                         help="waited in a step on hosts, milliseconds (default: 2)")  # fmt: skip
@@ -50,7 +54,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     add_machine_options(parser)
 
 
-def pipeline(options: Any) -> dict[str, Any]:
+def measure(options: Any) -> dict[str, Any]:
     """A table of rates, lags and waits for each system, and whether the bar is met."""
     if options.updates % 2:
         raise UserError(f"--updates {options.updates}: must be even")

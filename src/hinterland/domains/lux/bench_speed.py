@@ -1,12 +1,17 @@
 """The benchmark of Lux AI S2: what a step costs in training, part by part, and in the engine."""
 
+import argparse
 import statistics
 from typing import Any, cast
 
-from hinterland.cli.arguments import given_config
+from hinterland.cli.arguments import add_config_options, given_config
 from hinterland.cli.display import note
-from hinterland.cli.setup import get_domain, make_runtime
+from hinterland.cli.setup import add_machine_options, get_domain, make_runtime
 
+SUMMARY = (
+    "training in Lux AI S2: environment steps/s of the whole loop and of the bare engine, where "
+    "the time goes, memory; takes the options of train"
+)
 STEPS = 150
 """Of the bare engine's game; idle factories die at 151."""
 PARTS = {
@@ -20,11 +25,17 @@ PARTS = {
 """Parts of a session, in processor time."""
 
 
-def lux_speed(options: Any) -> dict[str, Any]:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of `hinterland train lux`."""
+    add_config_options(parser, domain="lux")
+    add_machine_options(parser)
+
+
+def measure(options: Any) -> dict[str, Any]:
     """Rates of some updates after one that compiles, and shares of their time."""
     from hinterland.config import make_config
 
-    config = make_config({"domain": "lux", **given_config(options)})
+    config = make_config({"domain": "lux", **given_config(options, "lux")})
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
     from hinterland.domains.lux import seconds
     from hinterland.training import Experiment, Lines, check_resources, separated
