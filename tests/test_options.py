@@ -87,11 +87,11 @@ def test_a_strangers_domain_is_learned_with_dials(
     orchard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, error = said(
-        capsys, "train", "orchard", "--agents", 3, "--weather", "wet", "--steps", 512,
+        capsys, "train", "orchard", "--agents", 3, "--weather", "wet", "--steps", 256,
         "--predictor-epochs", 2, "--out", "run", "--json",
     )  # fmt: skip
     assert status == 0, error
-    assert "random" in json.loads(out.splitlines()[-1])["eval"]
+    assert {"learned", "random", "heuristic"} <= json.loads(out.splitlines()[-1])["eval"].keys()
     folder = RunFolder.read(Path("run"))
     assert folder.config["domain_options"] == {"basket": 3, "weather": "wet"}  # preset, and given
     assert folder.config["simulation"] == "dials"
@@ -99,11 +99,7 @@ def test_a_strangers_domain_is_learned_with_dials(
     assert "apples that a basket holds, pieces" in page
     assert "paper, dials F=2K" in page
     assert json.loads(Path("run/replay.json").read_text())["frames"][0][0]["kind"] == "text"
-    status, _, error = said(capsys, "evaluate", "run", "--episodes", 4, "--policy", "heuristic")
-    assert status == 0, error
-    again = said(capsys, "train", "--config", "run/config.toml", "--no-report", "--out", "again")
-    assert again[0] == 0, again[2]
-    assert RunFolder.read(Path("again")).config == folder.config
+    assert make_config(folder.config).model_dump(exclude_none=True) == folder.config
     status, _, error = said(capsys, "train", "--resume", "run", "--basket", 4)
     assert (status, "leave out --basket" in error) == (2, True)
 
@@ -111,10 +107,12 @@ def test_a_strangers_domain_is_learned_with_dials(
 def test_a_strangers_figures_stand_beside_the_return(
     orchard: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, error = said(capsys, "train", "anthill", "--out", "run", "--json")
+    status, out, error = said(capsys, "train", "anthill", "--out", "run", "--json", "--no-report")
     assert status == 0, error
     assert json.loads(out.splitlines()[-1])["eval"]["learned"]["ants_hatched"] >= 3
-    assert "ants_hatched" in Path("run/report.html").read_text()
+    assert any(
+        "eval/sampled/ants_hatched" in line for line in RunFolder.read(Path("run")).metrics()
+    )
 
 
 def test_a_strangers_benchmark_runs(orchard: Path, capsys: pytest.CaptureFixture[str]) -> None:
