@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from hinterland.core.errors import UserError
@@ -25,7 +25,7 @@ def options_of(name: str) -> type[DomainOptions]:
     Raises:
         UserError: no such domain, or what it declares has another form.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = registry.points(GROUP)
     if name in points:
         found = _loaded(points[name], f"domain {name!r}: its options")
     else:
@@ -67,9 +67,9 @@ def installed() -> Iterator[tuple[str, type[DomainOptions]]]:
 
 def light() -> Iterator[tuple[str, type[DomainOptions]]]:
     """The same of those that can be asked without a start of JAX; broken ones are left out."""
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for name in sorted(registry.points(GROUP)):
         try:
-            yield point.name, options_of(point.name)
+            yield name, options_of(name)
         except UserError:  # said where somebody asks for that domain
             continue
 

@@ -4,7 +4,8 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,15 @@ _SOURCES: dict[int, tuple[Any, Source]] = {}
 """By the identity of a domain; the domain is kept, or another could take its place in memory."""
 
 
-def points() -> dict[str, EntryPoint]:
-    """Entry points of all installed domains, by name."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+def points(group: str = GROUP) -> dict[str, EntryPoint]:
+    """Entry points of a group, that of all installed domains by default, by name."""
+    return {point.name: point for point in _all_points(tuple(sys.path)).select(group=group)}
+
+
+@cache
+def _all_points(path: tuple[str, ...]) -> EntryPoints:
+    """Of all that is installed where Python looks: to read it takes as long as a start of ours."""
+    return entry_points()
 
 
 def known_domains() -> list[str]:

@@ -3,14 +3,16 @@
 import json
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hinterland.core.options import Published
-from hinterland.domains.declared import installed_options
+if TYPE_CHECKING:
+    from hinterland.core.options import Published
 
 
 @cache
-def _published(domain: str) -> Published | None:
+def _published(domain: str) -> "Published | None":
+    from hinterland.domains.declared import installed_options
+
     return installed_options(domain).published
 
 
