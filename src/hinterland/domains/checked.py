@@ -42,4 +42,7 @@ def not_an_option(name: str, option: str) -> str:
             f"{flag_of(option)} is an option of {of} and not of {name}; leave it out, or see "
             f"'hinterland train {name} --help'"
         )
-    return f"{flag_of(option)} is not a setting; see 'hinterland train {name} --help'"
+    return (
+        f"{flag_of(option)} is not an option of domain {name!r}; see "
+        f"'hinterland train {name} --help'"
+    )
