@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,13 @@ _SOURCES: dict[int, tuple[Any, Source]] = {}
 
 def points(group: str = GROUP) -> dict[str, EntryPoint]:
     """Entry points of a group, that of all installed domains by default, by name."""
-    return {point.name: point for point in _all_points(tuple(sys.path)).select(group=group)}
+    return {point.name: point for point in _read(group, tuple(sys.path))}
 
 
 @cache
-def _all_points(path: tuple[str, ...]) -> EntryPoints:
-    """Of all that is installed where Python looks: to read it takes as long as a start of ours."""
-    return entry_points()
+def _read(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Of what is installed where Python looks; read once, as it takes a command's time to start."""
+    return tuple(entry_points(group=group))
 
 
 def known_domains() -> list[str]:

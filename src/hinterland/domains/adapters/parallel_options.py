@@ -70,8 +70,10 @@ class Options(DomainOptions):
 
 def _half_of(values: Mapping[str, Any]) -> int:
     """Copies in each of two processes for a worker's, or the most that divide them evenly."""
-    numbers = [values.get("copies"), values.get("actors")]
-    if not all(isinstance(x, int) and x > 0 for x in numbers):
+    each_actor, actors = values.get("copies"), values.get("actors")
+    if not (isinstance(each_actor, int) and isinstance(actors, int)):
         return 1  # refused for what they are
-    copies = numbers[0] * numbers[1]
+    if each_actor < 1 or actors < 1:
+        return 1
+    copies = each_actor * actors
     return next(each for each in range(-(-copies // 2), 0, -1) if copies % each == 0)
