@@ -34,9 +34,11 @@ ALLOWED = {room: {r for r in LEVEL if LEVEL[r] < level} | {room} for room, level
 # Shipped to people who write domains: it judges simulators and needs no trainer for that.
 ALLOWED["testing"] = {"testing", "core", "domains", "rollout", "influence"}
 # Three files, not rooms: the choices of a run. The rooms below get plain numbers instead.
-ALLOWED["presets"] = {"presets"}
-ALLOWED["config"] = {"config", "presets", "core"}
-ALLOWED["applies"] = {"applies", "config", "presets", "core"}
+ALLOWED["presets"] = {"presets", "core"}
+ALLOWED["config"] = {"config", "presets", "core", "domains"}
+ALLOWED["applies"] = {"applies", "config", "presets", "core", "domains"}
+# A domain's own benchmarks stand above everything, wherever its other files lie.
+ALLOWED["benches"] = {*LEVEL, "config", "benches"}
 for reader in ("training", "report", "api", "cli"):
     ALLOWED[reader] |= {"config", "presets"}
 for checker in ("api", "cli"):
@@ -46,7 +48,7 @@ ALLOWED["__main__"] = {"cli"}  # `python -m hinterland`
 # whatever it imported at once, everybody would import.
 ALLOWED["hinterland"] = {"api", "config", "core", "domains"}
 
-PRINTERS = {"cli"}
+PRINTERS = {"cli", "benches"}
 PRINTING_FILES = {"api/display.py"}  # progress, for whoever asked for it
 WRITERS = {"record", "report"}
 WRITING_FILES = {
@@ -62,7 +64,7 @@ WRITING_FILES = {
     "domains/traffic/simulation.py",
 }
 HEAVY = {"jax", "equinox", "optax", "matplotlib"}
-LIGHT_ROOMS = {"cli", "record", "report"}
+LIGHT_ROOMS = {"cli", "record", "report", "benches"}
 
 WRITE_CALLS = {"write_text", "write_bytes", "savefig", "save_file", "savez", "savez_compressed"}
 WRITE_CALLS |= {"mkdir", "makedirs", "touch", "copytree", "copyfile"}
@@ -71,6 +73,8 @@ WRITE_MODE = re.compile(r"[wax][bt+]{0,2}|r[bt]?\+[bt]?")
 
 def room_of(file: str) -> str:
     """The room of a path relative to the package: `core/keys.py` → core, `config.py` → config."""
+    if re.fullmatch(r"domains/\w+/bench_\w+\.py", file):
+        return "benches"
     first = PurePosixPath(file).parts[0].removesuffix(".py")
     return "hinterland" if first == "__init__" else first
 
@@ -99,7 +103,7 @@ def imported_room(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] != "hinterland" or len(parts) == 1 or parts[1].startswith("__"):
         return None
-    return parts[1]
+    return room_of("/".join(parts[1:4]) + ".py") if parts[1] == "domains" else parts[1]
 
 
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
@@ -232,11 +236,55 @@ def test_the_checker_lets_a_right_file_pass(file: str, source: str) -> None:
     assert violations(source, file) == []
 
 
-def test_help_needs_no_heavy_import() -> None:
+DOMAINS = {"traffic", "lux", "warehouse", "combat", "smax", "colony", "corridor", "pettingzoo"}
+NAMING = {
+    "cli/arguments.py": {"warehouse"},  # the domain of examples, said there and nowhere else
+}
+
+
+def domains_named(source: str) -> set[str]:
+    """The domains of ours that the code of a file names; its docstrings and comments may."""
+    tree = ast.parse(source)
+    said = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    words: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            words |= set(re.findall(r"[a-z]+", node.value))
+        words |= {part for name in imported_modules(node, "x.py") for part in name.split(".")}
+    return words & DOMAINS
+
+
+@pytest.mark.parametrize("file", [x for x in FILES if not x.startswith(("domains/", "testing/"))])
+def test_no_domain_is_named_outside_of_its_folder(file: str) -> None:
+    named = domains_named((PACKAGE / file).read_text(encoding="utf-8"))
+    assert named <= NAMING.get(file, set()), f"{file}: a domain declares what is its own"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if config.domain == 'traffic': pass",
+        "from hinterland.domains.lux import seconds",
+        "NOTE = 'combat: units of a side'",
+    ],
+)
+def test_the_scan_sees_a_domain_named(source: str) -> None:
+    assert domains_named(source)
+    assert not domains_named('"""As the warehouse."""\nx = 1  # combat')
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "traffic", "--help"]])
+def test_help_needs_no_heavy_import(words: list[str]) -> None:
     code = (
         "import sys\n"
         "from hinterland.cli import main\n"
-        "sys.argv = ['hinterland', '--help']\n"
+        f"sys.argv = ['hinterland', *{words!r}]\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
         f"loaded = sorted({HEAVY} & sys.modules.keys())\n"

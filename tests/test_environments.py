@@ -15,7 +15,7 @@ from hinterland.learn.team import prepared
 from hinterland.training.team_evaluation import evaluate_team
 
 from hinterland.cli import main
-from hinterland.config import make_config
+from hinterland.config import declared_by, make_config
 from hinterland.core import UserError, stream
 from hinterland.core.types import EntityTrajectory
 from hinterland.domains.adapters.parallel import ParallelEnvironment, ParallelSessions
@@ -505,6 +505,8 @@ def test_a_command_of_the_docs_runs_as_printed(
     from hinterland.record import RunFolder
 
     arguments = shlex.split(command)
+    (tmp_path / "my_module.py").write_text("from hinterland.domains.corridor import make\n")
+    monkeypatch.syspath_prepend(str(tmp_path))  # as in the reader's folder
 
     def ready(*_: Any, **__: Any) -> None:
         raise _Ready
@@ -528,7 +530,9 @@ def test_a_command_of_the_docs_runs_as_printed(
                 for x, y in vars(options).items()
                 if x in make_config.__globals__["Config"].model_fields
             }
-            if arguments[0] in ("train", "check") and values.get("domain"):
+            if arguments[0] in ("train", "check") and (domain := values.get("domain")):
+                own = declared_by(domain).model_fields
+                values |= {x: y for x, y in vars(options).items() if x in own}
                 make_config({"agents": 4, **values})
             raise _Ready
 

@@ -24,7 +24,7 @@ from hinterland.api.evaluation import milestones
 from hinterland.cli.main import main
 from hinterland.config import Config, make_config
 from hinterland.core import UserError, is_entity_domain, is_host, stream
-from hinterland.domains import registry
+from hinterland.domains import declared, registry
 from hinterland.domains.lux import LuxDomain, Rules, engine, make
 from hinterland.domains.lux.engine import Game, plain
 from hinterland.domains.lux.session import LuxSession
@@ -77,8 +77,12 @@ def domain() -> Iterator[LuxDomain]:
 @pytest.fixture(autouse=True)
 def installed(domain: LuxDomain, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name `lux` leads to the one domain object, for the command line too."""
-    point = EntryPoint("lux", "hinterland.domains.lux:make", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    homes = {registry.GROUP: "lux:make", declared.GROUP: "lux.options:Options"}
+    found = {
+        group: {"lux": EntryPoint("lux", f"hinterland.domains.{home}", group)}
+        for group, home in homes.items()
+    }
+    monkeypatch.setattr(registry, "points", lambda group=registry.GROUP: found[group])
 
     @functools.wraps(make)
     def same(agents: int, **options: Any) -> LuxDomain:

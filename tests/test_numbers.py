@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic.fields import FieldInfo
 
 from hinterland.applies import check_applies, given, ignored
 from hinterland.cli.arguments import whole
 from hinterland.cli.main import main
 from hinterland.cli.study import read_study, values_of
-from hinterland.config import DOMAIN_OPTIONS, MILLION, SEEDS, STEPS, Config, make_config, range_of
+from hinterland.config import MILLION, SEEDS, STEPS, Config, declared_by, make_config
 from hinterland.core import UserError, is_entity_domain
-from hinterland.domains import load_domain
+from hinterland.core.bounds import kinds_of, range_of
+from hinterland.domains import known_domains, load_domain
+from hinterland.domains.declared import light
 from hinterland.domains.lux.domain import make as make_lux
-from hinterland.presets import DOMAIN_PRESETS
 from hinterland.runtime import LocalRuntime
 from hinterland.training import check_config, check_resources, estimate, evaluate, evaluate_scripted
 from hinterland.training.opponents import parse_mix
@@ -61,15 +63,22 @@ OPTIONS: dict[str, dict[str, tuple[float, float]]] = {
     },
 }  # fmt: skip
 REAL = {"bench pipeline": {"step-ms": (0, 10_000)}}
-PATTERNS = ("keep", "grouping", "blocks", "grid")
+PATTERNS = ("keep", "grouping", "blocks")
 """Words with numbers inside."""
-FIELDS = [name for name in Config.model_fields
-          if range_of(name).most < float("inf") and name != "credit"]  # fmt: skip
-"""Of the configuration, numbers."""
+FIELDS = {
+    (domain, name): field
+    for domain, fields in (
+        ("corridor", Config.model_fields),
+        *((domain, declared.model_fields) for domain, declared in light()),
+    )
+    for name, field in fields.items()
+    if range_of(field).most < float("inf") and name != "credit"
+}
+"""Numbers of the configuration, and those of one domain, by (domain, name)."""
 
 
-def is_real(name: str) -> bool:
-    return Config.model_fields[name].annotation in (float, float | None)
+def is_real(field: FieldInfo) -> bool:
+    return float in kinds_of(field.annotation)
 
 
 def allowed(text: str, least: float, most: float, real: bool, above: bool = False) -> bool:
@@ -90,12 +99,12 @@ def cases() -> list[tuple[list[str], str]]:
                 for text in NUMBERS:
                     if not allowed(text, *bounds, real):
                         found.append(([*words.split(), f"--{name}={text}"], text))
-    for name in FIELDS:
-        bounds = range_of(name)
+    for (domain, name), field in FIELDS.items():
+        bounds = range_of(field)
         for text in NUMBERS:
-            if not allowed(text, bounds.least, bounds.most, is_real(name), bounds.above):
+            if not allowed(text, bounds.least, bounds.most, is_real(field), bounds.above):
                 flag = f"--{name.replace('_', '-')}={text}"
-                found.append((["train", "corridor", flag], text))
+                found.append((["train", domain, flag], text))
     taken = {("credit", "0"), ("credit", "0.5"), ("blocks", "0")}
     for name in (*PATTERNS, "credit"):
         found += [(["train", "corridor", f"--{name}={text}"], text) for text in NUMBERS
@@ -141,10 +150,13 @@ def test_every_option_refuses_numbers_beyond_any_machine_in_one_sentence(
 
 
 def test_every_field_that_holds_numbers_has_bounds_and_help_says_them() -> None:
-    for name, field in Config.model_fields.items():
-        kind = str(field.annotation)
-        if ("int" in kind or "float" in kind) and name != "credit":
-            assert name in FIELDS, f"{name} has no bounds"
+    for domain, fields in (
+        ("corridor", Config.model_fields),
+        *((domain, declared.model_fields) for domain, declared in light()),
+    ):
+        for name, field in fields.items():
+            if {int, float} & kinds_of(field.annotation) and name != "credit":
+                assert (domain, name) in FIELDS, f"{name} of {domain} has no bounds"
     with contextlib.redirect_stdout(io.StringIO()) as heard, pytest.raises(SystemExit):
         main(["train", "--help"])
     text = " ".join(heard.getvalue().split())
@@ -181,10 +193,10 @@ VALUES = (float("inf"), -float("inf"), float("nan"), 10**30, -(10**30), 10**400,
 
 def test_a_file_may_say_no_more_than_the_command_line(empty_folder: Path) -> None:
     tried = 0
-    for name in FIELDS:
+    for domain, name in FIELDS:
         for value in VALUES:
             with pytest.raises(UserError) as caught:
-                make_config({"domain": "corridor", name: value, **within(name)})
+                make_config({"domain": domain, name: value, **within(name)})
             said = str(caught.value)
             assert said.startswith(f"--{name.replace('_', '-')} "), said
             assert len(said) < 300, said
@@ -312,7 +324,7 @@ ONE_DOMAIN: dict[str, tuple[Any, frozenset[str]]] = {
     "opponent": ("nearest", frozenset(("league",))),
 }
 ELSEWHERE = {"local": "sumo", "grid": "2x2", "inflow": 0.2, "net": "x", "routes": "x", "seconds": 9,
-             "scenario": "3m", "fallen": "stay", "env": "a:b"}  # fmt: skip
+             "scenario": "3m", "fallen": "stay", "env": "a:b", "horizon": 7}  # fmt: skip
 """Of traffic, smax and pettingzoo, none of which is a kind above."""
 
 
@@ -330,19 +342,26 @@ def refused(values: dict[str, Any]) -> str | None:
 
 def test_every_field_is_read_or_refused_in_every_kind_of_run() -> None:
     table = READ | ONE_DOMAIN | {name: (x, frozenset()) for name, x in ELSEWHERE.items()}
-    fields = set(Config.model_fields) - {"domain"}
-    new = {name for name in fields - set(table) if name in DOMAIN_OPTIONS}
-    assert fields - new == set(table), fields ^ set(table)
+    fields = set(Config.model_fields) - {"domain", "domain_options"}
+    declared = {name: field for _, each in light() for name, field in each.model_fields.items()}
+    assert fields | set(declared) == set(table), (fields | set(declared)) ^ set(table)
+
+    def setting(config: Config, name: str) -> Any:
+        if name in fields:
+            return getattr(config, name)
+        mine = declared_by(config.domain).model_fields
+        return config.domain_options.get(name, mine[name].default if name in mine else None)
+
     for kind, own in KINDS.items():
         base = make_config(own)
         assert refused(own) is None, kind
         for name, (value, where) in table.items():
-            was = getattr(base, name)
+            was = setting(base, name)
             other = (not was) if value is None else value
             said = refused({**own, name: other})
             if kind in where:
                 assert said is None, (kind, name, said)
-                assert other in (was, getattr(make_config({**own, name: other}), name))
+                assert other in (was, setting(make_config({**own, name: other}), name))
             elif other != was:
                 assert said, (kind, name)
                 assert "\n" not in said
@@ -359,7 +378,7 @@ def test_every_field_is_read_somewhere() -> None:
     """A field that no code asks for could only be ignored."""
     text = "\n".join(path.read_text() for path in SOURCES.rglob("*.py"))
     settings = (SOURCES / "learn" / "ppo.py").read_text()
-    for name in set(Config.model_fields) - set(DOMAIN_OPTIONS):
+    for name in Config.model_fields:
         asked = re.search(rf"\b(config|self|_config)\.{name}\b", text)
         assert asked or re.search(rf"^    {name}: ", settings, re.MULTILINE), name
 
@@ -418,7 +437,7 @@ def test_an_option_of_a_command_is_not_ignored(empty_folder: Path, words: str, s
 
 def test_a_run_starts_again_from_the_configuration_that_it_wrote() -> None:
     """config.toml holds every value; none of those counts as given that were not."""
-    names = {domain for domain, _ in DOMAIN_PRESETS} | {"corridor", "warehouse"}
+    names = known_domains()
     runs = [{"domain": name, "preset": preset} for name in names for preset in ("fast", "paper")]
     runs += list(KINDS.values())
     runs.append({"domain": "traffic", "local": "sumo"})

@@ -617,8 +617,8 @@ def test_what_is_ours_is_no_fault_of_the_user() -> None:
 
 
 def _begun_with(folder: Path, domain: str, file: str) -> str:
-    config = make_config({"domain": domain, "agents": 3})
-    made = RunFolder.create(folder, config.model_dump(exclude_none=True), {"domain_file": file})
+    values = make_config({"domain": "corridor", "agents": 3}).model_dump(exclude_none=True)
+    made = RunFolder.create(folder, {**values, "domain": domain}, {"domain_file": file})
     made.close()
     return str(folder)
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from hinterland.cli.bench_traffic_growth import (
+from hinterland.domains.traffic.bench_growth import (
     SIMULATIONS,
     charged,
     in_own_process,

@@ -6,7 +6,7 @@ which holds every value, starts the same run again.
 
 from typing import Any
 
-from hinterland.config import Config
+from hinterland.config import Config, declared_by, given_options
 from hinterland.core.errors import UserError
 from hinterland.presets import preset_of
 
@@ -17,11 +17,21 @@ PREDICTED = ("refresh", "refreshes", "predictor_episodes", "predictor_epochs", "
 
 def given(config: Config) -> list[str]:
     """The fields that say something else than preset and default, in their order."""
-    preset = preset_of(config.model_dump(exclude_none=True))
+    declared = declared_by(config.domain)
+    preset = preset_of(given_options(config.model_dump(exclude_none=True)), declared)
     return [
-        name
-        for name, field in Config.model_fields.items()
-        if not field.is_required() and getattr(config, name) != preset.get(name, field.default)
+        *(
+            name
+            for name, field in Config.model_fields.items()
+            if not field.is_required()
+            and name != "domain_options"
+            and getattr(config, name) != preset.get(name, field.default)
+        ),
+        *(
+            name
+            for name, value in config.domain_options.items()
+            if value != preset.get(name, declared.model_fields[name].default)
+        ),
     ]
 
 
@@ -32,11 +42,12 @@ def ignored(config: Config, boards: bool = False) -> dict[str, str]:
         config: of the run.
         boards: whether observations are boards.
     """
+    settings = config.model_dump(exclude_none=True)
     unread = {
         **_without_predictors(config),
         **_periods(config),
         **_of_schedules(config),
-        **_of_traffic(config),
+        **declared_by(config.domain).unread(given_options(settings)),
         **_of_credit(config, boards),
     }
     return {name: unread[name] for name in given(config) if name in unread}
@@ -49,7 +60,7 @@ def check_applies(config: Config, boards: bool = False) -> None:
         UserError: the first such option, and what it is for.
     """
     for name, reason in ignored(config, boards).items():
-        value = getattr(config, name)
+        value = {**config.domain_options, **dict(config)}.get(name)
         flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
         said = flag if isinstance(value, bool) else f"{flag} {value}"
         raise UserError(f"{said}: {reason}; leave it out")
@@ -83,20 +94,6 @@ def _of_schedules(config: Config) -> dict[str, str]:
     if config.opponents is not None and "past=" not in config.opponents:
         reason = "is for --opponents past=WEIGHT, which plays against snapshots"
         found |= dict.fromkeys(("snapshot_every", "pool"), reason)
-    return found
-
-
-def _of_traffic(config: Config) -> dict[str, str]:
-    if config.domain != "traffic":
-        return {}  # the registry asks other domains which options they know
-    found: dict[str, str] = {}
-    if config.simulation == "global":
-        found["local"] = "is for local simulators (--simulation dials or untrained)"
-    if config.net is None:
-        found["seconds"] = "is for your own network (--net)"
-    else:
-        found["inflow"] = "is for grids: your own network has its cars in --routes"
-        found["local"] = "is for grids: your own network has simulators of its own"
     return found
 
 

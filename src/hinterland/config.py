@@ -4,14 +4,31 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-import re
-from math import inf, log10, nan
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
+from hinterland.core import bounds
+from hinterland.core.bounds import Range, number_of, shortened, whole_where_whole
 from hinterland.core.errors import UserError
+from hinterland.core.options import DomainOptions
+from hinterland.domains.checked import checked
+from hinterland.domains.declared import options_of
+from hinterland.domains.registry import known_domains
 from hinterland.presets import preset_of
+
+__all__ = [
+    "MILLION", "SEEDS", "STEPS", "WIDTH", "Config", "Range", "declared_by", "given_options",
+    "make_config", "number_of", "range_of", "shortened",
+]  # fmt: skip
 
 SEEDS = 2**31 - 1
 """The largest seed, of everything that has one."""
@@ -19,26 +36,6 @@ MILLION = 1_000_000
 STEPS = 10**12
 WIDTH = 65_536
 """Of a layer. What a machine bears is another question: see `training.estimate`."""
-
-
-class Range(NamedTuple):
-    """What a number may be."""
-
-    least: float = -inf
-    most: float = inf
-    above: bool = False
-    """Whether it must be more than `least`."""
-
-    def problem(self, value: float) -> str | None:
-        """What is wrong with it, if anything is: "must be ..."."""
-        if value < self.least or (self.above and value == self.least):
-            return f"must be {'above' if self.above else 'at least'} {self.least:,}"
-        return None if value <= self.most else f"must be at most {self.most:,}"
-
-    def __str__(self) -> str:
-        if self.above:
-            return f"above {self.least:,}, up to {self.most:,}"
-        return f"{self.least:,} to {self.most:,}"
 
 
 class Config(BaseModel):
@@ -190,25 +187,6 @@ class Config(BaseModel):
         "(the default)",
     )
 
-    map: int | None = Field(
-        None, ge=1, le=1_000, description="lux: cells on a side of the board (48)"
-    )
-    factories: str | None = Field(
-        None, description="lux: factories of each side, such as 2 or 1-3; by default 2-5 on 48 x 48"
-    )
-    length: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="lux: steps of a whole game, which evaluation plays (1000)",
-    )
-    train_length: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="lux: steps after which games are truncated in training (256)",
-    )
-    water: bool | None = Field(None, description="lux: whether factories may water lichen (no)")
     schedule: Literal["fused", "lockstep", "pipeline"] = Field(
         "fused",
         description="how experience travels: simulators and learners on all devices (fused), "
@@ -281,60 +259,21 @@ class Config(BaseModel):
         description="--opponents: snapshots that are kept; the oldest goes (8)",
     )
 
-    local: Literal["native", "sumo"] | None = Field(
-        None, description="traffic: local simulators, native (JAX; the default) or sumo"
-    )
-    grid: str | None = Field(
-        None,
-        pattern=r"^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$",
-        description="traffic: ROWSxCOLUMNS of lights; a square of --agents by default",
-    )
-    inflow: float | None = Field(
-        None,
-        ge=0,
-        le=MILLION,
-        description="traffic: cars per second at each border edge (a probability; 0.1)",
-    )
-    net: str | None = Field(
-        None, description="traffic: your own SUMO network (.net.xml); its lights are the agents"
-    )
-    routes: str | None = Field(None, description="traffic: its route file (.rou.xml)")
-    env: str | None = Field(
-        None, description="pettingzoo: MODULE:FUNCTION that returns the parallel environment"
-    )
-    horizon: int | None = Field(
-        None,
-        ge=1,
-        le=1_000_000,
-        description="pettingzoo: steps after which an episode is truncated, if it has not ended by "
-        "itself; by default what the environment says, or 1000",
-    )
-    seconds: int | None = Field(
-        None,
-        ge=1,
-        le=MILLION,
-        description="traffic: seconds of an episode in your own network (1200)",
+    domain_options: dict[str, Any] = Field(
+        {}, description="what was set of the options that the domain declares"
     )
 
-    detectors: int | None = Field(
-        None, ge=0, le=MILLION, description="combat: how many of a side's units are detectors (0)"
-    )
-    opponent: str | None = Field(
-        None, description="combat: who plays the other side: random, nearest, coordinated (default)"
-    )
-    scenario: str | None = Field(
-        None, description="smax: JaxMARL's name of the battle, such as 2s3z (3m)"
-    )
-    fallen: Literal["leave", "stay"] | None = Field(
-        None,
-        description="smax: whether allies that fall leave, unpaid (the default), or stay and share "
-        "the team's reward until the end",
-    )
+    def __hash__(self) -> int:
+        """Programs are compiled once for each configuration."""
+        return hash(self.model_dump_json())
 
-    @property
-    def domain_options(self) -> dict[str, Any]:
-        """What was set of the options that only one domain has."""
-        return {name: x for name in DOMAIN_OPTIONS if (x := getattr(self, name)) is not None}
+    @model_serializer(mode="wrap")
+    def _without_empty_table(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A domain that has no options has no table of them either."""
+        found = dump(self)
+        if not found.get("domain_options"):
+            found.pop("domain_options", None)
+        return found
 
     @property
     def global_names(self) -> list[str]:
@@ -366,10 +305,6 @@ class Config(BaseModel):
         return -(-self.steps // self.steps_per_update)
 
 
-DOMAIN_OPTIONS = (
-    "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
-    "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env", "horizon",
-)  # fmt: skip
 SCHEDULE_OPTIONS = ("workers", "actors", "lag", "queue")
 """What schedules with workers have."""
 POOL_OPTIONS = ("snapshot_every", "pool")
@@ -385,95 +320,92 @@ _SAID = {
     "keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1; "
     "N is 999,999 at most",
     "blocks": "must be up to eight numbers from 0 to 9, for example 2,2",
-    "grid": "must be ROWSxCOLUMNS, for example 2x3; each is 9,999 at most",
-}
-_KINDS = {
-    # By the checker's word for what went wrong.
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
 }
 
 
 def range_of(name: str) -> Range:
     """What the number in that field may be; of those with a word beside it, the number's part."""
-    field = Config.model_fields[name]
-    limits = field.metadata or next(
-        (list(kind.__metadata__[0].metadata) for kind in get_args(field.annotation)
-         if get_origin(kind) is Annotated), []
-    )  # fmt: skip
-    found: dict[str, float] = {
-        word: getattr(limit, word)
-        for limit in limits
-        for word in ("ge", "gt", "le")
-        if hasattr(limit, word)
-    }
-    least = found.get("gt", found.get("ge", -inf))
-    return Range(least, found.get("le", inf), "gt" in found)
+    return bounds.range_of(Config.model_fields[name])
 
 
-def number_of(text: str) -> float:
-    """A number written with ASCII digits, such as 12, 0.5 or 1e6; NaN if it is none."""
-    written = re.fullmatch(
-        r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", text.strip().lower()
-    )
-    return float(text) if written else nan
+def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without a table: the domain's own beside the general ones, as presets see them.
+
+    Raises:
+        UserError: the table is none.
+    """
+    own = values.get("domain_options", {})
+    if not isinstance(own, Mapping):
+        raise UserError("[domain_options] must be a table of the domain's options")
+    return {**own, **{name: x for name, x in values.items() if name != "domain_options"}}
 
 
-def shortened(value: Any) -> str:
-    """A value as a sentence can quote it."""
-    if isinstance(value, int) and value.bit_length() > 100:
-        return f"(a number of {int(value.bit_length() * log10(2)) + 1:,} digits)"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:40]}... ({len(text):,} characters)"
-
-
-def _problem(name: str, error: Any) -> str:
-    """What is wrong with a field, from the checker's finding."""
-    if name in _SAID:
-        return _SAID[name]
-    if error["type"].startswith(("greater_than", "less_than")):
-        return range_of(name).problem(error["input"]) or error["msg"].lower()
-    return _KINDS.get(error["type"], error["msg"].lower())
-
-
-def _is_whole(name: str) -> bool:
-    """Whether a field holds whole numbers."""
-    kind = Config.model_fields[name].annotation
-    return kind is int or int in get_args(kind) or range_of(name) == Range(1, STEPS)
-
-
-def make_config(values: dict[str, Any]) -> Config:
+def make_config(values: Mapping[str, Any]) -> Config:
     """A checked configuration: explicit values over the preset over the defaults.
+
+    Args:
+        values: by name. Options of the domain stand beside the others, as on the command line and
+            in older run folders, or in a table "domain_options"; the former win.
 
     Raises:
         UserError: an unknown name or a value out of bounds, in one sentence.
     """
-    preset = preset_of(values)
-    if {**preset, **values}.get("schedule", "fused") == "fused":
-        for option in SCHEDULE_OPTIONS:
-            if values.get(option) is not None:
-                name = f"--{option.replace('_', '-')}"
-                raise UserError(f"{name} is a part of --schedule pipeline or lockstep")
-    for option in POOL_OPTIONS:
-        if values.get(option) is not None and values.get("opponents") is None:
-            raise UserError(f"--{option.replace('_', '-')} is a part of --opponents")
-    for name, value in values.items():  # TOML's 1e6 is whole
-        if isinstance(value, float) and value.is_integer() and name in Config.model_fields:
-            values = {**values, name: int(value)} if _is_whole(name) else values
+    values = given_options(values)
+    domain = values.get("domain")
+    declared = declared_by(domain) if isinstance(domain, str) else DomainOptions
+    preset = preset_of(values, declared)
+    _check_schedule(values, preset)
+    values = {
+        name: whole_where_whole(Config.model_fields[name], value)
+        if name in Config.model_fields else value
+        for name, value in values.items()
+    }  # fmt: skip
+    chosen = {**preset, **values}
+    general = {name: x for name, x in chosen.items() if name in Config.model_fields}
+    own = {name: x for name, x in chosen.items() if name not in Config.model_fields}
     try:
-        config = Config(**{**preset, **values})
+        config = Config(**general)
     except ValidationError as error:
         first: Any = error.errors()[0]
         name = str(first["loc"][0])
-        flag = "--" + name.replace("_", "-")
-        if first["type"] == "extra_forbidden":
-            raise UserError(f"{flag} is not a setting; see 'hinterland train --help'") from None
-        said = _problem(name, first)
-        raise UserError(f"{flag} {shortened(first['input'])}: {said}") from None
+        said = _SAID.get(name) or bounds.problem(Config.model_fields[name], first)
+        raise UserError(f"{bounds.flag_of(name)} {shortened(first['input'])}: {said}") from None
+    options = checked(config.domain, declared, own)
+    table = options.model_dump(exclude_unset=True, exclude_none=True)
+    config = config.model_copy(update={"domain_options": table})
+    _check_together(config)
+    return config
+
+
+def declared_by(domain: str) -> type[DomainOptions]:
+    """What a domain declares; nothing, if no name finds it: an object of somebody's script.
+
+    Raises:
+        UserError: an option of its has the name of a general one.
+    """
+    if ":" not in domain and domain not in known_domains():
+        return DomainOptions
+    declared = options_of(domain)
+    for name in declared.model_fields:
+        if name in Config.model_fields:
+            raise UserError(
+                f"domain {domain!r} declares an option {name!r}, which every run has: rename it"
+            )
+    return declared
+
+
+def _check_schedule(values: Mapping[str, Any], preset: Mapping[str, Any]) -> None:
+    if {**preset, **values}.get("schedule", "fused") == "fused":
+        for option in SCHEDULE_OPTIONS:
+            if values.get(option) is not None:
+                flag = bounds.flag_of(option)
+                raise UserError(f"{flag} is a part of --schedule pipeline or lockstep")
+    for option in POOL_OPTIONS:
+        if values.get(option) is not None and values.get("opponents") is None:
+            raise UserError(f"{bounds.flag_of(option)} is a part of --opponents")
+
+
+def _check_together(config: Config) -> None:
     sequences = config.windows * config.copies
     if sequences % config.minibatches:
         raise UserError(
@@ -492,4 +424,3 @@ def make_config(values: dict[str, Any]) -> Config:
         raise UserError("--credit team is one trajectory: leave out --grouping and --global-parts")
     if config.shared_policy and config.simulation != "global":
         raise UserError("--shared-policy needs --simulation global: local simulators never share")
-    return config

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.api.start import machine, stopping
-from hinterland.api.systems import get_domain, trained_policy
+from hinterland.api.systems import get_domain, look_where_it_was, trained_policy
 
 if TYPE_CHECKING:
     from hinterland.api.policies import Policies
@@ -115,6 +115,8 @@ def players(
         return trained_policy(folder, step, given)
     from hinterland.config import make_config
 
+    if given is None:
+        look_where_it_was(folder)
     config = make_config(folder.config)
     return config, get_domain(config, folder, given), None, 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hinterland.api.records import Logger, Recorder
 from hinterland.api.start import machine, set_cores, stopping
-from hinterland.api.systems import get_domain, is_named, settings_of
+from hinterland.api.systems import get_domain, is_named, look_where_it_was, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -224,6 +224,7 @@ def where_it_was(folder: "RunFolder") -> "tuple[Config, Checkpoint | None]":
     """
     from hinterland.config import make_config
 
+    look_where_it_was(folder)
     config = make_config(folder.config)
     checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
     folder.check_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)

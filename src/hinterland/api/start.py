@@ -46,7 +46,7 @@ def start_jax() -> None:
             raise UserError(f"XLA does not start with XLA_FLAGS={flags!r}: {said}; unset it")
 
 
-def set_cores(devices: int | None) -> None:
+def set_cores(devices: int | None, kind: str = "local") -> None:
     """A CPU device for each core, or so many if that is more; where JAX runs already, as it is.
 
     Whoever imports a module of the user's calls it before.
@@ -56,7 +56,7 @@ def set_cores(devices: int | None) -> None:
     from hinterland.runtime import use_cores
 
     with suppress(UserError):  # it is running already: `make_runtime` says whether that will do
-        use_cores(max(len(os.sched_getaffinity(0)), devices or 1))
+        use_cores(1 if kind == "ray" else max(len(os.sched_getaffinity(0)), devices or 1))
 
 
 def make_runtime(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.api.display import note
-from hinterland.api.start import start_jax
+from hinterland.api.start import set_cores, start_jax
 
 if TYPE_CHECKING:
     from hinterland.config import Config
@@ -15,35 +15,31 @@ if TYPE_CHECKING:
     from hinterland.record import RunFolder
 
 
-def completed(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings given explicitly, with the number of agents that a network or an environment has.
+def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings given explicitly, and what the files or programs that they name decide.
 
     Raises:
-        UserError: what they name cannot be read.
+        UserError: those cannot be read.
     """
-    # Absolute: the run is resumed and evaluated from anywhere. What is no text is refused later.
-    paths = {
-        name: str(Path(path).resolve())
-        for name in ("net", "routes")
-        if isinstance(path := values.get(name), str) and path and "\0" not in path
-    }
-    values = {**values, **paths}
-    if "agents" in values:
-        return values
-    if len(paths) == 2:
+    from hinterland.config import declared_by, given_options
+
+    given = given_options(values)
+    if not isinstance(domain := given.get("domain"), str):
+        return given  # refused later
+    declared = declared_by(domain)
+    if declared.model_fields.keys() & given.keys():
         start_jax()  # domains want it
-        from hinterland.domains.traffic.city import read_city
+    return declared.completed(given)
 
-        city = read_city(Path(paths["net"]), Path(paths["routes"]))
-        return {**values, "agents": len(city.lights)}
-    if isinstance(values.get("env"), str) and values.get("domain") == "pettingzoo":
-        start_jax()
-        from hinterland.domains.adapters.parallel import from_parallel
 
-        domain = from_parallel(str(values["env"]))
-        domain.entity_simulator.close()
-        return {**values, "agents": domain.agents}
-    return values
+def prepare_for(domain: str | None, devices: int | None = None, kind: str = "local") -> None:
+    """What comes before the options of a user's own domain are read: its module may use JAX.
+
+    Raises:
+        UserError: JAX does not start.
+    """
+    if domain is not None and ":" in domain:
+        set_cores(devices, kind)
 
 
 def get_domain(
@@ -53,12 +49,13 @@ def get_domain(
 
     Args:
         config: names it.
-        folder: of a run that began with it: says where its module was then.
+        folder: of a run that began with it, when simulators from outside were checked.
         given: the object itself, where there is one.
 
     Raises:
         UserError: it cannot be made here, or does not keep the contracts.
     """
+    from hinterland.config import declared_by
     from hinterland.core.errors import UserError
     from hinterland.domains import known_domains, load_domain
     from hinterland.domains.pool import SharingPool
@@ -72,12 +69,11 @@ def get_domain(
             "MODULE:FACTORY, which can be made again by name"
         )
     else:
-        if folder is not None:
-            _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
         domain = load_domain(config.domain, config.agents, config.domain_options)
     own, each = config.domain not in known_domains(), config.copies_per_process or 1
     ours = type(domain).__module__.startswith("hinterland.")
-    if own or not ours or (config.domain == "pettingzoo" and folder is None):
+    outside = declared_by(config.domain).from_outside
+    if own or not ours or (outside and folder is None):
         from hinterland.testing import check_domain
         from hinterland.testing.host_entities import DISTURBED
 
@@ -112,7 +108,7 @@ def settings_of(domain: "str | Domain", settings: Mapping[str, Any]) -> dict[str
     from hinterland.domains.registry import is_domain, source_of
 
     if isinstance(domain, str):
-        return completed({**settings, "domain": domain})
+        return dict(completed({**settings, "domain": domain}))
     if isinstance(domain, type) or not is_domain(domain):
         raise UserError(
             f"domain is {named.kind_of(domain)}: give a name, MODULE:FACTORY, or a domain, which "
@@ -135,11 +131,16 @@ def is_named(domain: "str | Domain") -> bool:
     return isinstance(domain, str) or source_of(domain) is not None
 
 
-def _look_where_it_was(name: str, before: Any) -> None:
-    """Whether a run's own module is found, and is the one it began with."""
+def look_where_it_was(folder: "RunFolder") -> None:
+    """Whether a run's own module is found, and is the one it began with; before it is imported.
+
+    Raises:
+        UserError: it is not found.
+    """
     from hinterland.core.errors import UserError
     from hinterland.domains.registry import file_of
 
+    name, before = str(folder.config["domain"]), folder.manifest.get("domain_file")
     if not isinstance(before, str):
         return
     module, here = name.partition(":")[0], file_of(name)
@@ -166,9 +167,9 @@ def trained_policy(
     from hinterland.config import make_config
     from hinterland.training.networks import check_step, load_policy
 
-    config = make_config(folder.config)
     if given is None:
-        _look_where_it_was(config.domain, folder.manifest.get("domain_file"))
+        look_where_it_was(folder)
+    config = make_config(folder.config)
     # What is damaged is said before a domain, which may be a thousand processes, is made.
     arrays, meta = folder.load_checkpoint(step)
     check_step(meta, config)

@@ -4,21 +4,27 @@ import argparse
 import errno
 import re
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from hinterland.config import Config, Range, number_of, range_of, shortened
+from pydantic.fields import FieldInfo
+
+from hinterland.config import Config, declared_by
+from hinterland.core.bounds import Range, flag_of, kinds_of, number_of, range_of, shortened
 from hinterland.core.errors import UserError
+from hinterland.core.options import FILE
+from hinterland.domains.checked import not_an_option
+from hinterland.domains.declared import light, owners_of
 from hinterland.presets import PAPER
 
+DEMO = "warehouse"
+"""The domain of examples and of the library's own benchmarks; preset paper is of it."""
 LARGEST = 2.0**53
 """Whole numbers up to here are read as they are written; the bounds of all options lie below."""
 _SUFFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-
-PATHS = ("net", "routes")
-"""Fields of the configuration that name files."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,48 +119,102 @@ def or_word(parsed: Callable[[str], Any], word: str | None = None) -> Callable[[
 
 
 def add_config_options(
-    parser: argparse.ArgumentParser, names: Collection[str] = tuple(Config.model_fields)
+    parser: argparse.ArgumentParser,
+    names: Collection[str] = tuple(Config.model_fields),
+    domain: str | None = None,
 ) -> None:
-    """One option per field of `Config`, but for the domain, which is the command's argument."""
+    """One option per field of `Config`, and of what the domain declares.
+
+    Args:
+        parser: to add them to.
+        names: of those fields; not the domain, which is the command's argument.
+        domain: whose own options follow in a group of their own; None: none do.
+
+    Raises:
+        UserError: an option of the domain has a name that the command gives something else.
+    """
     for name, field in Config.model_fields.items():
-        if name == "domain" or name not in names:
-            continue
-        flag = "--" + name.replace("_", "-")
-        text = str(field.description)
-        kind, allowed = field.annotation, range_of(name)
-        told = [] if field.default is None else [f"default: {field.default}"]
-        told += [f"preset paper: {PAPER[name]}"] if name in PAPER else []
-        told += [str(allowed)] if allowed != Range() else []
-        text += f" ({'; '.join(told)})" if told else ""
-        options: dict[str, Any] = {"dest": name, "help": text, "default": argparse.SUPPRESS}
-        if kind is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        elif choices := _choices(kind):
-            options["choices"] = choices
-        elif name in PATHS:
-            options |= {"type": path_text, "metavar": "FILE"}
-        elif kind == str | None:
-            options["metavar"] = "TEXT"
-        elif kind in (float, float | None):
-            options |= {"type": real(allowed), "metavar": "X"}
-        elif kind in (int, int | None):
-            options |= {"type": whole(allowed.least, allowed.most), "metavar": "N"}
-        elif name == "credit":
-            options |= {"type": or_word(real(Range(0, 1))), "metavar": "agent|team|WEIGHT"}
-        else:
-            numbers = whole(allowed.least, allowed.most)
-            options |= {"type": or_word(numbers, "auto"), "metavar": "N|auto"}
-        parser.add_argument(flag, **options)
+        if name in names and name not in ("domain", "domain_options"):
+            _add_option(parser, name, field, PAPER)
+    if domain is None or not (own := declared_by(domain).model_fields):
+        return
+    group = parser.add_argument_group(f"options of {domain}")
+    for name, field in own.items():
+        try:
+            _add_option(group, name, field, {})
+        except argparse.ArgumentError as error:
+            raise UserError(
+                f"domain {domain!r} declares an option {name!r}, which is the command's own: "
+                "rename it"
+            ) from error
 
 
-def _choices(kind: Any) -> tuple[str, ...]:
-    """The words that a field allows, if it allows words only (or, unset, None)."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    inner = [part for part in get_args(kind) if part is not type(None)]
-    return _choices(inner[0]) if len(inner) == 1 else ()
+def _add_option(
+    parser: argparse._ActionsContainer, name: str, field: FieldInfo, paper: Mapping[str, Any]
+) -> None:
+    """The option of one field."""
+    allowed = range_of(field)
+    kinds = kinds_of(field.annotation) - {type(None)}
+    told = [] if field.default is None or field.is_required() else [f"default: {field.default}"]
+    told += [f"preset paper: {paper[name]}"] if name in paper else []
+    told += [str(allowed)] if allowed != Range() else []
+    text = str(field.description or "").replace("%", "%%")
+    text += f" ({'; '.join(told)})" if told else ""
+    options: dict[str, Any] = {"dest": name, "help": text, "default": argparse.SUPPRESS}
+    if bool in kinds:
+        options["action"] = argparse.BooleanOptionalAction
+    elif all(get_origin(each) is Literal for each in kinds):  # words only
+        options["choices"] = tuple(word for each in kinds for word in get_args(each))
+    elif FILE in field.metadata:
+        options |= {"type": path_text, "metavar": "FILE"}
+    elif name == "credit":
+        options |= {"type": or_word(real(Range(0, 1))), "metavar": "agent|team|WEIGHT"}
+    elif name in ("refresh", "evaluate_every"):
+        numbers = whole(allowed.least, allowed.most)
+        options |= {"type": or_word(numbers, "auto"), "metavar": "N|auto"}
+    elif float in kinds:
+        options |= {"type": real(allowed), "metavar": "X"}
+    elif int in kinds:
+        options |= {"type": whole(allowed.least, allowed.most), "metavar": "N"}
+    else:
+        options["metavar"] = "TEXT"
+    parser.add_argument(flag_of(name), **options)
 
 
-def given_config(options: argparse.Namespace) -> dict[str, Any]:
-    """The configuration fields that were given explicitly."""
-    return {name: value for name, value in vars(options).items() if name in Config.model_fields}
+def named_domain(made: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """What a command's general options say, the domain among them, whatever else is there.
+
+    Args:
+        made: the command's parser without help and without the domain's own options.
+        arguments: of the command.
+    """
+    # A flag's value must not be taken for the domain: so the flags of all domains are known here.
+    for _, declared in light():
+        for name, field in declared.model_fields.items():
+            with suppress(argparse.ArgumentError):  # two domains have one of that name
+                _add_option(made, name, field, {})
+    return made.parse_known_args(arguments)[0]
+
+
+def check_owners(arguments: Sequence[str], domain: str) -> None:
+    """Whether flags are of this domain, as far as another one has them.
+
+    Raises:
+        UserError: one is of others only.
+    """
+    own = declared_by(domain).model_fields
+    for word in arguments:
+        name = word.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_")
+        general = name in own or name in Config.model_fields
+        if word.startswith("--") and not general and owners_of(name):
+            raise UserError(not_an_option(domain, name))
+
+
+def given_config(options: argparse.Namespace, domain: str | None = None) -> dict[str, Any]:
+    """The configuration fields, and the domain's own options, that were given explicitly."""
+    own = declared_by(domain).model_fields if domain is not None else {}
+    return {
+        name: value
+        for name, value in vars(options).items()
+        if name in Config.model_fields or name in own
+    }

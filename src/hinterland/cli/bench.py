@@ -3,6 +3,8 @@
 Rates are medians of several repetitions after a warm-up, with lowest and highest beside them.
 """
 
+import argparse
+import importlib
 import json
 import os
 import statistics
@@ -10,69 +12,65 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from hinterland.api.display import note
 from hinterland.api.start import make_runtime
-from hinterland.cli.arguments import Parser, add_config_options, whole
+from hinterland.cli.arguments import DEMO, Parser, whole
 from hinterland.cli.bench_cluster import add_cluster_options, cluster
-from hinterland.cli.bench_lux import lux_speed
-from hinterland.cli.bench_pipeline import add_pipeline_options, pipeline
-from hinterland.cli.bench_traffic import traffic_fidelity, traffic_local
-from hinterland.cli.bench_traffic_growth import add_growth_options, traffic_growth
 from hinterland.cli.setup import add_machine_options
-from hinterland.config import MILLION, SEEDS
+from hinterland.core.errors import UserError
+from hinterland.domains.declared import light
 
-BENCHES = {
-    "lux-speed": "training in Lux AI S2: environment steps/s of the whole loop and of the bare "
-    "engine, where the time goes, memory; takes the options of train",
+OURS = {
     "simulator": "the global simulator alone, random actions: learner-steps/s",
     "training": "a whole DIALS training (simulate, predict, learn): agent-steps/s, the share of "
     "the machine's matrix-product peak, and where the time goes",
     "growth": "4, 25, 49 and 100 agents (or --agents), each in a process of its own: rate, "
     "compilation, peak memory",
-    "cluster": "a DIALS round in the warehouse on 1, 2 and 4 Ray workers (or --workers): the same "
+    "cluster": f"a DIALS round in {DEMO} on 1, 2 and 4 Ray workers (or --workers): the same "
     "policies, seconds, bytes; 100 agents (or --agents)",
-    "pipeline": "environment steps/s of --schedule pipeline beside lockstep, on hosts with an "
-    "artificial step of --step-ms and on a traced system; lags, waits and drops",
-    "traffic-fidelity": "how closely the native intersection follows SUMO, given the same cars and "
-    "switches; beside it SUMO against SUMO with another seed",
-    "traffic-local": "the native intersection, 128 copies, and one intersection in libsumo: µs of "
-    "a core per intersection-step",
-    "traffic-growth": "the same training on SUMO, in SUMO's local simulators and in native ones, "
-    "4, 25 and 100 lights (or --agents): wall time, CPU time, critical path",
 }
+"""Of the library itself, all in one domain."""
+
+Measure = Callable[[Any], dict[str, Any]]
+
+
+class Bench(Protocol):
+    """A benchmark of a domain: a module that `DomainOptions.benches` names.
+
+    Beside these it may have REPEAT, the repetitions of --repeat by default (5); None: the option
+    is not for it.
+    """
+
+    SUMMARY: str
+    """What it measures, for --help."""
+    add_options: Callable[[argparse.ArgumentParser], None]
+    """Adds its options; --repeat and --json are there."""
+    measure: Measure
+    """Measures and prints, given the options; the figures, as JSON takes them."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measures; returns the exit status."""
     parser = Parser(prog="hinterland bench", description="Benchmarks, by name.")
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True)
-    for name, text in BENCHES.items():
-        one = names.add_parser(name, help=text, description=text)
-        one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
+    measures = {**_ours(names), **_of_domains(names)}
+    options = parser.parse_args(arguments)
+    figures = measures[options.name](options)
+    if options.json:
+        print(json.dumps(figures))
+    return 0
+
+
+def _ours(names: Any) -> dict[str, Measure]:
+    """Adds the benchmarks of the library itself; what measures, by name."""
+    for name, text in OURS.items():
+        one = _add(names, name, text, None if name == "cluster" else 5)
         if name == "cluster":
             add_cluster_options(one)
-            continue
-        if name != "traffic-fidelity":
-            repeat = 3 if name == "traffic-growth" else 5
-            one.add_argument("--repeat", type=whole(1, 1_000), default=repeat, metavar="R",
-                             help=f"default: {repeat}")  # fmt: skip
-        if name in ("traffic-growth", "pipeline"):
-            {"pipeline": add_pipeline_options}.get(name, add_growth_options)(one)
-            continue
-        if name == "lux-speed":
-            add_config_options(one)
-            add_machine_options(one)
-            continue
-        if name.startswith("traffic"):
-            one.add_argument("--seconds", type=whole(60, MILLION), default=3000, metavar="S",
-                             help="of simulated traffic, at least 60, or a case may see no "
-                             "car (default: 3000)")  # fmt: skip
-            one.add_argument("--seed", type=whole(0, SEEDS), default=0, metavar="K",
-                             help="default: 0")  # fmt: skip
             continue
         sizes = "+" if name == "growth" else None
         default: Any = {"simulator": 25, "training": 4, "growth": [4, 25, 49, 100]}[name]
@@ -82,15 +80,41 @@ def run(arguments: Sequence[str]) -> int:
         if name != "simulator":
             one.add_argument("--preset", choices=("fast", "paper"), default="fast")
         add_machine_options(one)
-    options = parser.parse_args(arguments)
-    measure = {"simulator": simulator, "training": training, "growth": growth,
-               "pipeline": pipeline, "cluster": cluster,
-               "traffic-fidelity": traffic_fidelity, "traffic-local": traffic_local,
-               "traffic-growth": traffic_growth, "lux-speed": lux_speed}  # fmt: skip
-    figures = measure[options.name](options)
-    if options.json:
-        print(json.dumps(figures))
-    return 0
+    return {"simulator": simulator, "training": training, "growth": growth, "cluster": cluster}
+
+
+def _of_domains(names: Any) -> dict[str, Measure]:
+    """Adds the benchmarks that installed domains declare; what measures, by name.
+
+    Raises:
+        UserError: one cannot be imported, or has a name that is taken.
+    """
+    measures: dict[str, Measure] = {}
+    for domain, declared in light():
+        for name, module in declared.benches.items():
+            if name in OURS or name in measures:
+                raise UserError(
+                    f"domain {domain!r}: there is another benchmark {name!r}; rename it"
+                )
+            try:
+                bench: Bench = cast(Bench, importlib.import_module(module))
+            except ImportError as error:
+                raise UserError(
+                    f"domain {domain!r}: its benchmark {name!r} cannot be imported: {error}"
+                ) from error
+            bench.add_options(_add(names, name, bench.SUMMARY, getattr(bench, "REPEAT", 5)))
+            measures[name] = bench.measure
+    return measures
+
+
+def _add(names: Any, name: str, text: str, repeat: int | None) -> argparse.ArgumentParser:
+    """The parser of one benchmark."""
+    one = names.add_parser(name, help=text, description=text)
+    one.add_argument("--json", action="store_true", help="last line: the figures as JSON")
+    if repeat is not None:
+        one.add_argument("--repeat", type=whole(1, 1_000), default=repeat, metavar="R",
+                         help=f"default: {repeat}")  # fmt: skip
+    return one
 
 
 def _spread(values: list[float]) -> str:
@@ -99,14 +123,14 @@ def _spread(values: list[float]) -> str:
 
 
 def simulator(options: Any) -> dict[str, Any]:
-    """Learner-steps/s of the global warehouse on all devices together."""
+    """Learner-steps/s of the global simulator on all devices together."""
     runtime = make_runtime(options.devices)
     import jax
 
     from hinterland.core import stream
     from hinterland.domains import load_domain
 
-    domain = load_domain("warehouse", options.agents)
+    domain = load_domain(DEMO, options.agents)
     whole, copies, steps = domain.global_simulator, 64, 400
 
     @jax.jit
@@ -140,12 +164,12 @@ def training(options: Any) -> dict[str, Any]:
     from hinterland.domains import load_domain
     from hinterland.training import Experiment, train
 
-    domain = load_domain("warehouse", options.agents)
+    domain = load_domain(DEMO, options.agents)
     # One refresh period of a full run: 1M steps, F = 50K (fast); 4M steps, F = 4M (paper), of
     # which a part is run and the one training of the predictors is charged in proportion.
     fast = options.preset == "fast"
     steps = 50_000 if fast else 20_000
-    values = {"domain": "warehouse", "agents": options.agents, "preset": options.preset}
+    values = {"domain": DEMO, "agents": options.agents, "preset": options.preset}
     config = make_config(
         {**values, "steps": steps, "refresh": steps, "evaluate_every": steps,
          "evaluate_episodes": 2, "final_episodes": 2}
@@ -225,37 +249,42 @@ def _parts(runtime: Any, config: Any, domain: Any) -> dict[str, float]:
     import jax.numpy as jnp
 
     from hinterland.core import stream
-    from hinterland.learn import PPOSettings, ppo_update
-    from hinterland.rollout import begin, rollout
-    from hinterland.training import Experiment, initial
+    from hinterland.learn import update, windows_of
+    from hinterland.rollout import Regions, begin, traced_segment
+    from hinterland.training.plan import Plan
 
-    settings: PPOSettings = Experiment(config, domain, runtime).ppo_settings()
-    local, spec = domain.local_simulator, domain.spec
     updates = max(4, 20_000 // config.steps_per_update)
+    how = Plan(config, domain).how
 
     def timed(learns: bool, tiny_policy: bool, tiny_predictor: bool) -> float:
-        small = config.model_copy(update={"hidden": 1, "trunk": 1, "network": "feed-forward"})
-        smaller = config.model_copy(update={"predictor_hidden": 1, "predictor": "feed-forward"})
-        learner = initial.learner(small if tiny_policy else config, domain, settings, 0)
-        predictor = initial.predictor(smaller if tiny_predictor else config, domain, 0)
-        copies = begin(stream(0, "parts"), local, spec, learner.network, predictor, config.copies)
+        small = {"hidden": 1, "trunk": 1, "network": "feed-forward"} if tiny_policy else {}
+        few = {"predictor_hidden": 1, "predictor": "feed-forward"} if tiny_predictor else {}
+        plan = Plan(config.model_copy(update=small | few), domain)
+        learner = plan.learner(0)
+        predictors = jax.tree.map(lambda x: x[None], plan.predictor(0))
+        place = begin(
+            stream(0, "parts"), Regions(domain, predictors), learner.network, config.copies
+        )
 
         @jax.jit
-        def several(learner: Any, predictor: Any, copies: Any) -> Any:
+        def several(learner: Any, predictors: Any, place: Any) -> Any:
             def one(i: Any, state: Any) -> Any:
-                learner, copies, total = state
+                learner, place, total = state
                 keys = jax.random.split(stream(0, "parts", i))
-                copies, data = rollout(
-                    keys[0], local, spec, learner.network, predictor, copies,
-                    config.windows, config.window,
+                place, data, _ = traced_segment(
+                    keys[0], Regions(domain, predictors), learner.network, place, config.window,
+                    config.windows,
                 )  # fmt: skip
+                total += data.reward.sum() + data.next_value.sum()
                 if learns:
-                    learner, _ = ppo_update(keys[1], learner, data, settings)
-                return learner, copies, total + data.reward.sum() + data.next_value.sum()
+                    carry = data.carry
+                    data = windows_of(data._replace(carry=None), config.windows)
+                    learner, _ = update(keys[1], learner, data._replace(carry=carry), how)
+                return learner, place, total
 
-            return jax.lax.fori_loop(0, updates, one, (learner, copies, jnp.zeros(())))[2]
+            return jax.lax.fori_loop(0, updates, one, (learner, place, jnp.zeros(())))[2]
 
-        units = [(learner, predictor, copies)] * len(runtime.devices)
+        units = [(learner, predictors, place)] * len(runtime.devices)
         runtime.map(several, units)
         seconds = []
         for _ in range(5):
@@ -315,7 +344,7 @@ def _one_run(agents: int, options: Any) -> tuple[dict[str, Any], float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [
-            sys.executable, "-m", "hinterland", "train", "warehouse", "--preset", options.preset,
+            sys.executable, "-m", "hinterland", "train", DEMO, "--preset", options.preset,
             "--agents", agents, "--steps", steps, "--refresh", steps,
             "--evaluate-every", steps // 2, "--evaluate-episodes", 2, "--final-episodes", 2,
             "--quiet", "--no-report", "--out", out,

@@ -1,4 +1,4 @@
-"""The benchmark of the cluster: DIALS in the warehouse on several numbers of Ray workers.
+"""The benchmark of the cluster: DIALS on several numbers of Ray workers.
 
 Each case starts a Ray of its own on this machine. The first round compiles, the second is measured.
 The policies at the end are compared with those of the local runtime, bit for bit.
@@ -11,7 +11,7 @@ from typing import Any
 
 from hinterland.api.display import note
 from hinterland.api.start import MOST_DEVICES, make_runtime
-from hinterland.cli.arguments import whole
+from hinterland.cli.arguments import DEMO, whole
 from hinterland.config import range_of
 from hinterland.core.errors import UserError
 
@@ -71,11 +71,11 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     """One row."""
     from hinterland.config import make_config
     from hinterland.domains import load_domain
-    from hinterland.training import Lines, Unevaluated, dials, message_sizes
+    from hinterland.training import Lines, Unevaluated, message_sizes, trained
     from hinterland.training.experiment import to_arrays
 
     told = Lines()
-    values = {"domain": "warehouse", "agents": agents, "copies": options.copies,
+    values = {"domain": DEMO, "agents": agents, "copies": options.copies,
               "predictor_episodes": options.predictor_episodes,
               "predictor_epochs": options.predictor_epochs}  # fmt: skip
     each = options.updates * make_config(values).steps_per_update
@@ -84,8 +84,8 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
     with make_runtime(workers or None, "ray" if workers else "local") as runtime:
         started = time.perf_counter() - began
         # Without evaluation: it is no part of a round.
-        experiment = Unevaluated(config, load_domain("warehouse", agents), runtime, progress=told)
-        state = dials.train(experiment, dials.start(experiment), 0)
+        experiment = Unevaluated(config, load_domain(DEMO, agents), runtime, progress=told)
+        _, state = trained(experiment)
         sizes = message_sizes(experiment)
     digest = hashlib.sha256()
     for array in to_arrays(state).values():

@@ -4,23 +4,34 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hinterland.cli.arguments import Parser, add_config_options, given_config, whole
+from hinterland.cli.arguments import (
+    Parser,
+    add_config_options,
+    check_owners,
+    given_config,
+    named_domain,
+    whole,
+)
 
 MOST_AGENTS = 10_000
 """Every region is judged by itself."""
 
 
-def parser() -> Parser:
+def parser(domain: str | None = None, add_help: bool = True) -> Parser:
     """The command's options: those that decide what a domain is are as of `train`."""
-    from hinterland.config import DOMAIN_OPTIONS
-
     made = Parser(
         prog="hinterland check",
         description="Runs the conformance kit on a domain: shapes, finiteness, determinism, and "
         "the factorisation test (the local simulator, given the true influence, must move as "
         "its region of the global simulator does). 'train' refuses what it refuses.",
+        add_help=add_help,
     )
-    made.add_argument("domain", metavar="MODULE:FACTORY", help="or an installed domain's name")
+    made.add_argument(
+        "domain",
+        nargs=None if add_help else "?",
+        metavar="MODULE:FACTORY",
+        help="or an installed domain's name",
+    )
     made.add_argument(
         "--episodes",
         type=whole(1, 10_000),
@@ -35,17 +46,22 @@ def parser() -> Parser:
         default=argparse.SUPPRESS,
         help=f"1 to {MOST_AGENTS:,} (default: as of train)",
     )
-    add_config_options(made, ("seed", *DOMAIN_OPTIONS))
+    add_config_options(made, ("seed",), domain)
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """Checks; returns the exit status."""
-    options = parser().parse_args(arguments)
-    from hinterland.api.systems import completed
+    from hinterland.api.systems import completed, prepare_for
+
+    named = named_domain(parser(add_help=False), arguments).domain
+    prepare_for(named)
+    if named is not None:
+        check_owners(arguments, named)
+    options = parser(named).parse_args(arguments)
     from hinterland.config import make_config
 
-    config = make_config(completed(given_config(options)))
+    config = make_config(completed(given_config(options, named)))
     print("checking (compiling first) ...", file=sys.stderr, flush=True)
     from hinterland.api.start import make_runtime
 

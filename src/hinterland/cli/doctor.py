@@ -5,27 +5,19 @@ import importlib.util
 import operator
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hinterland.cli.arguments import Parser
+from hinterland.cli.arguments import DEMO, Parser
 from hinterland.cli.setup import add_runtime_options
 
 if TYPE_CHECKING:
     from hinterland.runtime import LocalRuntime
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "safetensors", "matplotlib")
-
-EXTRAS = {
-    "libsumo": "sumo",
-    "eclipse-sumo": "sumo",
-    "luxai-s2": "lux",
-    "pettingzoo": "pettingzoo",
-    "jaxmarl": "jaxmarl",
-    "ray": "ray",
-}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -45,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     print(f"hinterland   {__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in PACKAGES:
         print(f"{name:<13}{importlib.metadata.version(name)}")
-    for name, extra in EXTRAS.items():
+    for name, extra in _optional():
         try:
             print(f"{name:<13}{importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
@@ -58,6 +50,16 @@ def run(arguments: Sequence[str]) -> int:
             _say_messages(runtime)
     print(f"domains      {', '.join(known_domains())}")
     return 0
+
+
+def _optional() -> list[tuple[str, str]]:
+    """(package, extra) of all that this package's extras for users install."""
+    found = []
+    for line in importlib.metadata.requires("hinterland") or ():
+        wanted = re.fullmatch(r"([\w.-]+)\W.*extra == ['\"](\w+)['\"]", line)
+        if wanted and wanted[2] not in ("test", "cuda") and wanted[1] not in PACKAGES:
+            found.append((wanted[1], wanted[2]))
+    return found
 
 
 def _say_devices(runtime: "LocalRuntime") -> None:
@@ -74,12 +76,12 @@ def _say_messages(runtime: "LocalRuntime") -> None:
     from hinterland.training import Experiment, message_sizes
 
     agents = 100
-    config = make_config({"domain": "warehouse", "agents": agents})
-    experiment = Experiment(config, load_domain("warehouse", agents), runtime)
+    config = make_config({"domain": DEMO, "agents": agents})
+    experiment = Experiment(config, load_domain(DEMO, agents), runtime)
     for phase, message in message_sizes(experiment).items():
         print(
             f"message      {phase}: {message.up:.2f} MB up and {message.down:.2f} MB down for each "
-            f"agent (warehouse, preset fast)"
+            f"agent ({DEMO}, preset fast)"
         )
     shard = runtime.block(agents)
     print(f"placement    units of one processor each; {agents} agents would be shards of {shard}")

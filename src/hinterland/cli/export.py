@@ -12,10 +12,10 @@ def run(arguments: Sequence[str]) -> int:
     """Writes the submission; returns the exit status."""
     parser = Parser(
         prog="hinterland export",
-        description="lux: a submission to the Lux AI S2 competition, main.py with NumPy weights, "
-        "which plays as the policy does with --greedy.",
+        description="Where a domain is of a competition: a submission to it, as files with NumPy "
+        "weights, which plays as the policy does with --greedy.",
     )
-    parser.add_argument("domain", metavar="DOMAIN", help="of the run: lux")
+    parser.add_argument("domain", metavar="DOMAIN", help="of the run")
     parser.add_argument("run", type=path_name, metavar="RUN", help="run folder")
     parser.add_argument(
         "--out", type=path_name, metavar="PATH", default=Path("submission"),
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     make_runtime(None)
     _, domain, network, step = trained_policy(folder, options.step)
     if not hasattr(domain, "submission"):
-        raise UserError(f"export {options.domain}: there is no competition of it to export to; lux")
+        raise UserError(f"export {options.domain}: there is no competition of it to export to")
     from hinterland.nets import numpy_grid, to_numpy
 
     grid = Path(numpy_grid.__file__).read_text(encoding="utf-8")

@@ -13,8 +13,9 @@ COMMANDS = {
     "study": "a grid of runs from a TOML file, resumable, into one report",
     "report": "one self-contained HTML page from runs or studies",
     "watch": "a moving picture of a trained team, as a self-contained page or a GIF",
-    "export": "a trained policy that runs without Hinterland: a submission to Lux AI S2",
+    "export": "a trained policy that runs without Hinterland: a submission to a competition",
     "check": "conformance of your own domain",
+    "domains": "the installed domains",
     "bench": "the benchmarks that the README quotes",
     "doctor": "devices, versions: what works here",
 }

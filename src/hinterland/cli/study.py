@@ -63,7 +63,7 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     Raises:
         UserError: not TOML, no study, or a setting that a run would refuse.
     """
-    from hinterland.config import make_config
+    from hinterland.config import given_options
     from hinterland.record.models import Study, why_not
 
     try:
@@ -71,15 +71,14 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
     if why := why_not(Study, study):
-        raise UserError(f"{path}: {why} (see studies/warehouse-4.toml)")
-    unread = set(study["base"])
+        raise UserError(f"{path}: {why} (see studies/demo.toml)")
+    unread = set(given_options(study["base"]))
     for name, variant in study["variants"].items():
         for seed in study["seeds"]:
             try:
-                config = make_config({**study["base"], **variant, "seed": seed})
-                unheard = _ignored(config)
+                unheard = _ignored(_settings(study, name, seed))
                 for option, reason in unheard.items():
-                    if option in variant:
+                    if option in given_options(variant):
                         raise UserError(f"{option}: {reason}; leave it out")
             except UserError as error:
                 raise UserError(f"{path}: variant {name!r}, seed {seed}: {error}") from None
@@ -89,21 +88,38 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     return study
 
 
-def _ignored(config: Any) -> dict[str, str]:
-    """`applies.ignored`, without a start of the domain: options of entities are for entities."""
-    from hinterland.applies import ignored
+def _settings(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
+    """What the file says of one run, the domain's own options beside the others."""
+    from hinterland.config import given_options
 
-    boards = config.channels is not None or config.blocks is not None
-    return ignored(config, bool(config.entity_options), boards)
+    variant = given_options(study["variants"][name])
+    return {**given_options(study["base"]), **variant, "seed": seed}
+
+
+def _ignored(settings: dict[str, Any]) -> dict[str, str]:
+    """`applies.ignored` of a run with these settings, without a start of the domain.
+
+    Raises:
+        UserError: a run would refuse the settings.
+    """
+    from hinterland.applies import ignored
+    from hinterland.config import make_config
+
+    config = make_config(settings)
+    return ignored(config, config.channels is not None or config.blocks is not None)
 
 
 def values_of(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:
     """The settings of one run: of [base] those that this variant reads, and its own."""
-    from hinterland.config import make_config
+    from hinterland.config import declared_by, given_options
 
-    base, variant = study["base"], study["variants"][name]
-    unread = _ignored(make_config({**base, **variant, "seed": seed}))
-    return {k: x for k, x in base.items() if k not in unread} | variant | {"seed": seed}
+    whole, base = _settings(study, name, seed), given_options(study["base"])
+    unread = _ignored(whole).keys() & base.keys() - given_options(study["variants"][name]).keys()
+    kept = {option: x for option, x in whole.items() if option not in unread}
+    fields = declared_by(str(whole["domain"])).model_fields
+    own = {option: x for option, x in kept.items() if option in fields}
+    general = {option: x for option, x in kept.items() if option not in fields}
+    return {**general, "domain_options": own} if own else general
 
 
 def run(arguments: Sequence[str]) -> int:

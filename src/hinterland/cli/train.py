@@ -19,9 +19,12 @@ from hinterland.api.runs import (
 )
 from hinterland.cli import interrupts
 from hinterland.cli.arguments import (
+    DEMO,
     Parser,
     add_config_options,
+    check_owners,
     given_config,
+    named_domain,
     path_name,
     real,
 )
@@ -29,9 +32,7 @@ from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, Range
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
-
-WITH_PAPER = ("warehouse", "traffic", "lux")
-"""Domains of which there are published hyperparameters."""
+from hinterland.domains import known_domains
 
 MANY = 32
 """Processes that are worth a note."""
@@ -41,19 +42,23 @@ if TYPE_CHECKING:
     from hinterland.record import RunFolder
 
 
-def parser() -> Parser:
-    """The command's options."""
+def parser(domain: str | None = None, add_help: bool = True) -> Parser:
+    """The command's options, and those of a domain."""
     made = Parser(
         prog="hinterland train",
         description="Train N agents; progress on standard error, everything else in the run "
         "folder. A run that was interrupted continues with --resume RUN.",
+        epilog=None
+        if domain
+        else "'hinterland train DOMAIN --help' shows a domain's own options "
+        "too, 'hinterland domains' which domains there are.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=add_help,
     )
     made.add_argument(
         "domain",
         nargs="?",
-        help="warehouse, traffic, lux, combat, smax, colony, corridor, pettingzoo, or "
-        "MODULE:FACTORY of your own",
+        help=f"{', '.join(known_domains())}, or MODULE:FACTORY of your own",
     )
     made.add_argument(
         "--resume", metavar="RUN", type=path_name, help="continue this run to its --steps"
@@ -77,37 +82,41 @@ def parser() -> Parser:
     made.add_argument("--quiet", action="store_true", help="no progress")
     made.add_argument("--no-report", action="store_true", help="write no report at the end")
     add_runtime_options(made)
-    add_config_options(made)
+    add_config_options(made, domain=domain)
     return made
 
 
 def run(arguments: Sequence[str]) -> int:
     """Trains; returns the exit status."""
+    from hinterland.api.systems import prepare_for
     from hinterland.core.errors import UserError
 
-    options = parser().parse_args(arguments)
-    if options.resume is not None:
-        return _resume(options)
-    if options.domain is None and options.config is None:
-        raise UserError("which DOMAIN? For example: hinterland train warehouse --agents 4")
-    from hinterland.applies import check_applies
-    from hinterland.config import make_config
-    from hinterland.record import RunFolder
-
-    values: dict[str, Any] = given_config(options)
-    if options.domain is None:
-        values.pop("domain", None)
-    if options.config is not None:
-        values = {**_read_config(options.config), **values}
+    first = named_domain(parser(add_help=False), arguments)
+    if first.resume is not None:
+        _check_as_configured(first)
+        return _resume(parser().parse_args(arguments))
+    read = _read_config(first.config) if first.config is not None else {}
+    named = first.domain if first.domain is not None else read.get("domain")
+    prepare_for(named, first.devices, first.runtime)
+    if named is not None:
+        check_owners(arguments, named)
+    options = parser(named).parse_args(arguments)
+    if named is None:
+        raise UserError(f"which DOMAIN? For example: hinterland train {DEMO} --agents 4")
     from hinterland.api.start import make_runtime
     from hinterland.api.systems import completed, get_domain
+    from hinterland.applies import check_applies
+    from hinterland.config import declared_by, make_config
+    from hinterland.record import RunFolder
 
+    values = {**read, **given_config(options, named), "domain": named}
     config = make_config(completed(values))
     check_applies(config)
     if options.out is not None:
         RunFolder.check_new(options.out)
-    if config.preset == "paper" and config.domain not in WITH_PAPER:
-        print("note: preset paper holds the warehouse's hyperparameters", file=sys.stderr)
+    if config.preset == "paper" and "paper" not in declared_by(config.domain).presets:
+        note = f"note: preset paper holds the DIALS paper's hyperparameters for {DEMO}"
+        print(note, file=sys.stderr)
     with make_runtime(options.devices, options.runtime, options.address) as runtime:
         domain = get_domain(config)
         _say(options, begin(config, domain, runtime, options.runtime))
@@ -137,17 +146,30 @@ def _free_folder(domain: str) -> Path:
     return path
 
 
+def _check_as_configured(options: argparse.Namespace) -> None:
+    """Whether no setting stands beside --resume.
+
+    Raises:
+        UserError: one does.
+    """
+    from hinterland.core.errors import UserError
+    from hinterland.domains.declared import owners_of
+
+    given = given_config(options).items() - {("domain", None)}
+    names = sorted({name for name, _ in given} | {x for x in vars(options) if owners_of(x)})
+    if names:
+        raise UserError(
+            f"--resume continues a run as it was configured; "
+            f"leave out --{names[0].replace('_', '-')}"
+        )
+
+
 def _resume(options: argparse.Namespace) -> int:
     from hinterland.api.start import make_runtime
     from hinterland.api.systems import get_domain
     from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
-    if given := sorted(given_config(options).items() - {("domain", None)}):
-        raise UserError(
-            f"--resume continues a run as it was configured; "
-            f"leave out --{given[0][0].replace('_', '-')}"
-        )
     for name in ("out", "config"):
         if getattr(options, name) is not None:
             raise UserError(f"--{name} is for a new run; --resume goes on in its own folder")
@@ -164,6 +186,9 @@ def _resume(options: argparse.Namespace) -> int:
         return 0
     # Until the run goes on, nothing in its folder changes: what is refused leaves no trace.
     with RunFolder.open(options.resume) as folder:
+        from hinterland.api.systems import prepare_for
+
+        prepare_for(folder.config["domain"], options.devices, options.runtime)
         config, checkpoint = where_it_was(folder)
         with make_runtime(options.devices, options.runtime, options.address) as runtime:
             domain = get_domain(config, folder)
@@ -257,7 +282,7 @@ def processes_note(config: "Config", domain: Any) -> list[str]:
     return [
         f"{count} processes of simulators take about {count * PROCESS['simulator'] / 1e9:.1f} GB "
         f"({PROCESS['simulator'] / 1e6:.0f} MB each, large engines more); fewer with less "
-        f"{fewer if config.schedule else '--copies'}"
+        f"{fewer if config.schedule != 'fused' else '--copies'}"
     ]
 
 

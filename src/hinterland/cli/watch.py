@@ -151,10 +151,11 @@ def _title(config: Any, domain: Any, policy: str, greedy: bool, step: int) -> st
 
 def write_replay(folder: "RunFolder") -> None:
     """Leaves an episode in the run folder for the report; nothing for a domain without pictures."""
-    from hinterland.api.systems import get_domain
+    from hinterland.api.systems import get_domain, look_where_it_was
     from hinterland.config import make_config
     from hinterland.report import save_replay
 
+    look_where_it_was(folder)
     domain = get_domain(make_config(folder.config), folder)
     if hasattr(domain, "frame") and domain.agents <= LARGEST_REPLAY_AGENTS:
         replay, _ = record_episode(folder, "learned", False, 0)

@@ -4,7 +4,8 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,20 @@ _SOURCES: dict[int, tuple[Any, Source]] = {}
 """By the identity of a domain; the domain is kept, or another could take its place in memory."""
 
 
+def points(group: str = GROUP) -> dict[str, EntryPoint]:
+    """Entry points of a group, that of all installed domains by default, by name."""
+    return {point.name: point for point in _read(group, tuple(sys.path))}
+
+
+@cache
+def _read(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Of what is installed where Python looks; read once, as it takes a command's time to start."""
+    return tuple(entry_points(group=group))
+
+
 def known_domains() -> list[str]:
     """Names of all installed domains, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted(points())
 
 
 def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None) -> "Domain":
@@ -34,30 +46,38 @@ def load_domain(name: str, agents: int, options: Mapping[str, Any] | None = None
         name: an installed domain's name, or "module:factory", where the factory takes the number
             of agents and returns a `Domain`; modules of the current folder are found too.
         agents: number of learning agents.
-        options: of that domain alone, such as traffic's grid.
+        options: of that domain alone; the others are as it declares them.
 
     Raises:
         UserError: no such domain, module or factory, one of the two raises, or the domain refuses
             this many agents.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    options = options or {}
-    if name in points:
-        return _make(name, points[name].load(), agents, options)
-    if ":" not in name:
-        raise UserError(
-            f"domain {name!r} is not known; known: {', '.join(sorted(points))}; "
-            "for your own give MODULE:FACTORY (docs/own-domain.md)"
-        )
-    _look_here()
-    factory = named.load(name, f"domain {name!r}")
-    domain = _make(name, factory, agents, options)
-    if isinstance(domain, type) or not is_domain(domain):
+    factory = factory_of(name)
+    domain = _make(name, factory, agents, options or {})
+    if ":" in name and (isinstance(domain, type) or not is_domain(domain)):
         raise UserError(
             f"domain {name!r}: its factory returned {named.kind_of(domain)} and no domain, which "
             "is an object with name, agents, spec, scripted and simulators (docs/own-domain.md)"
         )
     return domain
+
+
+def factory_of(name: str) -> "Callable[..., Domain]":
+    """What makes the domain called `name`; see `load_domain`.
+
+    Raises:
+        UserError: no such domain, module or factory.
+    """
+    found = points()
+    if name in found:
+        return found[name].load()
+    if ":" not in name:
+        raise UserError(
+            f"domain {name!r} is not known; known: {', '.join(sorted(found))}; "
+            "for your own give MODULE:FACTORY (docs/own-domain.md)"
+        )
+    _look_here()
+    return named.load(name, f"domain {name!r}")
 
 
 def is_domain(thing: Any) -> bool:
@@ -68,12 +88,17 @@ def is_domain(thing: Any) -> bool:
 def _make(
     name: str, factory: "Callable[..., Domain]", agents: int, options: Mapping[str, Any]
 ) -> "Domain":
-    for option in options:
-        if option not in inspect.signature(factory).parameters:
+    from hinterland.domains.checked import checked
+    from hinterland.domains.declared import options_of
+
+    declared = options_of(name)
+    whole = checked(name, declared, options).model_dump() if declared.model_fields else options
+    for option in whole:
+        if not _takes(factory, option):
             flag = option.replace("_", "-")
             raise UserError(f"--{flag} is not an option of domain {name!r}")
     what = f"domain {name!r}: its factory, called with {agents} agents"
-    domain = named.call(factory, what, agents, **options)
+    domain = named.call(factory, what, agents, **whole)
     has = getattr(domain, "agents", None)
     if has is not None and not (is_whole(has) and has == agents):
         raise UserError(
@@ -82,6 +107,12 @@ def _make(
         )
     _SOURCES[id(domain)] = (domain, (name, agents, tuple(options.items())))
     return domain
+
+
+def _takes(factory: "Callable[..., Domain]", option: str) -> bool:
+    """Whether it can be called with that keyword."""
+    known = inspect.signature(factory).parameters
+    return option in known or any(x.kind is x.VAR_KEYWORD for x in known.values())
 
 
 def file_of(name: str) -> str | None:

@@ -56,12 +56,25 @@ Plain = Annotated[Any, AfterValidator(_plain)]
 """The value of one setting."""
 
 
+def _setting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return _plain(value)
+
+
+Setting = Annotated[Any, AfterValidator(_setting)]
+"""A setting, or the table of a domain's own."""
+
+
 class _Open(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
 class Settings(_Open):
-    """config.toml as far as everybody needs it: a flat table. `Config` says what each may be."""
+    """config.toml as far as everybody needs it; `Config` says what each setting may be.
+
+    Runs of before 2026-12 have the domain's own options beside the others.
+    """
 
     __pydantic_extra__: dict[str, Plain]  # ty: ignore[incompatible-mutable-override]
 
@@ -70,6 +83,7 @@ class Settings(_Open):
     steps: Count | None = None
     evaluate_episodes: Count | None = None
     simulation: Text | None = None
+    domain_options: dict[str, Plain] | None = None
 
 
 class Commit(_Open):
@@ -180,7 +194,7 @@ class Checkpoint(_Open):
     """A checkpoint's metadata, as `RunFolder.save_checkpoint` completes it."""
 
     step: Count
-    config: dict[str, Plain]
+    config: dict[str, Setting]
     metrics_lines: Count
     updates: Count | None = None
     spent: Spent | None = None
@@ -247,7 +261,7 @@ class KeptStudy(_Open):
 
     name: Text | None = None
     title: Text | None = None
-    variants: dict[str, dict[str, Plain]] = {}
+    variants: dict[str, dict[str, Setting]] = {}
 
 
 class Study(_Open):
@@ -256,8 +270,8 @@ class Study(_Open):
     name: Name
     title: Text = ""
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_unique)]
-    base: Annotated[dict[str, Plain], Field(min_length=1)]
-    variants: Annotated[dict[Name, dict[str, Plain]], Field(min_length=1)]
+    base: Annotated[dict[str, Setting], Field(min_length=1)]
+    variants: Annotated[dict[Name, dict[str, Setting]], Field(min_length=1)]
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -195,7 +195,7 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration, as in config.toml: a flat table."""
+        """The configuration, as in config.toml."""
         path = self.path / "config.toml"
         found = read_toml(path, models().CONFIG_SIZE)
         models().check(models().Settings, found, path)

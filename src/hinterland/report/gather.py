@@ -96,7 +96,9 @@ def read_run(path: Path, variant: str | None = None) -> Run:
         UserError: it is none, or is damaged.
     """
     folder = RunFolder.read(path)
-    config, manifest = all_printable(folder.config), all_printable(folder.manifest)
+    settings = dict(folder.config)
+    settings |= settings.pop("domain_options", {})  # one list, as in older runs
+    config, manifest = all_printable(settings), all_printable(folder.manifest)
     name = printable(variant or config.get("simulation", path.name))
     return Run(name, path, config, manifest, folder.metrics(), folder.summary())
 

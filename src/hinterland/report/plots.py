@@ -135,7 +135,7 @@ def _add_paper(
         at = [*(x[i] for i in inside), longest]
         values = [*(y[i] for i in inside), float(np.interp(longest, x, y))]
         end = f"{y[-1]:.2f} at {short_steps(x[-1])}"
-        period = f" F={paper.REFRESH[domain]}" if simulation == "dials" else ""
+        period = f" F={paper.refresh(domain)}" if simulation == "dials" else ""
         label = f"paper, {simulation}{period} ({end})"
         axes.plot(at, values, color=colour(index), lw=1.3, ls=(0, (4, 2)), label=label)
         table += [

@@ -138,16 +138,19 @@ def _episodes(values: Sequence[Any]) -> str:
 def settings(runs: Sequence[Run], everything: bool = False) -> list[Row]:
     """Configuration, a column per variant: what is not the default, or all of it."""
     from hinterland.config import Config
+    from hinterland.domains.declared import installed_options
 
     groups = {name: group[0].config for name, group in by_variant(runs).items()}
     names = dict.fromkeys(name for config in groups.values() for name in config)
+    domains = {str(config.get("domain")) for config in groups.values()}
+    own = {n: field for d in domains for n, field in installed_options(d).model_fields.items()}
     rows: list[Row] = []
     for name in names:
         if name == "seed":
             seeds = {v: ", ".join(str(r.seed) for r in g) for v, g in by_variant(runs).items()}
             rows.append({"setting": name, **seeds})
             continue
-        field = Config.model_fields.get(name)
+        field = Config.model_fields.get(name) or own.get(name)
         values = {variant: config.get(name) for variant, config in groups.items()}
         usual = field is not None and not field.is_required()
         changed = not usual or any(value != field.default for value in values.values())  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from hinterland.training.evaluate import (
 from hinterland.training.experiment import Experiment, Unevaluated
 from hinterland.training.messages import message_sizes
 from hinterland.training.progress import Lines, Progress, Silent
-from hinterland.training.run import check_config, simulator_processes, train
+from hinterland.training.run import check_config, simulator_processes, train, trained
 
 __all__ = [
     "Experiment",
@@ -28,5 +28,6 @@ __all__ = [
     "message_sizes",
     "simulator_processes",
     "train",
+    "trained",
     "watch",
 ]

@@ -90,6 +90,20 @@ def train(
     Raises:
         UserError: the checkpoint is of another run; or see `check_config`.
     """
+    plan, state = trained(experiment, checkpoint, begins)
+    evaluation = final_evaluation(experiment, plan.policy(state.learners.network))
+    summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
+    if experiment.record is not None:
+        experiment.record.write_summary(summary)
+    return summary
+
+
+def trained(
+    experiment: Experiment,
+    checkpoint: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None = None,
+    begins: Callable[[], None] = lambda: None,
+) -> tuple[Plan, Any]:
+    """(the plan, the state at the end of training); arguments and errors as of `train`."""
     plan = check_config(experiment.config, experiment.domain)
     module = loop_of(plan)
     state: Any = module.start(experiment, plan)
@@ -98,12 +112,7 @@ def train(
         arrays, meta = checkpoint
         state, updates = from_arrays(arrays, state), int(meta["updates"])
     begins()
-    state = module.train(experiment, plan, state, updates)
-    evaluation = final_evaluation(experiment, plan.policy(state.learners.network))
-    summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
-    if experiment.record is not None:
-        experiment.record.write_summary(summary)
-    return summary
+    return plan, module.train(experiment, plan, state, updates)
 
 
 def final_evaluation(experiment: Experiment, policy: Any) -> dict[str, dict[str, Any]]:

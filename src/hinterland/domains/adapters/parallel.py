@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from hinterland.core import AgentSpec, UserError
+from hinterland.domains.adapters.parallel_options import Options as Options
 from hinterland.domains.host import PATIENCE_S
 from hinterland.domains.named import split
 from hinterland.domains.pool import SharingPool

@@ -13,6 +13,7 @@ from hinterland.domains.adapters.jaxmarl import (
     import_jaxmarl,
     random,
 )
+from hinterland.domains.adapters.smax_options import Options as Options
 
 SCENARIOS = (
     "3m", "2s3z", "25m", "3s5z", "8m", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z",

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import AgentSpec, EntityStep, UserError
+from hinterland.domains.teaching_options import ColonyOptions
 
 SIZE, FOOD, FOUNDERS, COST, PATIENCE, HORIZON = 9, 8, 3, 2, 24, 100
 NEST = SIZE // 2
@@ -92,13 +93,24 @@ class Colony:
         """Move, pick up, deliver, starve, hatch."""
         goal = jnp.clip(state.position + jnp.array(MOVES)[actions], 0, SIZE - 1)
         position = jnp.where(state.alive[:, None], goal, state.position)
-        delivers = state.alive & state.loaded & (position == NEST).all(-1)
+        after, delivers = self.lived(state, position, state.alive, noise)
+        return EntityStep(after, delivers.astype(jnp.float32), ~after.alive.any())
+
+    def lived(
+        self,
+        state: State,
+        position: Int[Array, "slots 2"],
+        here: Bool[Array, " slots"],
+        noise: Int[Array, " food"],
+    ) -> tuple[State, Bool[Array, " slots"]]:
+        """(the state once foragers have moved, who delivers); those that are not here are gone."""
+        delivers = here & state.loaded & (position == NEST).all(-1)
         there = (position[:, None] == state.food).all(-1)
-        comes = there & (state.alive & ~state.loaded)[:, None]
+        comes = there & (here & ~state.loaded)[:, None]
         taken = comes.any(0)
         picks = (comes & (jnp.arange(self.slots)[:, None] == comes.argmax(0))).any(1)
         hunger = jnp.where(delivers, 0, state.hunger + 1)
-        alive = state.alive & (hunger < PATIENCE)
+        alive = here & (hunger < PATIENCE)
         stored = state.stored + delivers.sum()
         hatches = (stored >= COST) & (state.hatched < self.slots)
         new = hatches & (jnp.arange(self.slots) == state.hatched)
@@ -111,7 +123,7 @@ class Colony:
             hatched=state.hatched + hatches,
             stored=stored - COST * hatches,
         )
-        return EntityStep(after, delivers.astype(jnp.float32), ~after.alive.any())
+        return after, delivers
 
 
 def _random(key: Key[Array, ""], observation: Array, mask: Array) -> Int[Array, ""]:
@@ -159,12 +171,29 @@ class ColonyDomain:
         return shapes
 
 
-def make(agents: int) -> ColonyDomain:
+Options = ColonyOptions
+"""What it declares to the command line."""
+
+
+def make(agents: int, regions: int | None = None) -> ColonyDomain:
     """A colony of at most this many foragers, all of them ever born counted.
 
+    Args:
+        agents: slots of the whole system.
+        regions: so many colonies in a ring, with foragers that go from one to the next; None or 1:
+            one alone.
+
     Raises:
-        UserError: there is no slot for the founders.
+        UserError: there is no slot for the founders, or slots cannot be divided evenly.
     """
-    if agents < FOUNDERS:
-        raise UserError(f"--agents {agents}: the colony begins with {FOUNDERS} foragers")
-    return ColonyDomain(agents)
+    count = regions or 1
+    if agents % count or agents // count < FOUNDERS:
+        least = f"each colony begins with {FOUNDERS} foragers"
+        if count == 1:
+            raise UserError(f"--agents {agents}: the colony begins with {FOUNDERS} foragers")
+        raise UserError(f"--agents {agents}: must be a multiple of --regions {count}, and {least}")
+    if count == 1:
+        return ColonyDomain(agents)
+    from hinterland.domains.colony.ring import RingDomain
+
+    return RingDomain(agents, count)

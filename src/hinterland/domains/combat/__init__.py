@@ -3,12 +3,19 @@
 After the family of MaCA (Multi-agent Combat Arena): radars of limited range and field of view,
 frequencies and jammers, missiles of two ranges, fog of war, passive reception. The rules are ours
 (docs/combat.md). `CombatGame` is the game of both sides; the domain plays one of them.
+
+Names are loaded when first used: the options must not cost a start of JAX.
 """
 
-from hinterland.domains.combat.domain import Combat, CombatSimulator, make
-from hinterland.domains.combat.game import CombatGame, Rewards
-from hinterland.domains.combat.policies import SCRIPTED
-from hinterland.domains.combat.state import BLUE, RED, Side, State, swapped
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hinterland.domains.combat.domain import Combat, CombatSimulator, make
+    from hinterland.domains.combat.game import CombatGame, Rewards
+    from hinterland.domains.combat.options import Options
+    from hinterland.domains.combat.policies import SCRIPTED
+    from hinterland.domains.combat.state import BLUE, RED, Side, State, swapped
 
 __all__ = [
     "BLUE",
@@ -17,9 +24,31 @@ __all__ = [
     "Combat",
     "CombatGame",
     "CombatSimulator",
+    "Options",
     "Rewards",
     "Side",
     "State",
     "make",
     "swapped",
 ]
+_HOMES = {
+    "BLUE": "state",
+    "Combat": "domain",
+    "CombatGame": "game",
+    "CombatSimulator": "domain",
+    "Options": "options",
+    "RED": "state",
+    "Rewards": "game",
+    "SCRIPTED": "policies",
+    "Side": "state",
+    "State": "state",
+    "make": "domain",
+    "swapped": "state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        home = importlib.import_module(f"hinterland.domains.combat.{_HOMES[name]}")
+        return getattr(home, name)
+    raise AttributeError(f"module 'hinterland.domains.combat' has no attribute {name!r}")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from hinterland.core import AgentSpec, GlobalStep, Step
+from hinterland.domains.teaching_options import CorridorOptions
 
 CAPACITY = 2
 
@@ -128,6 +129,10 @@ class Corridor:
             for i, held in enumerate(state)
             for k in range(int(held))
         ]
+
+
+Options = CorridorOptions
+"""What it declares to the command line."""
 
 
 def make(agents: int) -> Corridor:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hinterland.domains.lux.domain import LuxDomain, make
     from hinterland.domains.lux.games import LuxSessions, play, replay, seconds, table
+    from hinterland.domains.lux.options import Options
     from hinterland.domains.lux.rules import Payment, Rules
 
 __all__ = [
     "LuxDomain",
     "LuxSessions",
+    "Options",
     "Payment",
     "Rules",
     "make",
@@ -22,7 +24,8 @@ __all__ = [
     "seconds",
     "table",
 ]
-_HOMES = {"Payment": "rules", "Rules": "rules", "LuxDomain": "domain", "make": "domain"}
+_HOMES = {"Payment": "rules", "Rules": "rules", "LuxDomain": "domain", "make": "domain",
+          "Options": "options"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

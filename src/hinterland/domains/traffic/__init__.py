@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hinterland.domains.traffic.domain import Traffic, make
+    from hinterland.domains.traffic.options import Options
 
-__all__ = ["Traffic", "make"]
+__all__ = ["Options", "Traffic", "make"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(importlib.import_module("hinterland.domains.traffic.domain"), name)
+        home = "options" if name == "Options" else "domain"
+        return getattr(importlib.import_module(f"hinterland.domains.traffic.{home}"), name)
     raise AttributeError(f"module 'hinterland.domains.traffic' has no attribute {name!r}")

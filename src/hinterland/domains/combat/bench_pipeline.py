@@ -19,6 +19,10 @@ from hinterland.cli.setup import add_machine_options
 from hinterland.config import MILLION, Range
 from hinterland.core.errors import UserError
 
+SUMMARY = (
+    "environment steps/s of --schedule pipeline beside lockstep, on hosts with an artificial step "
+    "of --step-ms and on a traced system; lags, waits and drops"
+)
 BAR = 1.7
 """On hosts the best pipeline must be so many times as fast as the best lockstep."""
 ARRANGEMENTS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -38,7 +42,7 @@ SHOWN = ("pipeline/lag/mean", "pipeline/lag/max", "pipeline/dropped", "pipeline/
          "pipeline/share/queue_wait")  # fmt: skip
 
 
-def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Sizes of the runs."""
     parser.add_argument("--step-ms", type=real(Range(0, 10_000)), default=2.0, metavar="X",
                         help="waited in a step on hosts, milliseconds (default: 2)")  # fmt: skip
@@ -51,7 +55,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     add_machine_options(parser)
 
 
-def pipeline(options: Any) -> dict[str, Any]:
+def measure(options: Any) -> dict[str, Any]:
     """A table of rates, lags and waits for each system, and whether the bar is met."""
     if options.updates % 2:
         raise UserError(f"--updates {options.updates}: must be even")
@@ -91,20 +95,19 @@ def _measured(
 def _line(domain: Any, runtime: Any, how: dict[str, Any], options: Any) -> dict[str, float]:
     """What one run says of itself, after a first stretch in which all of its processes compile."""
     from hinterland.config import make_config
-    from hinterland.training import Lines, Unevaluated
-    from hinterland.training import pipeline as loop
+    from hinterland.training import Lines, Unevaluated, trained
 
     values: dict[str, Any] = {
-        "domain": domain.name, "agents": options.agents, "lag": options.lag, **SIZES, **how,
+        "domain": domain.name, "agents": options.agents, **SIZES, **how,
     }  # fmt: skip
-    if how["schedule"] == "lockstep":
-        values["lag"] = 0
+    if how["schedule"] == "pipeline":
+        values["lag"] = options.lag
     stretch = options.updates * make_config(values).steps_per_update // 2
     config = make_config({**values, "steps": 3 * stretch, "evaluate_every": stretch})
     told = Lines()
     # Without evaluation: while it lasts, workers would run ahead.
     experiment = Unevaluated(config, domain, runtime, progress=told)
-    loop.train(experiment, loop.start(experiment), 0)
+    trained(experiment)
     after = told.lines[1:]
     names = {name for line in after for name in line}
     found = {name: statistics.fmean(line.get(name, 0.0) for line in after) for name in names}

@@ -1,13 +1,19 @@
 """The benchmark of Lux AI S2: what a step costs in training, part by part, and in the engine."""
 
+import argparse
 import statistics
 from typing import Any, cast
 
 from hinterland.api.display import note
 from hinterland.api.start import make_runtime
 from hinterland.api.systems import get_domain
-from hinterland.cli.arguments import given_config
+from hinterland.cli.arguments import add_config_options, given_config
+from hinterland.cli.setup import add_machine_options
 
+SUMMARY = (
+    "training in Lux AI S2: environment steps/s of the whole loop and of the bare engine, where "
+    "the time goes, memory; takes the options of train"
+)
 STEPS = 150
 """Of the bare engine's game; idle factories die at 151."""
 PARTS = {
@@ -21,26 +27,34 @@ PARTS = {
 """Parts of a session, in processor time."""
 
 
-def lux_speed(options: Any) -> dict[str, Any]:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of `hinterland train lux`."""
+    add_config_options(parser, domain="lux")
+    add_machine_options(parser)
+
+
+def measure(options: Any) -> dict[str, Any]:
     """Rates of some updates after one that compiles, and shares of their time."""
     from hinterland.config import make_config
 
-    config = make_config({"domain": "lux", **given_config(options)})
+    config = make_config({"domain": "lux", **given_config(options, "lux")})
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
     from hinterland.domains.lux import seconds
-    from hinterland.training import Experiment, Lines, check_resources, separated
+    from hinterland.training import Experiment, Lines, check_config, check_resources
+    from hinterland.training.loop import Loop, start
 
     check_resources(config, domain, runtime)
     told = Lines()
     experiment = Experiment(config, domain, runtime, progress=told)
-    separated.check_config(config, domain)
+    plan = check_config(config, domain)
     note("compiling ...")
-    state = separated.start(experiment)
-    collect = separated.make_collect(experiment)
-    for update in range(options.repeat + 1):
-        state = separated.learn(experiment, collect, state, update, update + 1)
-        note(f"update {update}: {told.lines[-1]['train/env_steps_per_s']:,.0f} environment steps/s")
-    network = state.learners.network
+    state = start(experiment, plan)
+    with Loop(experiment, plan).beginning(state) as learning:
+        for update in range(options.repeat + 1):
+            state = learning.learn(state, update, update + 1)
+            rate = told.lines[-1]["train/env_steps_per_s"]
+            note(f"update {update}: {rate:,.0f} environment steps/s")
+    network = plan.policy(state.learners.network)
     note("the bare engine ...")
     alone = [seconds(domain.rules, 0, seed, STEPS) for seed in range(options.repeat)]
     rates = [one["train/env_steps_per_s"] for one in told.lines[1:]]

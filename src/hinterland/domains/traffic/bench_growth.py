@@ -18,6 +18,12 @@ from hinterland.cli.arguments import whole
 from hinterland.cli.setup import add_machine_options
 from hinterland.config import SEEDS, STEPS
 
+SUMMARY = (
+    "the same training on SUMO, in SUMO's local simulators and in native ones, 4, 25 and 100 "
+    "lights (or --agents): wall time, CPU time, critical path"
+)
+REPEAT = 3
+"""Repetitions, if nobody says how many."""
 SIMULATIONS: dict[str, dict[str, Any]] = {
     "global": {"simulation": "global"},
     "sumo": {"simulation": "dials", "local": "sumo"},
@@ -31,7 +37,7 @@ LESS_CPU, LESS_CPU_AT = 10, 100
 QUANTITIES = {"cpu_s": "CPU", "wall_s": "wall", "critical_path_s": "critical path"}
 
 
-def add_growth_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Sizes, and the run that is charged for."""
     parser.add_argument("--agents", type=whole(1, 10_000), nargs="+", default=[4, 25, 100],
                         metavar="N", help="lights (default: 4 25 100)")  # fmt: skip
@@ -46,7 +52,7 @@ def add_growth_options(parser: argparse.ArgumentParser) -> None:
     add_machine_options(parser)
 
 
-def traffic_growth(options: Any) -> dict[str, Any]:
+def measure(options: Any) -> dict[str, Any]:
     """A table for each number of steps, ratios, and whether the bar is met."""
     values = {"domain": "traffic", "seed": options.seed}
     _check(options.agents, options.steps, values)
@@ -110,15 +116,15 @@ def measure_one(
     from hinterland.config import make_config
     from hinterland.domains import load_domain
     from hinterland.training import Experiment
-    from hinterland.training.cost import measure, schedule
+    from hinterland.training import cost as costs
 
     configs = {number: make_config({**values, "steps": number}) for number in steps}
     config = configs[steps[0]]
     domain = load_domain(config.domain, config.agents, config.domain_options)
-    cost = measure(config, domain, runtime, updates, repeat)
+    cost = costs.measure(config, domain, runtime, updates, repeat)
     return {
         "schedules": {
-            str(number): schedule(Experiment(each, domain, runtime), updates)._asdict()
+            str(number): costs.schedule(Experiment(each, domain, runtime), updates)._asdict()
             for number, each in configs.items()
         },
         "steps_per_update": config.steps_per_update,

@@ -1,52 +1,22 @@
-"""The benchmarks of traffic: how close the native intersection is to SUMO, and how much faster."""
+"""The benchmark of the native intersection: how much faster it is than SUMO."""
 
-import math
 import os
 import statistics
 import time
 from typing import Any
 
 from hinterland.api.display import note
+from hinterland.domains.traffic.bench_fidelity import add_options
 
-REWARD_BAR, BITS_BAR, BITS_BAR_UP_TO = 0.02, 0.95, 0.1
-"""Of fidelity: difference of mean rewards; share of equal bits, up to this insertion rate."""
+__all__ = ["SUMMARY", "add_options", "measure"]
 
-
-def traffic_fidelity(options: Any) -> dict[str, Any]:
-    """The native intersection against SUMO, second by second, and whether it is close enough."""
-    from hinterland.domains.traffic import fidelity
-
-    note("SUMO twice and the native simulator, in each case ...")
-    cases = fidelity.compare(seconds=options.seconds, seed=options.seed)
-    print(fidelity.table(cases))
-    reward = max(abs(case.native.reward - case.sumo.reward) for case in cases)
-    sparse = [case for case in cases if case.case.probability <= BITS_BAR_UP_TO]
-    bits = min(case.agreement.bits for case in sparse)
-    meets = reward <= REWARD_BAR and bits >= BITS_BAR
-    print(
-        f"verdict: {'within' if meets else 'NOT within'} the bar: mean reward differs by "
-        f"{reward:.3f} at most (bar: {REWARD_BAR}); with p <= {BITS_BAR_UP_TO} at least {bits:.3f} "
-        f"of the bits are equal (bar: {BITS_BAR})"
-    )
-    rows = [
-        {"probability": one.case.probability, "switching": one.case.switching}
-        | {name: _plain(getattr(one, name)) for name in ("sumo", "native", "other_seed")}
-        | {name: _plain(getattr(one, name)) for name in ("agreement", "floor")}
-        for one in cases
-    ]
-    return {"seconds": options.seconds, "seed": options.seed, "reward_difference": reward,
-            "bits_equal": bits, "meets_bar": meets, "cases": rows}  # fmt: skip
+SUMMARY = (
+    "the native intersection, 128 copies, and one intersection in libsumo: µs of a core per "
+    "intersection-step"
+)
 
 
-def _plain(figures: Any) -> dict[str, Any]:
-    """A named tuple as JSON takes it: what could not be measured is null."""
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in figures._asdict().items()
-    }
-
-
-def traffic_local(options: Any) -> dict[str, Any]:
+def measure(options: Any) -> dict[str, Any]:
     """µs of a core per intersection-step: native with 128 copies, and one libsumo."""
     # One core for everything that follows, the child and JAX's threads included; and CPU time,
     # which other programs on that core do not lengthen as they do wall time.

@@ -1,0 +1,148 @@
+"""Options and presets of traffic."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from hinterland.core.options import FILE, DomainOptions, Published
+
+_ALWAYS: dict[str, Any] = {
+    "network": "feed-forward",
+    "predictor": "feed-forward",
+    "predictor_hidden": 128,
+    "evaluate_episodes": 16,
+    "final_episodes": 64,
+}
+FAST: dict[str, Any] = {
+    # With fewer minibatches some lights stay at switching without end. With many lights it is the
+    # global simulator that costs, hence few refreshes from few episodes.
+    **_ALWAYS,
+    "hidden": 32,
+    "trunk": 32,
+    "epochs": 4,
+    "minibatches": 8,
+    "discount": 0.95,
+    "refreshes": 3,
+    "predictor_episodes": 8,
+    "predictor_batch": 2,
+}
+PAPER: dict[str, Any] = {
+    **_ALWAYS,
+    "window": 16,
+    "windows": 8,
+    "predictor_episodes": 32,
+    "predictor_epochs": 100,
+    "predictor_batch": 1,
+}
+HOST_COPIES = {"copies": 8, "windows": 16}
+"""Preset fast on SUMO as a whole: a copy is a process, batches stay as large."""
+HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
+"""The same for SUMO's local simulators: between 10 and 50 in one process cost least."""
+OWN_NETWORK = {
+    "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
+    "predictor_batch": 1, "predictor_epochs": 20,
+}  # fmt: skip
+"""What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
+hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
+
+GRID = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
+PUBLISHED = Published(
+    seconds={
+        4: (652, 134, 60),
+        25: (4227, 174, 337),
+        49: (9487, 243, 774),
+        100: (23496, 333, 2014),
+    },
+    refresh="1M",
+    curves="hinterland.domains.traffic:paper_curves.json",
+    memory={},
+)
+"""Of Suau et al., NeurIPS 2022: Table 2."""
+
+
+def _grid(text: str) -> str:
+    if not GRID.fullmatch(text):
+        raise ValueError("must be ROWSxCOLUMNS, for example 2x3; each is 9,999 at most")
+    return text
+
+
+class Options(DomainOptions):
+    """The paper's grid of lights, or a network of one's own."""
+
+    local: Literal["native", "sumo"] = Field(
+        "native", description="grids: local simulators in JAX (native) or in SUMO (sumo)"
+    )
+    grid: Annotated[str, AfterValidator(_grid)] | None = Field(
+        None, description="ROWSxCOLUMNS of lights; a square of --agents by default"
+    )
+    inflow: float = Field(
+        0.1,
+        ge=0,
+        le=1_000_000,
+        description="grids: cars per second at each border edge (a probability)",
+    )
+    net: Annotated[str | None, FILE] = Field(
+        None, description="your own SUMO network (.net.xml); its lights are the agents"
+    )
+    routes: Annotated[str | None, FILE] = Field(None, description="its route file (.rou.xml)")
+    seconds: int = Field(
+        1200, ge=1, le=1_000_000, description="seconds of an episode in your own network"
+    )
+
+    summary = "traffic lights in SUMO: the DIALS paper's grids, or your own network"
+    kind = "agents"
+    presets = {"fast": FAST, "paper": PAPER}  # noqa: RUF012 - never mutated
+    benches = {  # noqa: RUF012
+        "traffic-fidelity": "hinterland.domains.traffic.bench_fidelity",
+        "traffic-local": "hinterland.domains.traffic.bench_local",
+        "traffic-growth": "hinterland.domains.traffic.bench_growth",
+    }
+    published = PUBLISHED
+
+    @classmethod
+    def preset(cls, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fewer copies where they are processes; a grid has as many agents as lights."""
+        preset = dict(cls.presets.get(name, {}))
+        if name == "fast":
+            if given.get("simulation") == "global":
+                preset |= HOST_COPIES
+            elif given.get("local") == "sumo" or "net" in given:
+                preset |= HOST_LOCAL_COPIES
+            if "net" in given:
+                preset |= OWN_NETWORK
+        if "agents" not in given and (sizes := GRID.fullmatch(str(given.get("grid")))):
+            preset["agents"] = int(sizes[1]) * int(sizes[2])
+        return preset
+
+    @classmethod
+    def completed(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With whole paths, as runs are resumed from anywhere, and the network's agents."""
+        # What is no text is refused later.
+        paths = {
+            name: str(Path(path).resolve())
+            for name in ("net", "routes")
+            if isinstance(path := given.get(name), str) and path and "\0" not in path
+        }
+        given = {**given, **paths}
+        if "agents" in given or len(paths) < 2:
+            return given
+        from hinterland.domains.traffic.city import read_city
+
+        city = read_city(Path(paths["net"]), Path(paths["routes"]))
+        return {**given, "agents": len(city.lights)}
+
+    @classmethod
+    def unread(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:
+        """What is of grids, of networks, or of local simulators."""
+        found: dict[str, str] = {}
+        if settings.get("simulation") == "global":
+            found["local"] = "is for local simulators (--simulation dials or untrained)"
+        if settings.get("net") is None:
+            found["seconds"] = "is for your own network (--net)"
+        else:
+            found["inflow"] = "is for grids: your own network has its cars in --routes"
+            found["local"] = "is for grids: your own network has simulators of its own"
+        return found
