@@ -11,20 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hinterland.learn.team import prepared
-from hinterland.training.team_evaluation import evaluate_team
 
 from hinterland.cli import main
 from hinterland.config import declared_by, make_config
-from hinterland.core import UserError, stream
-from hinterland.core.types import EntityTrajectory
+from hinterland.core import Segment, UserError, View, stream
 from hinterland.domains.adapters.parallel import ParallelEnvironment, ParallelSessions
 from hinterland.domains.adapters.parallel_session import ParallelSession
 from hinterland.domains.shared import SharedHere
-from hinterland.learn import Credit
-from hinterland.rollout import HostActor, System, begin_place, first_place, host_segment
+from hinterland.learn import as_cells
+from hinterland.rollout import HostActor, begin_place, first_place, host_segment, whole_system
 from hinterland.runtime import LocalRuntime
-from hinterland.training import Experiment, Lines, pipeline, simulator_processes
+from hinterland.training import Experiment, Lines, evaluate_scripted, loop, simulator_processes
+from hinterland.training.plan import Plan
 from hinterland.training.returns import figures, followed, running
 
 HERE = Path(__file__).parent
@@ -238,12 +236,12 @@ def test_an_environments_error_keeps_its_file_and_line(
 
 def test_the_state_is_asked_for_by_a_central_critic_only(own: str) -> None:
     domain = here("zoo:stateraises")
-    System(domain)
+    whole_system(domain)
     with pytest.raises(UserError, match=r"state\(\) raised ValueError: no state yet .*zoo.py"):
-        System(domain, central=True)
+        whole_system(domain, central=True)
     with pytest.raises(UserError, match="here does not show the whole system's state"):
-        System(here("tiny:trunc"), central=True)
-    shown = System(here("mine:with_state"), central=True)
+        whole_system(here("tiny:trunc"), central=True)
+    shown = whole_system(here("mine:with_state"), central=True)
     assert shown.central == 3
     session = shown.simulator.sessions(1)[0]
     assert session.begin("reset", 0)["central"].tolist() == [1, 2, 3]
@@ -252,43 +250,42 @@ def test_the_state_is_asked_for_by_a_central_critic_only(own: str) -> None:
 # --- Ends, horizons, returns
 
 
-def segment_of(domain: ParallelEnvironment, steps: int, **settings: Any) -> tuple:
-    """(network, segment) of two copies by an untrained network."""
-    config = make_config({"domain": "pettingzoo", "agents": domain.agents, **settings})
-    network, system = pipeline.network(config, domain), System(domain)
-    actor = HostActor(system, system.simulator.sessions(2), 0, 0)
-    copies = first_place(system, 2)
-    view = actor.lead(copies)
-    place = begin_place(network, copies, 2)
-    key = stream(0, "test")
-    _, _, segment = host_segment(key, system, network, actor, place, view, steps, lambda: None)
-    return network, segment
+def segment_of(domain: ParallelEnvironment, steps: int, **settings: Any) -> tuple[Plan, Any]:
+    """(plan, segment) of two copies by an untrained network."""
+    plan = Plan(make_config({"domain": "pettingzoo", "agents": domain.agents, **settings}), domain)
+    actor = HostActor(plan.system, plan.system.simulator.sessions(2), 0, 0)
+    actor.lead(first_place(plan.system, 2))
+    place = begin_place(plan.network(), actor.place, 2)
+    return plan, host_segment(stream(0, "test"), plan.network(), actor, place, steps)[1]
 
 
 def values_of(network: Any, observation: list[float]) -> np.ndarray:
     """Of two agents that both see it."""
+    alive = jnp.ones((1, 2), bool)
     seen = jnp.array([[observation] * 2])
-    found = network.step(network.initial(1), seen, jnp.ones((1, 2, 2), bool), jnp.zeros((1, 0)))
-    return np.ravel(found[2])
+    view = View(seen, jnp.ones((1, 2, 2), bool), alive, alive, jnp.zeros((1, 0)))
+    return np.ravel(network.value(network.initial(1), view))
 
 
 @pytest.mark.parametrize("correction", ["clip", "vtrace"])
 def test_who_is_truncated_alone_is_worth_what_comes_after(correction: str) -> None:
     """With discount 0.9, `[1, 0]` is worth 1 / (1 - 0.81) = 5.26 if nothing ends in truth."""
-    network, segment = segment_of(here("tiny:staggered"), 5, hidden=8, trunk=8)
-    seen: EntityTrajectory = segment.trajectory
-    odd = [0.0, 1.0]
-    worth = values_of(network, odd)[0]
+    plan, seen = segment_of(here("tiny:staggered"), 5, hidden=8, trunk=8, discount=0.9)
+    worth = values_of(plan.network(), [0.0, 1.0])[0]
     assert seen.alive[:, 0].tolist() == [[True, True]] * 3 + [[False, True]] * 2
     assert not seen.next_alive[2, 0, 0]
-    assert not seen.ended[2, 0]
+    assert not seen.ended[2, 0].any()
     assert seen.next_value[2, 0, 0] == pytest.approx(worth)
     assert seen.next_value[4, 0, 1] == pytest.approx(worth)
-    settings = Experiment(
-        make_config({"domain": "pettingzoo", "agents": 2, "discount": 0.9}), None, LocalRuntime(1)
-    ).ppo_settings()
-    batch = prepared(network, segment, settings, correction, Credit(1.0, "mean", (0, 1)))
-    assert batch["target"][2, 0, 0] == pytest.approx(1 + 0.9 * worth, rel=1e-5)
+    now = None
+    if correction == "vtrace":
+        probability, _, value = plan.network().unroll(seen)
+        now = (probability, value)
+    settings = plan.how.settings
+    cells = as_cells(
+        stream(0, "k"), seen, plan.how.credit, settings.discount, settings.trace, now
+    )
+    assert cells.target[2, 0, 0] == pytest.approx(1 + 0.9 * worth, rel=1e-5)
 
 
 def test_values_of_a_staggered_end_are_learned() -> None:
@@ -300,8 +297,9 @@ def test_values_of_a_staggered_end_are_learned() -> None:
     domain, told = here("tiny:staggered"), Lines()
     experiment = Experiment(config, domain, LocalRuntime(1), progress=told)
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]
-    state = pipeline.train(experiment, pipeline.start(experiment), 0)
-    network = state.learners.network
+    plan = Plan(config, domain)
+    state = loop.train(experiment, plan, loop.start(experiment, plan), 0)
+    network = plan.policy(state.learners.network)
     np.testing.assert_allclose(values_of(network, [1.0, 0.0]), 1 / (1 - 0.81), atol=0.4)
     lines = [x for x in told.lines if "train/global/return" in x]
     assert lines
@@ -323,10 +321,7 @@ def test_evaluation_has_the_known_returns(
     environment: str, horizon: int | None, expected: dict[str, float]
 ) -> None:
     domain = here(environment, horizon)
-    found = evaluate_team(
-        LocalRuntime(1), domain, None, "random", episodes=2, greedy=False, place=(0, "test", 0),
-        told=lambda _: None,
-    )  # fmt: skip
+    found = evaluate_scripted(LocalRuntime(1), domain, "random", episodes=2, seed=0)
     assert {name: found[name] for name in expected} == expected
 
 
@@ -341,16 +336,23 @@ def test_an_assumed_horizon_is_said() -> None:
 
 def test_only_whole_episodes_have_a_return() -> None:
     """Three copies: of the second's and third's first episode, nobody knows how it began."""
-    episodes = running(3, on_host=True)
+    episodes = running(np.array([True, False, False]))
     reward = np.array([[1, 10, 100], [2, 20, 200], [3, 30, 300], [4, 40, 400]], float)
     ended = np.array([[0, 1, 0], [0, 0, 0], [1, 0, 1], [0, 1, 0]], bool)
-    rest, found = followed(episodes, reward, ended)
+
+    def steps(first: int, last: int) -> Segment:
+        """Of one slot."""
+        blank = dict.fromkeys(Segment._fields)
+        shown = {"reward": reward[first:last, :, None], "ended": ended[first:last, :, None]}
+        return Segment(**{**blank, **shown})
+
+    rest, found = followed(episodes, steps(0, 4))
     assert found.tolist() == [6 + 90, 2]
-    assert rest.so_far.tolist() == [4, 0, 400]
-    assert figures(found) == {"train/global/return": 48, "train/global/episodes": 2}
-    assert figures(np.zeros(2)) == {"train/global/episodes": 0}
-    first, a = followed(episodes, reward[:2], ended[:2])
-    second, b = followed(first, reward[2:], ended[2:])
+    assert rest.so_far[:, 0].tolist() == [4, 0, 400]
+    assert figures(found, "global") == {"train/global/return": 48, "train/global/episodes": 2}
+    assert figures(np.zeros(2), "global") == {"train/global/episodes": 0}
+    first, a = followed(episodes, steps(0, 2))
+    second, b = followed(first, steps(2, 4))
     assert (a + b).tolist() == found.tolist()
     assert jax.tree.all(jax.tree.map(np.array_equal, second, rest))
 

@@ -251,7 +251,7 @@ def test_a_pipeline_with_lag_says_where_its_time_went() -> None:
     shares = [x for name, x in line.items() if name[:13] == "pipeline/lag/" and name[13:].isdigit()]
     assert sum(shares) == pytest.approx(1)
     assert line["train/env_steps_per_s"] * 5 == pytest.approx(line["train/steps_per_s"])
-    assert line["train/weight"] == 1
+    assert "train/weight" not in line  # nobody is weighed
 
 
 class _Slow(Worker):
@@ -669,7 +669,7 @@ def test_an_interrupted_or_killed_run_leaves_no_process_and_a_checkpoint(
     while not list(folder.glob("step-*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 8 + 1 + 2  # evaluation's, the worker, its copies
+    assert len(children) >= 2 + 1 + 2  # evaluation's, the worker, its copies
     process.send_signal(sign)
     began = time.monotonic()
     _, said = process.communicate(timeout=60)
