@@ -26,7 +26,7 @@ from hinterland.domains.corridor import Conveyor, Corridor, Station
 from hinterland.domains.pool import SharingPool
 from hinterland.influence import as_batches
 from hinterland.record import RunFolder
-from hinterland.rollout import HostActor, System, first_place, play_host
+from hinterland.rollout import Episodes, HostActor, first_place, host_episodes, whole_system
 from odd_sessions import LATE
 
 HERE, AGENTS = Path(__file__).stem, 3
@@ -595,11 +595,11 @@ def raises_in(part: str) -> Callable[..., Any]:
     ("name", "options"),
     [
         ("in_evaluation", PREDICTED),
-        ("in_a_worker", ("--schedule", "pipeline", "--hidden", "8", "--evaluate-every", "1000")),
+        ("in_a_worker", "--schedule pipeline --simulation global --evaluate-every 1000".split()),
     ],
 )
 def test_what_raises_in_training_is_named(
-    name: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     assert (
@@ -648,22 +648,39 @@ def test_a_module_that_lies_elsewhere_now_is_noted(
     assert capsys.readouterr().err.count(note) == 1
 
 
+def _play(
+    domain: Any, chosen: np.ndarray, monkeypatch: pytest.MonkeyPatch, first: int = 0, **wanted: bool
+) -> Episodes:
+    """Episodes of the seeds `first` and the next, always by the same actions."""
+    seeds = iter((first, first + 1))
+    monkeypatch.setattr("hinterland.rollout.episodes.episode_seed", lambda key: next(seeds))
+    keys, sessions = jax.random.split(jax.random.key(0)), domain.global_simulator.sessions(2)
+
+    def act(keys: Any, t: int, memory: Any, view: Any) -> tuple[np.ndarray, Any]:
+        return chosen, memory
+
+    return host_episodes(
+        keys, sessions, whole_system(domain), act, (), [None, None], **wanted
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("actions", [2, 128, 129, 200, 256, 300, 70_000])
-def test_sessions_get_the_actions_that_were_chosen(actions: int) -> None:
+def test_sessions_get_the_actions_that_were_chosen(
+    actions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     domain = hosts(actions=actions)(AGENTS)
     last = np.full((2, AGENTS), actions - 1, np.int32)
     sessions = domain.global_simulator.sessions(2)
-    episodes, figures = play_host(
-        sessions, domain, lambda t, seen: last, [0, 1], with_figures=True
-    )  # fmt: skip
-    assert [one["total"] for one in figures] == [4 * AGENTS * (actions - 1)] * 2
+    episodes = _play(domain, last, monkeypatch)
+    assert episodes.figures["total"].tolist() == [4 * AGENTS * (actions - 1)] * 2
     assert (episodes.reward == (actions > 128)).all()
-    place = first_place(System(domain), 2)
+    system = whole_system(domain)
+    place = first_place(system, 2)
     assert np.iinfo(place.actions.dtype).max >= actions - 1
-    actor = HostActor(System(domain), sessions, 0, 0)
+    actor = HostActor(system, sessions, 0, 0)
     actor.lead(place)
     actor.act(last)
-    HostActor(System(domain), sessions, 0, 0).lead(actor.place)
+    HostActor(system, sessions, 0, 0).lead(actor.place)
     assert [session.call("metrics")["total"] for session in sessions] == [
         AGENTS * (actions - 1)
     ] * 2
@@ -687,14 +704,14 @@ def test_kept_integers_are_wide_enough() -> None:
         ("late influence=9", r"agent 0, source 0, at step 0 is class 9; classes are 0 \.\. 1"),
     ],
 )
-def test_a_fault_that_no_check_met_ends_the_collection(fault: str, words: str) -> None:
+def test_a_fault_that_no_check_met_ends_the_collection(
+    fault: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     domain = hosts(fault)(AGENTS)
-    sessions = domain.global_simulator.sessions(2)
 
     def collect(seed: int) -> Any:
         chosen = np.zeros((2, AGENTS), np.int32)
-        seeds = [seed, seed + 1]
-        found, _ = play_host(sessions, domain, lambda t, _: chosen, seeds, with_influence=True)
+        found = _play(domain, chosen, monkeypatch, seed, with_influence=True, with_figures=False)
         return as_batches([found], domain.spec)
 
     assert len(collect(0)) == AGENTS
@@ -711,15 +728,14 @@ def test_what_comes_after_the_end_of_an_episode_counts_for_nothing() -> None:
         pass
 
     block = Block()
-    block.__dict__ = {"dset": dset, "influence": influence, "alive": alive}
+    block.__dict__ = {"dset": dset, "influence": influence, "going": alive}
     batch = as_batches([block], sizes())[0]
     assert np.isfinite(batch.dset).all()
     assert batch.influence[0, :, 0].tolist() == [1, 0]
 
 
-def test_a_large_class_is_kept() -> None:
+def test_a_large_class_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     domain = hosts(actions=300, classes=300)(AGENTS)
     chosen = np.zeros((2, AGENTS), np.int32)
-    sessions = domain.global_simulator.sessions(2)
-    found, _ = play_host(sessions, domain, lambda t, _: chosen, [0, 1], with_influence=True)
+    found = _play(domain, chosen, monkeypatch, with_influence=True, with_figures=False)
     assert as_batches([found], domain.spec)[2].influence.max() == 299
