@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from hinterland.rollout.host_entities import _trajectory
 
 from hinterland.api.evaluation import milestones
 from hinterland.cli.main import main
 from hinterland.config import Config, make_config
-from hinterland.core import UserError, is_entity_domain, is_host, stream
+from hinterland.core import Chosen, UserError, View, is_entity_domain, is_host, stream
 from hinterland.domains import declared, registry
 from hinterland.domains.lux import LuxDomain, Rules, engine, make
 from hinterland.domains.lux.engine import Game, plain
@@ -31,20 +31,21 @@ from hinterland.domains.lux.session import LuxSession
 from hinterland.domains.lux.state import PLAYERS
 from hinterland.nets import to_numpy
 from hinterland.record import RunFolder
-from hinterland.rollout import HostEntityCollector, episode_seed
+from hinterland.rollout import HostActor, Outcome, begin_place, episode_seed, first_place, host_segment
+from hinterland.rollout.segments import Recorded, as_segment
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.training import (
     Experiment,
     Silent,
     check_config,
-    evaluate_networks,
+    evaluate_policy,
     evaluate_scripted,
-    separated,
     train,
 )
 from hinterland.training.evaluate import STANDARD_FIGURES
-from hinterland.training.networks import load_networks
+from hinterland.training.networks import load_policy
+from hinterland.training.plan import Plan
 
 SLOTS, LENGTH, HORIZON, SESSIONS, WINDOW = 8, 160, 12, 2, 8
 TINY = {
@@ -134,8 +135,8 @@ def test_a_run_says_where_its_time_went_and_who_learned(run: Path) -> None:
         assert all(line[f"train/seconds/{part}"] > 0 for part in parts)
         assert line["train/env_steps_per_s"] * SLOTS == pytest.approx(line["train/steps_per_s"])
         assert 0 < line["train/active_fraction"] < 1  # 8 slots, of which few are taken
-        assert "train/clip_fraction/size/1" in line
-        assert "train/clip_fraction/size/2-3" not in line  # each entity for itself
+        assert "train/clip_fraction" in line
+        assert not any("/size/" in name for name in line)  # each entity for itself
     summary = folder.summary()
     assert summary is not None
     for name in ("learned", "learned_greedy", "random", "heuristic"):
@@ -185,25 +186,31 @@ def test_the_teams_credit_is_one_trajectory(run: Path, tmp_path: Path, domain: L
 
 
 def test_a_rollout_is_what_the_games_alone_give(domain: LuxDomain) -> None:
-    config = make_config(TINY)
+    plan = Plan(make_config(TINY), domain)
     sessions = domain.entity_simulator.sessions(SESSIONS)
-    collector = HostEntityCollector(domain, config.seed, sessions)
-    network = separated.network(config, domain)
-    network = network.with_statistics(collector.samples(4, 3))
-    copies = collector.begin(network)
+    seen = [session.begin("reset", episode_seed(jax.random.key(9))) for session in sessions]
+    boards = jax.tree.map(lambda *x: np.concatenate(x), *(one["observation"] for one in seen))
+    network = plan.network().measured(boards)
     key = jax.random.key(5)
-    after, first, _ = collector.rollout(key, network, copies, WINDOW)
-    collector.leave()  # the second rollout leads the sessions back
-    after, second, seconds = collector.rollout(key, network, after, WINDOW)
-    assert {"acting", "waiting", "engine"} <= seconds.keys()
-    whole = jax.tree.map(lambda *x: np.concatenate(x), first, second)
+    actions = network.act(key, network.initial(2), _view(seen[0]))[1].action
+    place = begin_place(network, first_place(plan.system, SESSIONS, actions), 2 * SESSIONS)
+    segments = []
+    for number in range(2):  # a new actor leads the sessions back
+        actor = HostActor(plan.system, sessions, 0, 0)
+        actor.lead(place.copies)
+        own = jax.random.fold_in(key, number)
+        place, segment = host_segment(own, network, actor, place, WINDOW)
+        segments.append(segment)
+        assert {"waiting", "engine"} <= actor.spent.keys()
+    whole = jax.tree.map(lambda *x: np.concatenate(x), *segments)
+    after = place.copies
     assert whole.reward.shape == (2 * WINDOW, 2 * SESSIONS, SLOTS)
     # Session 0 plays its first game to the horizon, session 1 half of it.
-    assert np.flatnonzero(whole.ended[:, 0]).tolist() == [11]
-    assert np.flatnonzero(whole.ended[:, 2]).tolist() == [5]
+    assert np.flatnonzero(whole.ended[:, 0].all(-1)).tolist() == [11]
+    assert np.flatnonzero(whole.ended[:, 2].all(-1)).tolist() == [5]
     assert after.episode.tolist() == [1, 1]
     assert after.clock.tolist() == [4, 10]
-    value = jax.jit(lambda *seen: network.act(key, *seen)[3])
+    value = jax.jit(lambda view: network.value(network.initial(2), view))
     game = LuxSession(domain.rules)
     for copy, session in ((0, 0), (2, 1)):
         sides, episode = slice(copy, copy + 2), 0
@@ -216,38 +223,49 @@ def test_a_rollout_is_what_the_games_alone_give(domain: LuxDomain) -> None:
             np.testing.assert_array_equal(whole.acting[t, sides], seen["acting"])
             used, allowed = whole.mask["unit_type"][t, sides], seen["masks"]["unit_type"]
             assert not (used & ~allowed).any()
-            seen = game.step(whole.action[t, sides])
+            seen = game.step(jax.tree.map(lambda x, t=t, own=sides: x[t, own], whole.action))
             np.testing.assert_array_equal(whole.reward[t, sides], seen["reward"])
             np.testing.assert_array_equal(whole.next_alive[t, sides], seen["alive"])
-            expected = value(seen["observation"], seen["masks"])
+            expected = np.where(seen["alive"], value(_view(seen)), 0)
             np.testing.assert_allclose(whole.next_value[t, sides], expected, atol=1e-6)
-            if whole.ended[t, copy]:
+            if whole.ended[t, copy].all():
                 episode += 1
                 seen = game.reset(episode_seed(stream(0, "train/host", session, episode)))
 
 
+def _view(seen: dict[str, Any]) -> View:
+    """What one game shows."""
+    nothing = np.zeros((len(seen["alive"]), 0), np.float32)
+    shown = (seen["observation"], seen["masks"], seen["alive"], seen["acting"])
+    return View(*jax.tree.map(jnp.asarray, (*shown, nothing)))
+
+
 def test_nothing_follows_a_termination() -> None:
-    steps = [
-        (np.zeros((2, 1)), np.zeros((2, 1)), np.ones((2, 1)), np.zeros((2, 1)),
-         np.full((2, 1), 10.0 + t), np.zeros((2, 1)), np.ones((2, 1), bool),
-         np.ones((2, 1), bool), np.array([t == 1, t == 1]))
-        for t in range(3)
-    ]  # fmt: skip
-    # Both games end at step 1: that of copy 0 is truncated, that of copy 1 terminated.
-    lasts = [(1, np.array([True, False]), np.array([[7.0], [8.0]]), np.array([[True], [True]]))]
-    found = _trajectory(steps, lasts, (np.array([[3.0], [4.0]]), np.array([[True], [False]])))
-    assert found.next_value[..., 0].tolist() == [[11, 11], [7, 0], [3, 4]]
+    """Both games end at step 1: that of copy 0 is truncated, that of copy 1 terminated."""
+    zeros, there = np.zeros((3, 2, 1), np.float32), np.ones((3, 2, 1), bool)
+    value = zeros + np.array([10, 11, 12], np.float32)[:, None, None]
+    terminated, truncated, last = ~there, ~there, zeros.copy()
+    truncated[1, 0] = terminated[1, 1] = True
+    last[1, :, 0] = 7, 8
+    alive = there.copy()
+    alive[2, 1] = False
+    view = View(zeros, there, there, there, np.zeros((3, 2, 0), np.float32))
+    outcome = Outcome(zeros, terminated, truncated, alive, ~there)
+    steps = Recorded(view, ~there, Chosen(zeros, there, zeros, value), outcome, last)
+    following = np.array([[3.0], [4.0]], np.float32)
+    found = as_segment(np.zeros((2, 1, 0), np.float32), steps, following, np)
+    assert found.next_value[..., 0].tolist() == [[11, 11], [7, 0], [3, 0]]
     assert found.next_alive[..., 0].tolist() == [[True, True], [True, False], [True, False]]
 
 
 def _network(run: Path, domain: LuxDomain) -> Any:
     folder = RunFolder.read(run)
-    return load_networks(folder.load_checkpoint()[0], make_config(folder.config), domain)
+    return load_policy(folder.load_checkpoint()[0], make_config(folder.config), domain)
 
 
 def test_evaluation_tells_the_published_figures(run: Path, domain: LuxDomain) -> None:
     runtime = LocalRuntime(1)
-    how = {"episodes": 3, "seed": 1}
+    how = {"episodes": 3, "seed": 2}  # in a game of seed 1 they run out of water
     idle = evaluate_scripted(runtime, domain, "idle", **how)
     assert (idle["length"], idle["finished"], idle["ice"]) == (151, 0, 0)
     assert idle["factories/alive"] == pytest.approx(151 / LENGTH)
@@ -259,12 +277,12 @@ def test_evaluation_tells_the_published_figures(run: Path, domain: LuxDomain) ->
     assert (lost["wins"], lost["losses"], lost["ice"]) == (0, 1, 0)
     assert won["ice"] > 1000
     network = _network(run, domain)
-    told = {"greedy": False, "purpose": "test", "place": 0, **how}
-    own = evaluate_networks(runtime, domain, network, **told)
-    assert own == evaluate_networks(runtime, domain, network, **told)
+    told = {"greedy": False, "place": (1, "test", 0), "episodes": 3}
+    own = evaluate_policy(runtime, domain, network, **told)
+    assert own == evaluate_policy(runtime, domain, network, **told)
     assert set(own) >= STANDARD_FIGURES
     assert "wins" not in own
-    beaten = evaluate_networks(runtime, domain, network, opponent="heuristic", **told)
+    beaten = evaluate_policy(runtime, domain, network, opponent="heuristic", **told)
     assert beaten["wins"] == 0 < beaten["losses"]  # an untrained side may last as long
     assert beaten["ice"] < 1000
 
@@ -337,8 +355,8 @@ def _config(**changed: Any) -> Config:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"simulation": "dials"}, "lux has no local simulators: add --simulation global"),
-        ({"network": "gru"}, "lux: trajectories are separated for feed-forward networks only"),
+        ({"simulation": "dials"}, "lux is a game of sides, which has no regions: add --simulation global"),
+        ({"network": "gru"}, "lux: boards are for networks without memory: --network feed-forward"),
         ({"pieces": 3}, "--pieces 3: must divide a minibatch's 16 steps"),
     ],
 )
@@ -379,9 +397,9 @@ def test_what_cannot_be_exported_or_played_is_said(
     assert "--opponent nobody: lux has heuristic, idle, random, rule" in unknown
     arrays = dict(_end(run))
     name = next(x for x in arrays if x.endswith("actor.layers[0].weight"))
-    arrays[name] = arrays[name][:, :, :16]
+    arrays[name] = arrays[name][:, :, :, :16]
     with pytest.raises(UserError, match="the policy was saved for 16 planes, but lux now has 17"):
-        load_networks(arrays, _config(), domain)
+        load_policy(arrays, _config(), domain)
 
 
 def test_exported_weights_are_the_actor_alone(run: Path, domain: LuxDomain) -> None:

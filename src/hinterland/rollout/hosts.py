@@ -92,7 +92,8 @@ class HostActor:
         self._seed, self._first = seed, first
         self.view: View
         self.spent: dict[str, float] = {}
-        """Seconds: "waiting" for the sessions by the clock, and what they told of the CPU's."""
+        """Seconds: "waiting" for the sessions and "acting" by the clock, and what they told of the
+        CPU's."""
 
     def lead(self, place: HostPlace) -> None:
         """Brings the sessions to where the copies stand."""
@@ -267,6 +268,8 @@ class HostRegions:
         seeds: Sequence[int],
     ) -> None:
         self._sessions, self._horizon = sessions, domain.spec.horizon
+        self.spent: dict[str, float] = {}
+        """As `HostActor.spent`."""
         self.predictors = jax.device_put(predictors)
         self._seen = begin_all(sessions, list(zip(seeds, regions, strict=True)))
         ahead = np.arange(copies) * self._horizon // copies

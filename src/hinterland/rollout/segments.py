@@ -1,5 +1,6 @@
 """A rollout turns policies into experience: some steps of all copies of a system, as a segment."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -193,8 +194,11 @@ def host_segment(
         stopping()
         if t % window == 0:
             before.append(np.asarray(_starts_jit(network, carry, fresh, view)))
+        began = time.perf_counter()
         carry, decided = _act_jit(key, t, network, carry, fresh, view)
         chosen = jax.tree.map(np.asarray, decided)
+        spent = actor.spent.get("acting", 0.0) + time.perf_counter() - began
+        actor.spent["acting"] = spent
         outcome, reached = actor.act(chosen.action, jax.random.fold_in(key, t))
         last = np.zeros_like(chosen.value)
         if outcome.truncated.any() or outcome.cut.any():
