@@ -315,7 +315,7 @@ def test_what_does_not_run_on_a_cluster_is_refused() -> None:
     config = make_config({**TINY, "simulation": "global"})
     domain = load_domain("corridor", 4)
     check_config(config, domain)
-    with pytest.raises(UserError, match="--runtime ray runs agents with local simulators"):
+    with pytest.raises(UserError, match="--runtime ray runs regions with learners of their own"):
         check_config(config, domain, "ray")
 
 

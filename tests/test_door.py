@@ -35,6 +35,7 @@ from hinterland.record import RunFolder, check_output, read_checkpoint, write_ch
 from hinterland.report import save_replay, write_report
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment
+from hinterland.training.plan import Plan
 from hinterland.training.run import loop_of
 
 SOURCE = str(Path(__file__).parents[1] / "src")
@@ -85,7 +86,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             experiment.log(stop, "train", {"train/steps_per_s": 100.0})
             return state
 
-        state = loop_of(config, domain).start(experiment)
+        plan = Plan(config, domain)
+        state = loop_of(plan).start(experiment, plan)
         assert experiment.total_updates == 2
         experiment.in_stretches(state, 0, meet, learn)
         names = ("learned", "learned_greedy", "random", "heuristic")

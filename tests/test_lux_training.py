@@ -280,7 +280,7 @@ def test_evaluation_tells_the_published_figures(run: Path, domain: LuxDomain) ->
     told = {"greedy": False, "place": (1, "test", 0), "episodes": 3}
     own = evaluate_policy(runtime, domain, network, **told)
     assert own == evaluate_policy(runtime, domain, network, **told)
-    assert set(own) >= STANDARD_FIGURES
+    assert set(own) >= STANDARD_FIGURES - {"opponent"}  # it plays against itself
     assert "wins" not in own
     beaten = evaluate_policy(runtime, domain, network, opponent="heuristic", **told)
     assert beaten["wins"] == 0 < beaten["losses"]  # an untrained side may last as long
