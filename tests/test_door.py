@@ -392,7 +392,7 @@ def test_arrays_of_checkpoints(tries: Tries) -> None:
             assert all(word in min(said) for word in (what, name)), (name, what, said)
             shutil.rmtree(run)
     for changed in ({**arrays, ".learners.evil": arrays[".learners.updates"]}, dict(arrays)):
-        changed.pop(".copies.clock", None) if ".learners.evil" not in changed else None
+        changed.pop(".places.copies.clock", None) if ".learners.evil" not in changed else None
 
         def edit(run: Path, changed: Any = changed) -> None:
             write_checkpoint(run / CHECKPOINT, changed, meta)
@@ -464,7 +464,7 @@ def test_a_refused_resume_leaves_every_byte(tries: Tries) -> None:
         "the page's place": (lambda _: None, "is no file"),
         "shape": (
             lambda run: write_checkpoint(
-                run / CHECKPOINT, arrays | {".copies.clock": np.zeros(3)}, meta
+                run / CHECKPOINT, arrays | {".places.copies.clock": np.zeros(3)}, meta
             ),
             "does not fit",
         ),

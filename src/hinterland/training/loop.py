@@ -237,7 +237,10 @@ class Loop:
         if plan.config.shared_policy:
             return _update_in_turn(runtime, function, block, plan.config.seed)
         if runtime.units_travel:  # workers are elsewhere; learners are here
-            return jax.tree.map(np.asarray, function(block, plan.config.seed))
+            # One at a time, as on one machine: the size of a block may change the last bit.
+            each = (jax.tree.map(lambda x, i=i: x[i : i + 1], block) for i in numbers)
+            parts = [function(one, plan.config.seed) for one in each]
+            return jax.tree.map(lambda *x: np.concatenate(x), *parts)
         return runtime.map_agents(function, block, (plan.config.seed,))
 
 
