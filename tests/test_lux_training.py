@@ -31,7 +31,14 @@ from hinterland.domains.lux.session import LuxSession
 from hinterland.domains.lux.state import PLAYERS
 from hinterland.nets import to_numpy
 from hinterland.record import RunFolder
-from hinterland.rollout import HostActor, Outcome, begin_place, episode_seed, first_place, host_segment
+from hinterland.rollout import (
+    HostActor,
+    Outcome,
+    begin_place,
+    episode_seed,
+    first_place,
+    host_segment,
+)
 from hinterland.rollout.segments import Recorded, as_segment
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
@@ -355,7 +362,7 @@ def _config(**changed: Any) -> Config:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"simulation": "dials"}, "lux is a game of sides, which has no regions: add --simulation global"),
+        ({"simulation": "dials"}, "lux is a game of sides, which has no regions: add"),
         ({"network": "gru"}, "lux: boards are for networks without memory: --network feed-forward"),
         ({"pieces": 3}, "--pieces 3: must divide a minibatch's 16 steps"),
     ],
