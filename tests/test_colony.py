@@ -16,9 +16,9 @@ from hinterland.core import UserError, stream
 from hinterland.domains import load_domain
 from hinterland.domains.colony import COST, FOUNDERS, NEST, PATIENCE, Colony, ColonyDomain, State
 from hinterland.learn import PARTS
-from hinterland.nets import SlotNetwork
+from hinterland.nets import team_network
 from hinterland.record import RunFolder
-from hinterland.rollout import begin_entities, entity_rollout
+from hinterland.rollout import begin, traced_segment, whole_system
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.training import Experiment, check_config, train
@@ -139,17 +139,20 @@ def test_a_broken_system_of_entities_is_told_what_is_wrong(simulator: Colony, wo
 
 
 def test_a_rollout_knows_births_deaths_and_ends() -> None:
-    simulator = Colony(5)
-    net = SlotNetwork(stream(0, "net"), 5, 7, 5, hidden=8, trunk=8)
-    copies = begin_entities(stream(0, "c"), simulator, jnp.array([0, 30, 60, 90]))
+    system = whole_system(ColonyDomain(5))
+    assert system.horizon == 100
+    net = team_network(stream(0, "net"), (0,) * 5, 7, 5, kind="feed-forward", hidden=8, trunk=8)
+    first = begin(stream(0, "c"), system, net, 4, jnp.array([0, 30, 60, 90]))
 
     @jax.jit
-    def collect(copies):
-        return entity_rollout(stream(1, "r"), simulator, 100, net, copies, 40)
+    def collect(place):
+        return traced_segment(stream(1, "r"), system, net, place, 40)
 
-    after, found = collect(copies)
+    after, found, _ = collect(first)
     found = jax.tree.map(np.asarray, found)
-    alive, following, ended = found.alive, found.next_alive, found.ended
+    alive, following, over = found.alive, found.next_alive, found.ended
+    ended = over.all(-1)
+    np.testing.assert_array_equal(ended, over.any(-1))
     # Copy 3 is truncated by its clock, unless all its foragers starve before.
     assert ended.any(0).all()
     within = ~ended[:-1]
@@ -163,7 +166,7 @@ def test_a_rollout_knows_births_deaths_and_ends() -> None:
     assert starved.any()
     assert not found.next_value[starved].any()
     np.testing.assert_array_equal(following[-1][~ended[-1]],
-                                  np.asarray(after.state.alive)[~ended[-1]])  # fmt: skip
+                                  np.asarray(after.copies.state.alive)[~ended[-1]])  # fmt: skip
     assert (found.acting == alive).all()  # a forager can always stay
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hinterland.core import UserError, stream
 from hinterland.domains.warehouse import Warehouse, make
 from hinterland.domains.warehouse.state import EMPTY, SLOT_COLUMN, SLOT_ROW, RegionState
-from hinterland.rollout import play, scripted_actor, scripted_memory
+from hinterland.rollout import scripted_player, traced_episodes, whole_system
 
 
 @cache
@@ -58,7 +58,7 @@ def _noise(domain: Warehouse, key):
 def _follow(domain: Warehouse, seed: int, policy: str, steps: int):
     """States, actions and noises of one global trajectory under a hand-written policy."""
     state = domain.global_simulator.reset(stream(seed, "reset"))
-    memory = scripted_memory(domain.scripted[policy], 1, domain.agents)
+    memory = scripted_player(whole_system(domain), domain.scripted[policy]).memory(1)
     memory = jax.tree.map(lambda x: x[0], memory)
     for t in range(steps):
         action, memory = _act(domain, policy, stream(seed, "act", t), memory, state)
@@ -205,9 +205,9 @@ def test_hand_written_returns_agree_with_the_original(
     agents: int, policy: str, ring: bool, expected: float, error: float, episodes: int
 ) -> None:
     domain = Warehouse(agents, ring)
-    rule = domain.scripted[policy]
-    memory = scripted_memory(rule, episodes, agents)
-    reward = jax.jit(lambda key: play(key, domain, scripted_actor(rule), memory, episodes).reward)(
+    system = whole_system(domain)
+    player = scripted_player(system, domain.scripted[policy])
+    reward = jax.jit(lambda key: traced_episodes(key, system, player, episodes).reward)(
         stream(0, policy)
     )
     each = np.asarray(reward).sum(0).mean(1)

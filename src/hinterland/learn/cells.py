@@ -41,7 +41,7 @@ class Credit(NamedTuple):
         each = max(self.group) + 1
         return jnp.array([team * each + g for team in range(self.teams) for g in self.group])
 
-    def apart(self, x: Shaped[Array, "*any group"]) -> Shaped[Array, "*any team group"]:
+    def apart(self, x: Shaped[Array, "*any group"]) -> Shaped[Array, "*any team each"]:
         """The groups of each team."""
         return x.reshape(*x.shape[:-1], self.teams, -1)
 

@@ -218,9 +218,15 @@ class Regions(TracedSystem):
         """(recurrent states, logits) of each stream's predictor."""
         if self.teams == 1:
             return self._one.step(hidden, dset)
-        parts = [x.reshape(-1, self.teams, *x.shape[1:]).swapaxes(0, 1) for x in (hidden, dset)]
-        found = jax.vmap(lambda net, h, d: net.step(h, d))(self._predictors, *parts)
-        return tuple(x.swapaxes(0, 1).reshape(-1, *x.shape[2:]) for x in found)
+        copies = len(hidden) // self.teams
+        hidden, dset = (
+            x.reshape(copies, self.teams, *x.shape[1:]).swapaxes(0, 1) for x in (hidden, dset)
+        )
+        found = jax.vmap(lambda net, h, d: net.step(h, d))(self._predictors, hidden, dset)
+        hidden, logits = (
+            x.swapaxes(0, 1).reshape(copies * self.teams, *x.shape[2:]) for x in found
+        )
+        return hidden, logits
 
 
 class HostSystem(System):

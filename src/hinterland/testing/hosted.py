@@ -6,7 +6,7 @@ measures what the pipeline gains there.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +18,9 @@ from hinterland.core import EntityDomain, stream
 from hinterland.domains import load_domain
 from hinterland.domains.pool import SharingPool
 
+Options = tuple[tuple[str, Any], ...]
+"""Names and values."""
+
 
 class HostedSession:
     """One copy of the system, in its process.
@@ -27,15 +30,19 @@ class HostedSession:
         agents: number of slots.
         step_ms: milliseconds that a step waits besides its own work.
         programs: JAX's folder of compiled programs, so that only one process has to compile.
+        options: of the domain.
     """
 
-    def __init__(self, domain: str, agents: int, step_ms: float, programs: str | None) -> None:
+    def __init__(
+        self, domain: str, agents: int, step_ms: float, programs: str | None, options: Options = ()
+    ) -> None:
         jax.config.update("jax_compilation_cache_dir", programs)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         os.environ["NPROC"] = "1"  # XLA's threads: the processes share the cores among them
         self._step_s = step_ms / 1000
-        self._begin, self._advance, self._advance_all = _compiled(domain, agents)
+        made = _compiled(domain, agents, options)
+        self._begin, self._advance, self._advance_all = made
         self.reset(0)  # compiled while there is time for it
         self.step(np.zeros(agents))
 
@@ -80,11 +87,12 @@ class HostedSession:
 
 
 @cache
-def _compiled(domain: str, agents: int) -> tuple[Any, Any, Any]:
+def _compiled(domain: str, agents: int, options: "Options") -> tuple[Any, Any, Any]:
     """The beginning of an episode and a step of it; the same for all sessions of a process."""
-    simulator = cast(Any, load_domain(domain, agents)).entity_simulator
-    begin = jax.jit(lambda seed: _shown(simulator, simulator.reset(stream(seed, "host"))))
-    advance = partial(_advance, simulator)
+    here = cast(Any, load_domain(domain, agents, dict(options)))
+    first = here.entity_simulator.reset
+    begin = jax.jit(lambda seed: _shown(here, first(stream(seed, "host"))))
+    advance = partial(_advance, here)
     return begin, jax.jit(advance), jax.jit(jax.vmap(advance))
 
 
@@ -114,29 +122,36 @@ _taken = jax.jit(lambda batch, row: jax.tree.map(lambda x: x[row], batch))
 _stacked = jax.jit(lambda *states: jax.tree.map(lambda *x: jnp.stack(x), *states))
 
 
-def _shown(simulator: Any, state: Any) -> tuple[Any, dict[str, Any]]:
+def _shown(domain: Any, state: Any) -> tuple[Any, dict[str, Any]]:
+    simulator = domain.entity_simulator
     seen = {
         "observation": simulator.observe(state),
         "alive": simulator.alive(state),
         "mask": simulator.action_mask(state),
     }
+    if (local := getattr(domain, "local_simulator", None)) is not None:
+        seen["dset"] = jax.vmap(local.dset)(simulator.regions(state))
     return state, seen
 
 
-def _advance(simulator: Any, place: tuple[Any, Any], state: Any, actions: Any) -> tuple[Any, dict]:
+def _advance(domain: Any, place: tuple[Any, Any], state: Any, actions: Any) -> tuple[Any, dict]:
+    simulator = domain.entity_simulator
     noise = simulator.noise(stream(place[0], "host/step", place[1]))
-    state, reward, terminated = simulator.step(state, actions, noise)
-    state, seen = _shown(simulator, state)
-    return state, {**seen, "reward": reward, "terminated": terminated}
+    moved = simulator.step(state, actions, noise)
+    state, seen = _shown(domain, moved.state)
+    told = {"reward": moved.reward, "terminated": moved.terminated}
+    if moved.influence is not None:
+        told["influence"] = moved.influence
+    return state, {**seen, **told}
 
 
 class HostedSessions(SharingPool):
     """Processes with one session each, or several."""
 
-    def __init__(self, domain: str, agents: int, step_ms: float) -> None:
+    def __init__(self, domain: str, agents: int, step_ms: float, options: Options = ()) -> None:
         super().__init__()
         programs = jax.config.values["jax_compilation_cache_dir"]
-        self._arguments = (domain, agents, step_ms, programs)
+        self._arguments = (domain, agents, step_ms, programs, options)
 
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies."""
@@ -149,8 +164,18 @@ class HostedSessions(SharingPool):
 class HostedDomain:
     """The domain of that name, its simulator in processes; arguments as of `HostedSession`."""
 
-    def __init__(self, domain: str, agents: int, step_ms: float = 0.0) -> None:
-        here = cast(EntityDomain, load_domain(domain, agents))
+    def __init__(
+        self,
+        domain: str,
+        agents: int,
+        step_ms: float = 0.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = dict(options or {})
+        here = cast(EntityDomain, load_domain(domain, agents, given))
         self.name, self.agents, self.spec = here.name, agents, here.spec
         self.scripted = here.scripted
-        self.entity_simulator = HostedSessions(domain, agents, step_ms)
+        self.entity_simulator = HostedSessions(domain, agents, step_ms, tuple(given.items()))
+        for name in ("regions", "local_simulator"):  # regions stay here, traced
+            if hasattr(here, name):
+                setattr(self, name, getattr(here, name))

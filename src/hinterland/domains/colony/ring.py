@@ -107,19 +107,19 @@ class Ring:
     def __init__(self, slots: int, regions: int) -> None:
         self.region, self.count = Region(slots), regions
 
-    def reset(self, key: Key[Array, ""]) -> State:
+    def reset(self, key: Key[Array, ""]) -> Any:
         """Every colony by itself."""
         return jax.vmap(self.region.reset)(jax.random.split(key, self.count))
 
-    def observe(self, state: State) -> Float[Array, "slots 7"]:
+    def observe(self, state: Any) -> Float[Array, "slots 7"]:
         """As a colony shows it."""
         return _flat(jax.vmap(self.region.observe)(state))
 
-    def alive(self, state: State) -> Bool[Array, " slots"]:
+    def alive(self, state: Any) -> Bool[Array, " slots"]:
         """Foragers that have not starved, and not left."""
         return _flat(state.alive)
 
-    def action_mask(self, state: State) -> Bool[Array, "slots 5"]:
+    def action_mask(self, state: Any) -> Bool[Array, "slots 5"]:
         """As a region's."""
         return _flat(jax.vmap(self.region.action_mask)(state))
 
@@ -128,8 +128,8 @@ class Ring:
         return jax.vmap(self.region.noise)(jax.random.split(key, self.count))
 
     def step(
-        self, state: State, actions: Int[Array, " slots"], noise: Int[Array, "regions food"]
-    ) -> EntityStep[State]:
+        self, state: Any, actions: Int[Array, " slots"], noise: Int[Array, "regions food"]
+    ) -> EntityStep[Any]:
         """One step of all regions; who leaves one arrives in the next."""
         each = actions.reshape(self.count, -1)
         passed = jax.vmap(self.region.leaving)(state, each)[1]
@@ -139,7 +139,7 @@ class Ring:
         moved = jax.vmap(self.region.step_given)(state, each, influence, noise)
         return EntityStep(moved.state, _flat(moved.reward), jnp.asarray(False), influence)
 
-    def regions(self, state: State) -> State:
+    def regions(self, state: Any) -> Any:
         """The state of every region."""
         return state
 
@@ -147,7 +147,7 @@ class Ring:
         """Every region's share."""
         return noise
 
-    def figures(self, state: State) -> dict[str, Array]:
+    def figures(self, state: Any) -> dict[str, Array]:
         """How many foragers there have been in all; who went to another region counts again."""
         return {"foragers": state.hatched.sum().astype(jnp.float32)}
 
@@ -174,7 +174,7 @@ class RingDomain(ColonyDomain):
         shapes = [_beside(shape, at) for at in range(count) for shape in one]
         return {"width": count * (SIZE + 1) - 1, "height": SIZE, "shapes": shapes}
 
-    def frame(self, state: State) -> list[dict[str, Any]]:
+    def frame(self, state: Any) -> list[dict[str, Any]]:
         """Each colony's food and foragers."""
         shapes: list[dict[str, Any]] = []
         for at in range(len(self.regions)):
