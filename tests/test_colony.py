@@ -157,7 +157,9 @@ def test_a_rollout_knows_births_deaths_and_ends() -> None:
     assert ended.any(0).all()
     within = ~ended[:-1]
     np.testing.assert_array_equal(following[:-1][within], alive[1:][within])
-    np.testing.assert_array_equal(found.next_value[:-1][within], found.value[1:][within])
+    lives = within[..., None] & following[:-1]
+    np.testing.assert_array_equal(found.next_value[:-1][lives], found.value[1:][lives])
+    assert not found.next_value[~following].any()
     np.testing.assert_array_equal(alive[1:][ended[:-1]].sum(-1), FOUNDERS)
     truncated = ended[:, 3] & following[:, 3].any(-1)
     assert np.flatnonzero(truncated)[0] == 9
@@ -229,9 +231,6 @@ def test_credit_per_entity_learns_faster_than_the_teams() -> None:
         ({"credit": "team", "grouping": "mod-2"}, "--credit team is one trajectory"),
         ({"pieces": 3}, "--pieces 3: must divide a minibatch's 64 steps"),
         ({"simulation": "dials"}, "colony has no local simulators: add --simulation global"),
-        ({"network": "gru"}, "feed-forward networks only; add --network feed-forward"),
-        ({"domain": "corridor", "network": "gru", "simulation": "dials", "keep": "top-1"},
-         "--keep is for domains of entities, which corridor is not"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_said_in_one_sentence(values: dict, words: str) -> None:
@@ -241,6 +240,21 @@ def test_what_cannot_be_trained_is_said_in_one_sentence(values: dict, words: str
 
     with pytest.raises(UserError, match=words):
         refuse()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"network": "gru", "copies": 8, "grouping": "mod-2"},
+        {"domain": "corridor", "agents": 2, "network": "gru", "keep": "top-1", "copies": 8},
+    ],
+    ids=["memory with separation", "agents with separation"],
+)
+def test_separation_is_for_networks_with_memory_and_for_agents(values: dict) -> None:
+    config = make_config({**TINY, "simulation": "global", "steps": 64, "evaluations": 1,
+                          "evaluate_every": "auto", **values})  # fmt: skip
+    summary = train(Experiment(config, runs.domain_of(config), LocalRuntime(devices=1)), None)
+    assert summary["finished"]
 
 
 def test_too_few_slots_are_refused() -> None:

@@ -7,17 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hinterland.learn.separation_cells import normalised
-from hinterland.learn.separation_loss import gradient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hinterland.core import EntityTrajectory, stream
+from hinterland.core import Chosen, Segment, View, stream
 from hinterland.learn import (
     PARTS,
     Cells,
+    Credit,
     Groups,
-    Learner,
+    How,
     PPOSettings,
     Separation,
     advantages,
@@ -28,17 +27,18 @@ from hinterland.learn import (
     by_nearest,
     by_remainder,
     cell_weights,
+    first_learner,
     gae,
     into_groups,
     kept_cells,
-    make_optimiser,
     measures,
     mix_rewards,
-    separated_loss,
-    separated_update,
     single,
+    update,
 )
-from hinterland.nets import SlotNetwork
+from hinterland.learn.cells import normalised
+from hinterland.learn.ppo import Batch, gradient, loss
+from hinterland.nets import TeamNetwork, team_network
 
 SETTINGS = PPOSettings(
     epochs=2,
@@ -80,7 +80,8 @@ def _groups(reward, value, alive, last_value, last_alive, ended=None) -> Groups:
     reward, value, next_value = (jnp.float32(x)[:, None] for x in (reward, value, add[0]))
     alive, next_alive = jnp.asarray(alive)[:, None], jnp.asarray(add[1])[:, None]
     return Groups(jnp.zeros_like(value), value, next_value, reward, alive,
-                  alive.astype(jnp.int32), next_alive, jnp.asarray(ended)[:, None])  # fmt: skip
+                  alive.astype(jnp.int32), next_alive,
+                  jnp.broadcast_to(jnp.asarray(ended)[:, None, None], alive.shape))  # fmt: skip
 
 
 GOLDEN = _groups(REWARD, VALUE, ALIVE, LAST_VALUE, LAST_ALIVE)
@@ -132,24 +133,33 @@ POSTER = np.array([[0.67, -4.0, -5.0], [1.5, 0, 4.0], [-1.33, 5.6, 0], [2.5, 3.0
 POSTER_ACTIVE = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1, 0]], bool)
 
 
+NOTHING = Segment(*[None] * len(Segment._fields))
+
+
 class _Table:
-    """Stands for a network: fixed log-probabilities, entropies and values."""
+    """Stands for a network: fixed log-probabilities, entropies and values, a row for each step."""
 
     def __init__(self, log_probability, entropy, value):
-        self.table = tuple(jnp.float32(x) for x in (log_probability, entropy, value))
+        self.table = tuple(jnp.float32(x)[:, None] for x in (log_probability, entropy, value))
 
-    def evaluate(self, observation, action, mask):
+    def unroll(self, segment):
         return self.table
 
 
 def _cells(shape, **parts) -> Cells:
-    """Cells of entities that are groups of their own; what is not given is 0."""
-    zeros = jnp.zeros(shape)
-    kept = jnp.asarray(parts.pop("kept", np.ones(shape, bool)))
-    group = jnp.broadcast_to(jnp.arange(shape[1]), shape)
-    blank = Cells(None, None, None, group, kept, kept, zeros, zeros, zeros, zeros,
-                  kept.astype(jnp.int32), kept)  # fmt: skip
-    return blank._replace(**{name: jnp.asarray(x) for name, x in parts.items()})
+    """Cells [time, 1, group], a row for each step; what is not given is 0."""
+    given = {name: jnp.asarray(x)[:, None] for name, x in parts.items()}
+    zeros = jnp.zeros((shape[0], 1, shape[1]))
+    kept = given.get("kept", jnp.ones(zeros.shape, bool))
+    blank = Cells(zeros, zeros, zeros, zeros, None, kept.astype(jnp.int32), kept, kept)
+    return blank._replace(**given)
+
+
+def _loss(table, cells, weight, entropy_weight=0.0, separation=Separation(), group=None):  # noqa: B008
+    """Of entities that live and act where cells are kept, or, with a grouping, everywhere."""
+    alive = cells.kept if group is None else jnp.ones(table.table[0].shape, bool)
+    batch = Batch(NOTHING._replace(alive=alive, acting=alive), cells, weight, weight)
+    return loss(table, batch, 0.2, entropy_weight, How(SETTINGS, Credit(separation, group)))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +174,7 @@ def test_the_posters_policy_loss(normaliser: str, expected: float) -> None:
     cells = _cells((4, 3), kept=POSTER_ACTIVE, advantage=POSTER)
     weight = cell_weights(cells.kept, normaliser, 2.5)
     table = _Table(np.zeros((4, 3)), np.zeros((4, 3)), np.zeros((4, 3)))
-    _, terms = separated_loss(table, cells, weight, 0.2, 0.0, SETTINGS, Separation())
+    _, terms = _loss(table, cells, weight)
     assert -float(terms["loss/policy"]) == pytest.approx(expected, rel=1e-6)
     if normaliser == "cells":
         assert expected == pytest.approx(0.7711, abs=5e-5)
@@ -198,7 +208,7 @@ def _numpy_loss(new, old, entropy, value, old_value, advantage, target, kept, cl
         policy = min(ratio * normal, np.clip(ratio, 1 - clip, 1 + clip) * normal)
         near = old_value[row, g] + np.clip(value[row, g] - old_value[row, g], -clip, clip)
         error = max((value[row, g] - target[row, g]) ** 2, (near - target[row, g]) ** 2)
-        total.append(-policy + c_v * 0.5 * error - c_e * entropy[row, g])
+        total.append(-policy + c_v * error - c_e * entropy[row, g])
     return np.mean(total)
 
 
@@ -213,7 +223,7 @@ def _lives(random: np.random.Generator, time: int, slots: int, pauses: bool = Fa
     return {
         "reward": random.normal(size=(time, slots)),
         "value": value[:-1],
-        "next_value": value[1:],
+        "next_value": np.where(exists[1:], value[1:], 0.0),
         "alive": exists[:-1],
         "next_alive": exists[1:],
         "ended": ended,
@@ -222,10 +232,12 @@ def _lives(random: np.random.Generator, time: int, slots: int, pauses: bool = Fa
     }
 
 
-def _trajectory(lives: dict) -> EntityTrajectory:
+def _segment(lives: dict) -> Segment:
+    slots = lives["alive"].shape[1]
+    lives = {**lives, "ended": np.repeat(lives["ended"][:, None], slots, 1)}
     parts = {name: jnp.asarray(x)[:, None] for name, x in lives.items()}
     parts = {n: x.astype(jnp.float32) if x.dtype.kind == "f" else x for n, x in parts.items()}
-    return EntityTrajectory(observation=None, action=None, mask=None, **parts)
+    return NOTHING._replace(**parts)
 
 
 _as_groups = jax.jit(as_groups, static_argnums=2)
@@ -234,7 +246,7 @@ _as_groups = jax.jit(as_groups, static_argnums=2)
 def _separated(lives: dict, group=None, groups: int | None = None, **how) -> np.ndarray:
     slots = lives["reward"].shape[1]
     group = by_entity(slots) if group is None else group
-    grouped = _as_groups(_trajectory(lives), group, groups or slots)
+    grouped = _as_groups(_segment(lives), group, groups or slots)
     return np.asarray(_advantages(grouped, Separation(**how), 0.97, 0.9)[0])[:, 0]
 
 
@@ -262,7 +274,7 @@ def test_the_loss_equals_its_definition(seed: int) -> None:
     cells = cells._replace(advantage=normalised(cells.advantage, cells.kept))
     weight = cell_weights(cells.kept, "cells", 0.0)
     table = _Table(*(np.where(kept, x, np.nan) for x in (new, entropy, value)))
-    found, _ = separated_loss(table, cells, weight, 0.2, 0.01, SETTINGS, Separation())
+    found, _ = _loss(table, cells, weight, 0.01)
     expected = _numpy_loss(
         new, old, entropy, value, old_value, advantage, target, kept, 0.2, 0.5, 0.01
     )
@@ -289,7 +301,12 @@ def test_truncation_bootstraps_and_cuts_termination_does_neither() -> None:
     cut = _separated({**base, "next_value": np.array([[10.0], [0]]),
                       "next_alive": np.array([[True], [True]])})  # fmt: skip
     np.testing.assert_allclose(cut[:, 0], [1 + 0.97 * 10, 1], rtol=1e-6)
-    dead = _separated({**base, "next_value": np.array([[10.0], [0]]),
+    # Who alone is truncated is gone, and worth the value of the state reached.
+    alone = _separated({**base, "next_value": np.array([[10.0], [0]]),
+                        "ended": np.zeros(2, bool),
+                        "next_alive": np.array([[False], [True]])})  # fmt: skip
+    np.testing.assert_array_equal(alone, cut)
+    dead = _separated({**base, "next_value": np.zeros((2, 1)),
                        "next_alive": np.array([[False], [True]])})  # fmt: skip
     np.testing.assert_allclose(dead[:, 0], [1, 1], rtol=1e-6)
 
@@ -301,8 +318,11 @@ def test_a_pause_is_no_death() -> None:
              "next_alive": np.array([[True], [True], [False]]), "ended": np.zeros(3, bool),
              "acting": np.array([[True], [False], [True]]),
              "log_probability": np.zeros((3, 1))}  # fmt: skip
-    found = _separated(lives)[:, 0]
-    np.testing.assert_allclose(found, [(0.97 * 0.9) ** 2, 0, 1], rtol=1e-6)
+    cells = as_cells(stream(0, "k"), _segment(lives), Credit(), 0.97, 0.9)
+    found, kept, valued = (np.ravel(x) for x in (cells.advantage, cells.kept, cells.valued))
+    # There is no policy to learn at step 1, but a value.
+    np.testing.assert_allclose(found, [(0.97 * 0.9) ** 2, 0.97 * 0.9, 1], rtol=1e-6)
+    assert (kept.tolist(), valued.tolist()) == ([True, False, True], [True] * 3)
 
 
 @given(SEEDS, st.permutations(range(4)))
@@ -319,11 +339,11 @@ def test_permuting_slots_permutes_results(seed: int, order: list[int]) -> None:
 def test_padding_with_dead_slots_changes_nothing(seed: int, how: dict) -> None:
     lives = _lives(np.random.default_rng(seed), 5, 3)
 
-    def pad(x: np.ndarray) -> np.ndarray:
-        fill = False if x.dtype == bool else np.nan
+    def pad(name: str, x: np.ndarray) -> np.ndarray:
+        fill = False if x.dtype == bool or name == "next_value" else np.nan
         return x if x.ndim == 1 else np.concatenate([x, np.full((5, 2), fill)], 1)
 
-    padded = _separated({name: pad(x).astype(x.dtype) for name, x in lives.items()}, **how)
+    padded = _separated({name: pad(name, x).astype(x.dtype) for name, x in lives.items()}, **how)
     np.testing.assert_allclose(padded[:, :3], _separated(lives, **how), rtol=1e-5, atol=1e-6)
     assert not padded[:, 3:].any()
 
@@ -340,9 +360,9 @@ def test_anothers_reward_leaves_the_advantage_unchanged(seed: int, j: int, rewar
 @given(SEEDS, st.integers(1, 4))
 def test_separated_rewards_sum_to_the_teams(seed: int, groups: int) -> None:
     lives = _lives(np.random.default_rng(seed), 5, 4)
-    trajectory = _trajectory(lives)
-    separate = _as_groups(trajectory, by_remainder(jnp.arange(4), groups), groups)
-    together = _as_groups(trajectory, single(4), 1)
+    segment = _segment(lives)
+    separate = _as_groups(segment, by_remainder(jnp.arange(4), groups), groups)
+    together = _as_groups(segment, single(4), 1)
     for part in ("reward", "value", "log_probability"):
         total = getattr(separate, part).sum(-1)
         np.testing.assert_allclose(total, getattr(together, part)[..., 0], rtol=1e-5, atol=1e-6)
@@ -440,46 +460,60 @@ def test_random_reduction_is_even() -> None:
 # Networks and updates.
 
 
-def _rollout(net: SlotNetwork, seed: int, time: int = 4, copies: int = 4, slots: int = 3):
+def _view(observation: jax.Array, mask: jax.Array, alive: jax.Array) -> View:
+    return View(observation, mask, alive, mask.any(-1), jnp.zeros((len(alive), 0)))
+
+
+def _alone(view: View, chosen: Chosen, **parts: jax.Array) -> Segment:
+    """What is the same whatever came of it; leading axes as the view's."""
+    zeros = jnp.zeros_like(chosen.value)
+    blank = NOTHING._replace(
+        observation=view.observation, mask=chosen.mask, central=view.central, action=chosen.action,
+        log_probability=chosen.log_probability, value=chosen.value, next_value=zeros, reward=zeros,
+        alive=view.alive, acting=view.acting, next_alive=view.alive,
+        ended=jnp.zeros_like(view.alive), reset=jnp.zeros_like(view.alive),
+        carry=jnp.zeros((*view.alive.shape[1:], 0)),
+    )  # fmt: skip
+    return blank._replace(**parts)
+
+
+def _rollout(net: TeamNetwork, seed: int, time: int = 4, copies: int = 4, slots: int = 3):
     """Steps without a system behind them: action 1 is paid; deaths and pauses at random."""
     keys = jax.random.split(stream(seed, "rollout"), 5)
     shape = (time, copies, slots)
     observation = jax.random.normal(keys[0], (*shape, 5))
     alive = jnp.cumsum(jax.random.uniform(keys[1], shape) < 0.15, 0) == 0
     mask = (jax.random.uniform(keys[2], (*shape, 3)) < 0.8) & alive[..., None]
-
-    def flat(x: jax.Array) -> jax.Array:
-        return x.reshape(-1, *x.shape[2:])
-
-    def unflat(x: jax.Array) -> jax.Array:
-        return x.reshape(time, copies, *x.shape[1:])
-
-    action, used, log_probability, value = map(
-        unflat, _act(net, keys[3], flat(observation), flat(mask))
+    flat = [x.reshape(-1, *x.shape[2:]) for x in (observation, mask, alive)]
+    _, chosen = _act(net, keys[3], net.initial(time * copies), _view(*flat))
+    view, chosen = jax.tree.map(
+        lambda x: x.reshape(time, copies, *x.shape[1:]), (_view(*flat), chosen)
     )
     next_alive = jnp.concatenate([alive[1:], alive[-1:]])
-    return EntityTrajectory(
-        observation, action, used, log_probability, value, jnp.roll(value, -1, 0),
-        (action == 1).astype(jnp.float32), alive, used.any(-1), next_alive,
-        jnp.zeros((time, copies), bool),
+    return _alone(
+        view, chosen,
+        next_value=jnp.where(next_alive, jnp.roll(chosen.value, -1, 0), 0.0),
+        reward=(chosen.action == 1).astype(jnp.float32),
+        next_alive=next_alive,
     )  # fmt: skip
 
 
-_act, _evaluate = jax.jit(SlotNetwork.act), jax.jit(SlotNetwork.evaluate)
-_gradient = jax.jit(gradient, static_argnums=(3, 4))
-_as_cells = jax.jit(as_cells, static_argnames=("groups", "separation", "settings"))
-_update = jax.jit(separated_update, static_argnames=("settings", "separation", "pieces"))
+_act, _unroll = jax.jit(TeamNetwork.act), jax.jit(TeamNetwork.unroll)
+_gradient = jax.jit(gradient, static_argnames="how")
+_as_cells = jax.jit(as_cells, static_argnames=("credit", "discount", "trace"))
+_update = jax.jit(update, static_argnames="how")
 
 
-def _network(own: bool = False) -> SlotNetwork:
-    return SlotNetwork(stream(0, "net"), 3, 5, 3, own=own, hidden=8, trunk=6)
+def _network(own: bool = False) -> TeamNetwork:
+    roles = (0, 1, 2) if own else (0, 0, 0)
+    return team_network(stream(0, "net"), roles, 5, 3, kind="feed-forward", hidden=8, trunk=6)
 
 
-def _prepared(net: SlotNetwork, seed: int, separation: Separation = Separation()) -> Cells:  # noqa: B008
-    data = _rollout(net, seed)
+def _prepared(data: Segment, seed: int, separation: Separation = Separation()) -> Cells:  # noqa: B008
     return _as_cells(
-        stream(seed, "k"), data, by_entity(3), groups=3, separation=separation, settings=SETTINGS
-    )
+        stream(seed, "k"), data, credit=Credit(separation), discount=SETTINGS.discount,
+        trace=SETTINGS.trace,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
@@ -487,31 +521,31 @@ def test_acting_and_evaluating_agree(own: bool) -> None:
     net = _network(own)
     observation = jax.random.normal(stream(1, "x"), (6, 3, 5))
     mask = jnp.ones((6, 3, 3), bool).at[0, 0].set(False).at[1, 1, 2].set(False)
-    action, used, log_probability, value = _act(net, stream(2, "a"), observation, mask)
-    again, entropy, value_again = _evaluate(net, observation, action, used)
-    np.testing.assert_array_equal(log_probability, again)
-    np.testing.assert_array_equal(value, value_again)
-    assert np.asarray(jnp.take_along_axis(mask, action[..., None], -1)).sum() == 17
+    view = _view(observation, mask, jnp.ones((6, 3), bool))
+    _, chosen = _act(net, stream(2, "a"), net.initial(6), view)
+    segment = _alone(*jax.tree.map(lambda x: x[None], (view, chosen)))
+    again, entropy, value_again = (x[0] for x in _unroll(net, segment))
+    np.testing.assert_array_equal(chosen.log_probability, again)
+    np.testing.assert_array_equal(chosen.value, value_again)
+    assert np.asarray(jnp.take_along_axis(mask, chosen.action[..., None], -1)).sum() == 17
     # Nothing possible: probability 1, no entropy, and a finite gradient.
     assert float(again[0, 0]) == float(entropy[0, 0]) == 0.0
-    one = net.network if not own else jax.tree.map(lambda x: x[1], net.network)
+    one = jax.tree.map(lambda x: x[net.roles[1]], net.actors)
     logits = np.asarray(one.step(one.initial(6), observation[:, 1])[1][1, :2], np.float64)
     p = np.exp(logits) / np.exp(logits).sum()
     assert float(entropy[1, 1]) == pytest.approx(-(p * np.log(p)).sum(), rel=1e-5)
-    slope = jax.jit(
-        jax.grad(lambda n: sum(x.sum() for x in _evaluate(n, observation, action, used)))
-    )(net)
+    slope = jax.jit(jax.grad(lambda n: sum(x.sum() for x in n.unroll(segment))))(net)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(slope))
 
 
 def test_own_networks_are_apart() -> None:
     net = _network(own=True)
-    x, mask = jnp.ones((1, 3, 5)), jnp.ones((1, 3, 3), bool)
+    view = _view(jnp.ones((1, 3, 5)), jnp.ones((1, 3, 3), bool), jnp.ones((1, 3), bool))
 
-    def first_value(n: SlotNetwork) -> jax.Array:
-        return _evaluate(n, x, jnp.zeros((1, 3), jnp.int32), mask)[2][0, 0]
+    def first_value(n: TeamNetwork) -> jax.Array:
+        return n.value(n.initial(1), view)[0, 0]
 
-    slope = jax.grad(first_value)(net).network.critic.weight
+    slope = jax.grad(first_value)(net).actors.critic.weight
     assert np.abs(slope[0]).sum() > 0
     assert not np.asarray(slope[1:]).any()
 
@@ -519,14 +553,16 @@ def test_own_networks_are_apart() -> None:
 @pytest.mark.parametrize("normaliser", ["cells", "steps", "fixed"])
 def test_pieces_give_the_gradient_of_the_whole(normaliser: str) -> None:
     net = _network()
-    cells = _prepared(net, 1)
+    data = _rollout(net, 1, 2, 8)
+    cells = _prepared(data, 1)
     cells = cells._replace(advantage=normalised(cells.advantage, cells.kept))
-    weight = cell_weights(cells.kept, normaliser, 1.7)
-    how = (0.2, 0.01, SETTINGS, Separation(normaliser=normaliser))
+    weights = (cell_weights(x, normaliser, 1.7) for x in (cells.kept, cells.valued))
+    batch = Batch(data, cells, *weights)
+    how = How(SETTINGS, Credit(Separation(normaliser=normaliser)))
     moved = jax.tree.map(lambda x: 1.3 * x, net)
-    whole, sums = _gradient(moved, cells, weight, 1, how)
+    whole, sums = _gradient(moved, batch, 0.2, 0.01, how=how)
     for pieces in (2, 8):
-        parts, part_sums = _gradient(moved, cells, weight, pieces, how)
+        parts, part_sums = _gradient(moved, batch, 0.2, 0.01, how=how._replace(pieces=pieces))
         for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
         for name, x in sums.items():
@@ -547,33 +583,37 @@ def test_a_first_pass_over_own_experience_has_ratio_1(name: str) -> None:
     separation = Separation(**SEPARATIONS[name]())
     net = _network()
     settings = SETTINGS._replace(epochs=1, minibatches=1)
-    learner = Learner(net, make_optimiser(settings).init(net), jnp.int32(0))
-    cells = _prepared(net, 2, separation)
-    _, sums = _update(stream(3, "u"), learner, cells, settings=settings, separation=separation)
+    data = _rollout(net, 2)
+    how = How(settings, Credit(separation), by_step=True)
+    _, sums = _update(stream(3, "u"), first_learner(net, settings), data, how=how)
     found = measures({name: float(x) for name, x in sums.items()})
     assert found["kl"] == pytest.approx(0.0, abs=1e-6)
-    assert found["clip_fraction"] == found["clip_fraction/size/1"] == 0.0
+    assert found["clip_fraction"] == 0.0
+    assert int(sums["cells/1"]) > 0
     assert set(found) >= {"loss/policy", "loss/value", "entropy", "active_fraction"}
-    acting = np.asarray(cells.acting)
+    acting = np.asarray(data.acting)
     assert found["active_fraction"] == pytest.approx(acting.sum() / acting.size)
     if separation.keep != "all":
-        assert int(sums["cells/1"]) == np.asarray(cells.kept).sum() <= cells.kept.shape[0]
+        kept = np.asarray(_prepared(data, 2, separation).kept)
+        assert int(sums["cells/1"]) == kept.sum() <= kept.size // kept.shape[-1]
 
 
 def test_clipping_is_told_by_group_size() -> None:
     """Three slots, two of them in one group; each ratio is 1.15, the product of two 1.3225."""
     kept = np.array([[True, True]])
     cells = _cells((1, 2), kept=kept, size=np.array([[2, 1]]))
-    slots = jnp.ones((1, 3), bool)
-    cells = cells._replace(group=jnp.array([[0, 0, 1]]), alive=slots, acting=slots)
     table = _Table(np.log([[1.15, 1.15, 1.15]]), np.zeros((1, 3)), np.zeros((1, 3)))
     weight = cell_weights(cells.kept, "cells", 0.0)
-    _, sums = separated_loss(table, cells, weight, 0.2, 0.0, SETTINGS, Separation())
+    _, sums = _loss(table, cells, weight, group=(0, 0, 1))
     assert (int(sums["cells/2-3"]), int(sums["clipped/2-3"])) == (1, 1)
     assert (int(sums["cells/1"]), int(sums["clipped/1"])) == (1, 0)
+    found = measures({name: float(x) for name, x in sums.items()}
+                     | {"minibatches": 1, "active": 2, "grid": 2})  # fmt: skip
+    assert (found["clip_fraction/size/2-3"], found["clip_fraction/size/1"]) == (1.0, 0.0)
+    assert found["clip_fraction"] == 0.5
     # One ratio for the team: 1.15 cubed, also for the entity alone.
     team = Separation(global_parts=frozenset({"probabilities"}))
-    _, sums = separated_loss(table, cells, weight, 0.2, 0.0, SETTINGS, team)
+    _, sums = _loss(table, cells, weight, separation=team, group=(0, 0, 1))
     assert int(sums["clipped/1"]) == 1
 
 
@@ -582,9 +622,7 @@ def test_global_entropy_is_the_sum() -> None:
     table = _Table(np.zeros((1, 2)), [[0.5, 0.25]], np.zeros((1, 2)))
     weight = cell_weights(cells.kept, "cells", 0.0)
     for parts, expected in ((frozenset(), 0.375), (frozenset({"entropy"}), 0.75)):
-        _, terms = separated_loss(
-            table, cells, weight, 0.2, 0.0, SETTINGS, Separation(global_parts=parts)
-        )
+        _, terms = _loss(table, cells, weight, separation=Separation(global_parts=parts))
         assert float(terms["entropy"]) == pytest.approx(expected)
 
 
@@ -593,17 +631,15 @@ def test_separated_learning_finds_what_pays(own: bool) -> None:
     """A bandit for three entities: action 1 pays 1. Random about 0.36 with these masks, asked 0.9
     of the cells in which it is allowed."""
     settings = SETTINGS._replace(discount=0.0, learning_rate=2e-2)
-    net = _network(own)
-    learner = Learner(net, make_optimiser(settings).init(net), jnp.int32(0))
+    learner = first_learner(_network(own), settings)
 
     @jax.jit
-    def update(key, learner, seed):
+    def learned(key, learner, seed):
         data = _rollout(learner.network, seed, 8, 16)
-        cells = as_cells(key, data, by_entity(3), 3, Separation(), settings)
-        return separated_update(key, learner, cells, settings, Separation(), pieces=2)[0]
+        return update(key, learner, data, How(settings, pieces=2, by_step=True))[0]
 
     for i in range(40):
-        learner = update(stream(i, "u"), learner, i)
+        learner = learned(stream(i, "u"), learner, i)
     data = _rollout(learner.network, 99, 8, 16)
     allowed = np.asarray(data.mask[..., 1])
     assert np.asarray(data.action == 1)[allowed].mean() >= 0.9
@@ -611,15 +647,11 @@ def test_separated_learning_finds_what_pays(own: bool) -> None:
 
 def test_nothing_is_learned_from_an_empty_system() -> None:
     net = _network()
-    learner = Learner(net, make_optimiser(SETTINGS).init(net), jnp.int32(0))
-    cells = _prepared(net, 4)
-    nobody = jnp.zeros_like(cells.kept)
-    cells = cells._replace(
-        kept=nobody, acting=nobody, alive=nobody, size=jnp.zeros_like(cells.size)
-    )
-    after, sums = _update(
-        stream(0, "u"), learner, cells, settings=SETTINGS, separation=Separation()
-    )
+    data = _rollout(net, 4)
+    nobody = jnp.zeros_like(data.alive)
+    data = data._replace(alive=nobody, acting=nobody, next_alive=nobody)
+    how = How(SETTINGS, by_step=True)
+    after, sums = _update(stream(0, "u"), first_learner(net, SETTINGS), data, how=how)
     for a, b in zip(jax.tree.leaves(net), jax.tree.leaves(after.network), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(np.isfinite(float(x)) for x in sums.values())

@@ -63,7 +63,7 @@ def test_one_and_two_devices_give_the_same_bits(tmp_path: Path, changes: dict) -
 def test_another_seed_gives_another_run_and_agents_differ(tmp_path: Path) -> None:
     first = _final_arrays(tmp_path / "a", _config(), LocalRuntime(devices=1))
     other = _final_arrays(tmp_path / "b", _config(seed=1), LocalRuntime(devices=1))
-    name = ".learners.network.actor.weight"
+    name = ".learners.network.actors.actor.weight"
     assert not np.array_equal(first[name], other[name])
     assert len(np.unique(first[name].reshape(4, -1), axis=0)) == 4
 
