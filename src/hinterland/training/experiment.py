@@ -365,7 +365,10 @@ def from_arrays(arrays: Mapping[str, np.ndarray], template: Any) -> Any:
     names = [jax.tree_util.keystr(path) for path, _ in leaves]
     if set(names) != set(arrays):
         odd = sorted(set(names) ^ set(arrays))[0]
-        raise UserError(f"the checkpoint does not fit this run's configuration: {odd} differs")
+        raise UserError(
+            f"the checkpoint does not fit this run's configuration: {odd} differs (or another "
+            "version of Hinterland wrote it)"
+        )
     for name, (_, leaf) in zip(names, leaves, strict=True):
         stored = arrays[name]
         if stored.shape != leaf.shape or stored.dtype != leaf.dtype:
