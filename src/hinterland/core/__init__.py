@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         is_entity_domain,
         is_game,
         is_host,
+        regions_of,
     )
     from hinterland.core.spec import AgentSpec
     from hinterland.core.types import (
@@ -62,6 +63,7 @@ __all__ = [
     "is_entity_domain",
     "is_game",
     "is_host",
+    "regions_of",
     "stream",
 ]
 
@@ -84,6 +86,7 @@ _HOMES = {
         "is_entity_domain",
         "is_game",
         "is_host",
+        "regions_of",
     ),
     "spec": ("AgentSpec",),
     "types": (
