@@ -281,6 +281,11 @@ class Config(BaseModel):
         description="--opponents: snapshots that are kept; the oldest goes (8)",
     )
 
+    region: str | None = Field(
+        None,
+        pattern=r"^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$",
+        description="warehouse: ROWSxCOLUMNS of the robots that one local simulator models (1x1)",
+    )
     local: Literal["native", "sumo"] | None = Field(
         None, description="traffic: local simulators, native (JAX; the default) or sumo"
     )
@@ -367,7 +372,7 @@ class Config(BaseModel):
 
 
 DOMAIN_OPTIONS = (
-    "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
+    "region", "local", "grid", "inflow", "net", "routes", "seconds", "map", "factories", "length",
     "train_length", "water", "detectors", "opponent", "scenario", "fallen", "env", "horizon",
 )  # fmt: skip
 SCHEDULE_OPTIONS = ("workers", "actors", "lag", "queue")
@@ -386,6 +391,7 @@ _SAID = {
     "N is 999,999 at most",
     "blocks": "must be up to eight numbers from 0 to 9, for example 2,2",
     "grid": "must be ROWSxCOLUMNS, for example 2x3; each is 9,999 at most",
+    "region": "must be ROWSxCOLUMNS, for example 2x2; each is 9,999 at most",
 }
 _KINDS = {
     # By the checker's word for what went wrong.
