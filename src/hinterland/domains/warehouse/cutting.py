@@ -11,7 +11,7 @@ from hinterland.core import UserError
 from hinterland.domains.warehouse.lattice import Uniform, region_slots
 from hinterland.domains.warehouse.state import RegionState, WarehouseState
 
-Shares = tuple[Float[Array, "regions lines columns 3"], Float[Array, "regions rows across 3"]]
+Shares = tuple[Float[Array, "regions l c 3"], Float[Array, "regions r a 3"]]
 """Of each block, a number per shelf cell, on its horizontal and on its vertical lines."""
 
 

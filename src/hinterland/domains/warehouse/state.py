@@ -49,7 +49,7 @@ class WarehouseState(NamedTuple):
     Of many blocks every array has a leading axis.
     """
 
-    horizontal: Int[Array, "*blocks lines columns 3"]
-    vertical: Int[Array, "*blocks rows across 3"]
-    row: Int[Array, "*blocks rows columns"]
-    column: Int[Array, "*blocks rows columns"]
+    horizontal: Int[Array, "... _lines _columns 3"]
+    vertical: Int[Array, "... _rows _across 3"]
+    row: Int[Array, "... _rows _columns"]
+    column: Int[Array, "... _rows _columns"]
