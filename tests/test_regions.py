@@ -16,6 +16,8 @@ from hinterland.core import AgentSpec, GlobalStep, Step, UserError, regions_of, 
 from hinterland.domains import load_domain
 from hinterland.domains.corridor import Conveyor, Corridor, Station
 from hinterland.domains.warehouse import Warehouse, make
+from hinterland.domains.warehouse.cutting import Block
+from hinterland.domains.warehouse.local_block import LocalBlock
 from hinterland.domains.warehouse.state import DOWN, EMPTY, LEFT, RIGHT, UP, WarehouseState
 from hinterland.testing import check_domain
 
@@ -166,10 +168,8 @@ def _advance(domain: Any, policy: str, key: Any, memory: Any, state: Any) -> Any
 
 def _memory(domain: Any, policy: str) -> Any:
     regions = len(domain.regions)
-    spread = partial(np.broadcast_to, subok=True)
-    return jax.tree.map(
-        lambda x: spread(x, (regions, *np.shape(x))), domain.scripted[policy].initial
-    )
+    first = domain.scripted[policy].initial
+    return jax.tree.map(lambda x: np.broadcast_to(x, (regions, *np.shape(x))), first)
 
 
 def _follow(domain: Any, seed: int, policy: str, steps: int) -> Any:
@@ -310,12 +310,12 @@ def test_a_wrong_influence_breaks_the_equality() -> None:
     influence = _follow(domain, 0, "oldest", 30)
     assert (influence != 3).any((0, 1)).all(), "every source is met"
 
-    class Deaf(type(domain.local_simulator)):
+    class Deaf(LocalBlock):
         def step(self, state, actions, influence, noise):
             return super().step(state, actions, jnp.full_like(influence, 3), noise)
 
-    broken = Warehouse(16, True, "2x2")
-    broken.local_simulator = Deaf(domain.local_simulator.block)
+    broken = Warehouse(4, True, "1x2")
+    broken.local_simulator = Deaf(Block(1, 2))
     with pytest.raises(UserError, match=r"factorisation: state\..* of region \d \(agents \d+, \d"):
         check_domain(broken, episodes=1)
 
@@ -394,7 +394,7 @@ def test_hand_written_policies_act_for_every_robot_by_itself() -> None:
         for domain, memory in zip((alone, blocks), memories, strict=True):
             keys = jax.random.split(jax.random.key(0), len(domain.regions))
             regions = domain.global_simulator.regions(state)
-            acted.append(jax.vmap(domain.scripted[name])(keys, memory, regions))
+            acted.append(jax.jit(jax.vmap(domain.scripted[name]))(keys, memory, regions))
         (actions, kept), (in_blocks, kept_in_blocks) = acted
         np.testing.assert_array_equal(actions[blocks.regions], in_blocks)
         if kept is not None:
@@ -415,6 +415,82 @@ def test_observations_are_of_one_robot_each() -> None:
 def test_regions_of_several_agents_pass_the_check(domain: Any) -> None:
     lines = check_domain(domain)
     assert any("local simulators equal their regions exactly" in line for line in lines), lines
+
+
+class OnHost:
+    """Pairs in NumPy, a whole system behind `HostSimulator`, in this process."""
+
+    restarts = 0
+
+    def sessions(self, count: int) -> list["PairsSession"]:
+        return [PairsSession() for _ in range(count)]
+
+
+class PairsSession:
+    """Four stations, agents counted from the right; both a session and what is behind it."""
+
+    restarts, swapped = 0, False
+
+    def forget(self) -> None:
+        pass
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        return getattr(self, method)(*arguments)
+
+    begin = call
+
+    def ask(self, method: str, *arguments: Any) -> None:
+        self._answer = self.call(method, *arguments)
+
+    def answer(self) -> Any:
+        return self._answer
+
+    def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> Any:
+        self._random = np.random.default_rng(seed)
+        self.held = self._random.integers(0, 3, 4)
+        return self._seen()
+
+    def _seen(self) -> Any:
+        seen = np.eye(3, dtype=np.uint8)[self.held]
+        return {"observation": seen[::-1], "dset": seen[::2]}
+
+    def step(self, actions: np.ndarray) -> Any:
+        wants = actions[::-1] == 1
+        pushed = wants & (self.held > 0)
+        arrives = np.array([self._random.integers(0, 2), *pushed[:-1]])
+        left = self.held - pushed
+        lost = (arrives == 1) & (left == 2)
+        reward = 1.0 * pushed - 0.2 * (wants & ~pushed) - 0.5 * lost
+        self.held = np.minimum(left + arrives, 2)
+        return self._seen() | {
+            "reward": reward.astype(np.float32)[::-1],
+            "terminated": False,
+            "influence": arrives[::2, None],
+        }
+
+    def regions(self) -> np.ndarray:
+        return self.held.reshape(2, 2).astype(np.int32)
+
+    def metrics(self) -> dict[str, float]:
+        return {"held": float(self.held.sum())}
+
+
+def test_regions_on_hosts_are_checked_too() -> None:
+    """Observations and rewards by agent, d-sets, influence and regions by region."""
+    hosted = {"global_simulator": OnHost(), "scripted": {"random": "random"}}
+    lines = check_domain(Pairs(4, **hosted))
+    assert any("local simulators equal their regions" in line for line in lines), lines
+    for local, said in (
+        (_PaidInWrongOrder(), r"factorisation: reward of agent \d at step \d"),
+        (_Blind(), r"observation\[0\] of agent \d at reset: local 0, global 1"),
+    ):
+        with pytest.raises(UserError, match=said):
+            check_domain(Pairs(4, local_simulator=local, **hosted))
+
+
+class _Blind(Pair):
+    def observe(self, state):
+        return super().observe(state).at[:, 0].set(0)
 
 
 class _PaidInWrongOrder(Pair):
