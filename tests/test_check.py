@@ -603,7 +603,7 @@ def leaks_where_all_are_shut(self: Any, actions: np.ndarray) -> Any:
 
 NO_REGIONS = (
     "note: factorisation was not tested: the sessions have no regions(), the local state of every "
-    "agent; see docs/own-domain.md"
+    "region; see docs/own-domain.md"
 )
 HOSTED_FAULTS: dict[str, tuple[Domain, str]] = {
     "leak": (

@@ -20,7 +20,12 @@ G = TypeVar("G")
 
 
 class LocalSimulator(Protocol[S]):
-    """One region, given its influence sources. Pure; traced by JAX; never resets by itself."""
+    """One region, given its influence sources. Pure; traced by JAX; never resets by itself.
+
+    Of a region with k > 1 agents (`Domain.regions`) observations are [k, observation], and `step`
+    takes actions [k] and gives rewards [k], in the order of that table; the state, the d-set, the
+    influence and `terminated` are the region's.
+    """
 
     def reset(self, key: Key[Array, ""]) -> S:
         """A first state."""
@@ -31,7 +36,10 @@ class LocalSimulator(Protocol[S]):
         ...
 
     def dset(self, state: S) -> Float[Array, " dset"]:
-        """What the influence predictor sees at this step; it must not depend on the outside."""
+        """What the influence predictor sees at this step; it must not depend on the outside.
+
+        It is of the region, whatever the number of its agents.
+        """
         ...
 
     def noise(self, key: Key[Array, ""]) -> Any:
@@ -46,7 +54,11 @@ class LocalSimulator(Protocol[S]):
 
 
 class GlobalSimulator(Protocol[G]):
-    """The whole system. Pure; traced by JAX; never resets by itself."""
+    """The whole system. Pure; traced by JAX; never resets by itself.
+
+    Actions and rewards are by agent; influence [regions, sources] is by region, as are `regions`
+    and `region_noise`.
+    """
 
     def reset(self, key: Key[Array, ""]) -> G:
         """A first state."""
@@ -61,11 +73,11 @@ class GlobalSimulator(Protocol[G]):
         ...
 
     def regions(self, state: G) -> Any:
-        """The local state of every agent, stacked on a leading agent axis."""
+        """The local state of every region, stacked on a leading region axis."""
         ...
 
     def region_noise(self, noise: Any) -> Any:
-        """Every region's share of the noise, stacked on a leading agent axis."""
+        """Every region's share of the noise, stacked on a leading region axis."""
         ...
 
 
@@ -74,12 +86,12 @@ class HostSession(Protocol):
 
     The simulator behind it is a function of its seed and actions. Its methods:
     `reset(seed, controller, figures)` and `step(actions [agents])` return a dictionary with
-    "observation" [agents, observation] and "dset" [agents, dset] of the state reached; `step` adds
-    "reward" [agents], "terminated" (a bool) and "influence" [agents, sources] (integers), which
+    "observation" [agents, observation] and "dset" [regions, dset] of the state reached; `step` adds
+    "reward" [agents], "terminated" (a bool) and "influence" [regions, sources] (integers), which
     belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
     `picture()` gives what `Domain.frame` draws; `regions()` and `region_noise()`, if there are any,
-    the local states of the state reached and the noise of the last step, stacked by agent, by which
-    `testing` compares local simulators. Actions are int32; evaluation steps an episode on
+    the local states of the state reached and the noise of the last step, stacked by region, by
+    which `testing` compares local simulators. Actions are int32; evaluation steps an episode on
     to its horizon after "terminated", and what is given then counts for nothing, but has the
     same form.
     """
@@ -328,13 +340,16 @@ def is_entity_domain(domain: Any) -> TypeGuard[EntityDomain]:
 
 
 class ScriptedPolicy(Protocol):
-    """A hand-written policy of one agent on its local state (it may see more than observations)."""
+    """A hand-written policy on one region's state (it may see more than observations).
+
+    It acts for all agents of the region: one, or k in the order of `Domain.regions`.
+    """
 
     initial: Any
-    """Its memory at the start of an episode (None: it has none)."""
+    """Its memory of the region at the start of an episode (None: it has none)."""
 
     def __call__(self, key: Key[Array, ""], memory: Any, state: Any) -> tuple[Array, Any]:
-        """(action, memory) in this local state."""
+        """(action, memory) in this local state; of k > 1 agents (actions [k], memory)."""
         ...
 
 
@@ -353,6 +368,7 @@ class Domain(Protocol):
     name: str
     agents: int
     spec: AgentSpec
+    """`observation` and `actions` are of one agent; `dset`, `sources` and `classes` of a region."""
     local_simulator: LocalSimulator
     global_simulator: Any
     """A `GlobalSimulator`, or a `HostSimulator`."""

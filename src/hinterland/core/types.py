@@ -11,10 +11,10 @@ G = TypeVar("G")
 
 
 class Step(NamedTuple, Generic[S]):
-    """One step of one region; no batch axis."""
+    """One step of one region; no batch axis, and a slot axis where k > 1 agents live in it."""
 
     state: S
-    reward: Float[Array, ""]
+    reward: Float[Array, "*slots"]
     terminated: Bool[Array, ""]
 
 
@@ -24,7 +24,7 @@ class GlobalStep(NamedTuple, Generic[G]):
     state: G
     reward: Float[Array, " agents"]
     terminated: Bool[Array, ""]
-    influence: Int[Array, "agents sources"]
+    influence: Int[Array, "regions sources"]
 
 
 class EntityStep(NamedTuple, Generic[G]):

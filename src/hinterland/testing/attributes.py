@@ -32,6 +32,7 @@ def check_attributes(domain: Any) -> None:
         _expect_whole("domain.sides", domain.sides, 1)
         _expect_whole("domain.length", getattr(domain, "length", None), domain.spec.horizon)
     _check_mask(domain)
+    _check_regions(domain)
     _check_roles(domain)
     notes = getattr(domain, "notes", ())
     if isinstance(notes, str) or not all(isinstance(note, str) for note in notes):
@@ -58,6 +59,28 @@ def _check_mask(domain: Any) -> None:
     if not mask.any(1).all():
         agent = int(mask.any(1).argmin())
         fail(where, f"agent {agent} has no action at all", "leave it at least one")
+
+
+def _check_regions(domain: Any) -> None:
+    """`regions`, of agents: who lives in each."""
+    if is_entity_domain(domain) or getattr(domain, "regions", None) is None:
+        return
+    where, cure = "domain.regions", "one row per region: the numbers of its agents"
+    try:
+        regions = np.asarray(domain.regions)
+    except ValueError:
+        fail(where, "its rows have different lengths", "give each region as many agents")
+    if regions.ndim != 2 or not regions.size:
+        fail(where, f"shape {list(regions.shape)}, expected [regions, agents of each]", cure)
+    if regions.dtype.kind not in "iu":
+        fail(where, f"type {regions.dtype}, expected integers", cure)
+    outside = regions[(regions < 0) | (regions >= domain.agents)]
+    if outside.size:
+        fail(where, f"names agent {outside[0]}", f"agents are 0 .. {domain.agents - 1}")
+    times = np.bincount(regions.ravel(), minlength=domain.agents)
+    if (times != 1).any():
+        agent = int((times != 1).argmax())
+        fail(where, f"names agent {agent} {times[agent]} times", "name every agent exactly once")
 
 
 def _check_roles(domain: Any) -> None:

@@ -90,15 +90,15 @@ def expect_finite(where: str, value: Any) -> None:
         fail(where, "not finite", "look for 0/0 and log 0")
 
 
-def expect_classes(where: str, influence: Any, classes: int) -> None:
-    """Integers of 0 .. classes-1; [agents, sources]."""
+def expect_classes(where: str, influence: Any, classes: int, named: Callable[[int], str]) -> None:
+    """Integers of 0 .. classes-1; [regions, sources]. `named` is what a region is called."""
     found = np.asarray(influence)
     wrong = (found < 0) | (found >= classes)
     if wrong.any():
-        agent, source = np.argwhere(wrong)[0]
+        region, source = np.argwhere(wrong)[0]
         fail(
             where,
-            f"agent {agent}, source {source} has class {class_said(found[wrong][0])}",
+            f"{named(int(region))}, source {source} has class {class_said(found[wrong][0])}",
             f"classes are 0 .. {classes - 1}",
         )
 

@@ -3,12 +3,13 @@
 Given the influence that really happened and its share of the noise, a local simulator must move as
 its region of the global simulator does: the state that is reached, the reward, and whether the
 episode is over. Observations and d-sets are functions of that state. A region's episode ends when
-the whole system's does: what ends it elsewhere has to reach a region as influence.
+the whole system's does: what ends it elsewhere has to reach a region as influence. Rewards are of
+agents: those of a region with several are compared one by one.
 
 Whole episodes of all policies are one compiled program; only verdicts leave it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
@@ -37,6 +38,7 @@ from hinterland.testing.expectations import (
     quickly_compiled,
 )
 from hinterland.testing.plays import LONGEST, corners, possible_actions
+from hinterland.testing.slots import Slots
 
 BUDGET = 10_000_000
 """Agents x steps of the corners of one round; a larger system plays fewer of them."""
@@ -106,25 +108,26 @@ def play(domain: Domain, seed: int, rounds: int) -> Played:
 def _leaves(domain: Domain) -> list[tuple[str, str, tuple[int, ...]]]:
     """(part, name, shape) of each array that is compared."""
     reset, key = domain.local_simulator.reset, jax.random.key(0)
+    slots = Slots(domain)
     state = jax.eval_shape(lambda key: jax.tree.map(jnp.asarray, reset(key)), key)
     form = jax.eval_shape(lambda x: [plain(leaf) for leaf in jax.tree.leaves(x)], state)
     named = zip(leaf_names(state), form, strict=True)
     return [
-        *(("state", name, (domain.agents, *x.shape)) for name, x in named if x.size),
-        ("reward", "", (domain.agents,)),
-        ("terminated", "", (domain.agents,)),
+        *(("state", name, (slots.count, *x.shape)) for name, x in named if x.size),
+        ("reward", "", (slots.count, *slots.shape)),
+        ("terminated", "", (slots.count,)),
     ]
 
 
 def compared(mine: Any, theirs: Any) -> list[Difference]:
-    """Of (state, reward, terminated), each with a leading agent axis."""
+    """Of (state, reward, terminated), each with a leading region axis."""
     pairs = zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True)
     return [difference(a, b) for a, b in pairs if jnp.size(a)]
 
 
 def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Array, ""]], Any]:
     """One round of episodes as one function of its key."""
-    spec, agents = domain.spec, domain.agents
+    spec, agents, slots = domain.spec, domain.agents, Slots(domain)
     local, whole = domain.local_simulator, domain.global_simulator
     policies: list[Any] = list(domain.scripted.values())
     mask = possible_actions(domain)
@@ -148,10 +151,10 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
         chosen, after = [], []
         for number, (policy, memory) in enumerate(zip(policies, memories, strict=True)):
             rows = jnp.array([len(DRAWN) + number, RANDOM])
-            keys = jax.random.split(jax.random.fold_in(key, number), (2, agents))
+            keys = jax.random.split(jax.random.fold_in(key, number), (2, slots.count))
             regions = jax.tree.map(itemgetter(rows), before)
             action, memory = jax.vmap(jax.vmap(policy))(keys, memory, regions)
-            chosen.append(action.astype(jnp.int32))
+            chosen.append(jax.vmap(slots.by_agent)(action.astype(jnp.int32)))
             after.append(memory)
         return jnp.stack(chosen), after
 
@@ -160,11 +163,13 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
         noise = whole.noise(key)
         moved = whole.step(state, actions, noise)
         shares = whole.region_noise(noise)
-        alone = jax.vmap(local.step)(before, actions, moved.influence, shares)
+        given = slots.by_region(actions)
+        alone = jax.vmap(local.step)(before, given, moved.influence, shares)
         regions = whole.regions(moved.state)
         ended = jnp.asarray(moved.terminated)
         mine = (alone.state, alone.reward, alone.terminated)
-        theirs = (regions, moved.reward, jnp.broadcast_to(ended, (agents,)))
+        rewards = slots.by_region(moved.reward)
+        theirs = (regions, rewards, jnp.broadcast_to(ended, (slots.count,)))
         finite = {"global_simulator.step reward": _finite(moved.reward)} | _look(local, regions)
         seen = _Seen(ended, finite, _out_of_range(moved.influence, spec.classes),
                      compared(mine, theirs))  # fmt: skip
@@ -190,10 +195,12 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
         before = jax.vmap(whole.regions)(states)
         first = jax.vmap(lambda regions: _look(local, regions))(before)
         memories = [
-            jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (2, agents, *jnp.shape(x))),
-                         policy.initial)
+            jax.tree.map(
+                lambda x: jnp.broadcast_to(jnp.asarray(x), (2, slots.count, *jnp.shape(x))),
+                policy.initial,
+            )
             for policy in policies
-        ]  # fmt: skip
+        ]
         _, found = jax.lax.scan(step, (on, states, before, memories), jnp.arange(length))
         return first, *found
 
@@ -229,6 +236,7 @@ def _judge(
     counts: np.ndarray,
 ) -> None:
     """Says the first fault in time."""
+    slots = Slots(domain)
     for what, fine in first.items():
         if not fine.all():
             _fail_as_not_finite(domain, what, "of a first state", "")
@@ -237,18 +245,19 @@ def _judge(
         _fail_as_not_finite(domain, what, f"at step {t}", f", after {names[row]}")
 
     def no_class(t: int, row: int) -> None:
-        agent, source = divmod(int(seen.influence.place[t, row]), domain.spec.sources)
+        region, source = divmod(int(seen.influence.place[t, row]), domain.spec.sources)
         fail(
             f"global_simulator.step influence at step {t}",
-            f"agent {agent}, source {source} has class {class_said(seen.influence.value[t, row])}",
+            f"{slots.region(region)}, source {source} has class "
+            f"{class_said(seen.influence.value[t, row])}",
             f"classes are 0 .. {domain.spec.classes - 1} (after {names[row]})",
         )
 
     def otherwise(leaf: tuple[str, str, tuple[int, ...]], found: Difference, *at: int) -> None:
         part, name, shape = leaf
-        place = np.unravel_index(int(found.place[at]), shape)
+        whose = slots.owner(np.unravel_index(int(found.place[at]), shape), part == "reward")
         said = f"{values_of(found, at, counts)}, after {names[at[1]]}"
-        fail_as_otherwise(f"{part}{name}", place, f"step {at[0]}", said, methods_of(domain))
+        fail_as_otherwise(f"{part}{name}", whose, f"step {at[0]}", said, methods_of(domain))
 
     faults: list[tuple[np.ndarray, Callable[[int, int], None]]] = [
         *((counts & ~fine, partial(not_finite, what)) for what, fine in seen.finite.items()),
@@ -281,20 +290,20 @@ def methods_of(domain: Domain) -> str:
 
 
 def fail_as_otherwise(
-    field: str, place: Sequence[Any], when: str, said: str, methods: str
+    field: str, whose: tuple[str, list[int]], when: str, said: str, methods: str
 ) -> NoReturn:
     """The sentence of the factorisation test.
 
     Args:
         field: "reward", "terminated", "state", or a part of the state such as "state.speed".
-        place: of the worst difference, the agent first.
+        whose: the worst difference is, and where in it; see `Slots.owner`.
         when: it happened.
         said: of the two values.
         methods: to be compared.
     """
-    agent, *inside = (int(index) for index in place)
+    owner, inside = whose
     fail(
-        f"factorisation: {field}{inside or ''} of agent {agent} at {when}",
+        f"factorisation: {field}{inside or ''} of {owner} at {when}",
         f"{said}; the local simulator, given the true influence and noise, moved otherwise than "
         "its region of the global simulator",
         methods,

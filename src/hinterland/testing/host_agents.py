@@ -19,6 +19,7 @@ from hinterland.testing.host_factorisation import HostFactorisation
 from hinterland.testing.notes import NOTE, horizon_notes
 from hinterland.testing.plays import LONGEST, corners, possible_actions
 from hinterland.testing.sessions import ask_both
+from hinterland.testing.slots import Slots
 
 CONTROLLED = 20
 """Steps of each of the simulator's own controllers."""
@@ -59,7 +60,7 @@ def check_host_agents(domain: Domain, seed: int, episodes: int) -> list[str]:
         "the same seed and actions give the same episode",
         *regions.lines(),
         *_seed_note(seen[1::2]),
-        *horizon_notes(domain, dset.nbytes + domain.agents * domain.spec.sources),
+        *horizon_notes(domain, dset.nbytes + Slots(domain).count * domain.spec.sources),
     ]
 
 
@@ -110,14 +111,16 @@ def _follow(
 
 def _compare(domain: Domain, seen: list[Any], when: str, moved: bool = False) -> None:
     """What two sessions answered has all its parts, and is the same."""
-    spec, agents = domain.spec, domain.agents
-    sizes = {"observation": spec.observation, "dset": spec.dset}
-    parts: list[tuple] = [(name, (agents, size)) for name, size in sizes.items()]
+    spec, agents, slots = domain.spec, domain.agents, Slots(domain)
+    parts: list[tuple] = [
+        ("observation", (agents, spec.observation)),
+        ("dset", (slots.count, spec.dset)),
+    ]
     if moved:
         parts += [
             ("reward", (agents,)),
             ("terminated", (), TRUTHS),
-            ("influence", (agents, spec.sources), WHOLE),
+            ("influence", (slots.count, spec.sources), WHOLE),
         ]
     for name, *how in parts:
         first, second = gathered(f"{domain.name} at {when}", seen, name, *how)
@@ -128,7 +131,7 @@ def _compare(domain: Domain, seen: list[Any], when: str, moved: bool = False) ->
                 "draw all random numbers from the seed given to reset",
             )
         if name == "influence":
-            expect_classes(f"influence at {when}", first, spec.classes)
+            expect_classes(f"influence at {when}", first, spec.classes, slots.region)
 
 
 def _seed_note(episodes: Sequence[list[dict[str, Any]]]) -> list[str]:

@@ -1,6 +1,6 @@
 """The factorisation test where the global simulator is outside of JAX and the local one is traced.
 
-A session that has `regions()` gives the local state of every agent, stacked on an agent axis: the
+A session that has `regions()` gives the local state of every region, stacked on a region axis: the
 pytree that `local_simulator.reset` gives, or, for a named tuple, a dictionary of its fields. Where
 the local simulator throws dice, `region_noise()` gives what it drew in the last step, stacked
 likewise. Neither is asked for by anything but the check.
@@ -33,6 +33,7 @@ from hinterland.testing.expectations import (
 )
 from hinterland.testing.factorisation import compared, fail_as_otherwise
 from hinterland.testing.notes import NOTE
+from hinterland.testing.slots import Slots
 
 _SHOWN = {"observation": "observe", "dset": "dset"}
 
@@ -46,6 +47,7 @@ class HostFactorisation:
 
     def __init__(self, domain: Domain) -> None:
         self._domain, self._steps, self._largest = domain, 0, 0.0
+        self._slots = Slots(domain)
         self._why_not = ""
         self._traced = not is_host(domain.local_simulator)
         self._offered: set[str] = set()
@@ -57,7 +59,7 @@ class HostFactorisation:
             "regions": outline("local_simulator.reset", local.reset, key),
             "region_noise": outline("local_simulator.noise", local.noise, key),
         }
-        self._step = jax.jit(_compare_step(local))
+        self._step = jax.jit(_compare_step(local, self._slots))
         self._look = jax.jit(_compare_view(local))
 
     def begin(self, session: Any, seen: Mapping[str, Any]) -> None:
@@ -67,7 +69,7 @@ class HostFactorisation:
         self._offered = set(session.call("__dir__"))
         has_dice = bool(jax.tree.leaves(self._forms["region_noise"]))
         if "regions" not in self._offered:
-            self._why_not = "the sessions have no regions(), the local state of every agent"
+            self._why_not = "the sessions have no regions(), the local state of every region"
         elif has_dice and "region_noise" not in self._offered:
             self._why_not = (
                 "the local simulator throws dice, and the sessions have no region_noise(), what it "
@@ -93,15 +95,16 @@ class HostFactorisation:
         found = attempt("local_simulator.step in a session's regions", self._step, *given)
         leaves = zip(leaf_names(after), jax.tree.leaves(after), strict=True)
         named = [(f"state{name}", leaf.shape) for name, leaf in leaves if leaf.size]
-        each = (self._domain.agents,)
-        named += [("reward", each), ("terminated", each)]
+        regions = (self._slots.count,)
+        named += [("reward", (*regions, *self._slots.shape)), ("terminated", regions)]
         for (name, shape), one in zip(named, found, strict=True):
             said = self._differs(one)
             if said:
                 place = np.unravel_index(int(one.place), shape)
+                whose = self._slots.owner(place, name == "reward")
                 mine = f"local_simulator.step{defined_at(self._domain.local_simulator.step)}"
                 methods = f"compare {mine} with step, regions and region_noise of the session"
-                fail_as_otherwise(name, place, f"step {t}", said, methods)
+                fail_as_otherwise(name, whose, f"step {t}", said, methods)
         self._steps += 1
 
     def lines(self) -> list[str]:
@@ -113,17 +116,21 @@ class HostFactorisation:
 
     def _judge_view(self, regions: Any, seen: Mapping[str, Any], when: str) -> None:
         """What the local simulator shows of the regions is what the session shows."""
-        shown = {name: jnp.asarray(seen[name]) for name in _SHOWN}
+        shown = {
+            "observation": self._slots.by_region(seen["observation"]),
+            "dset": jnp.asarray(seen["dset"]),
+        }
         found = attempt(
             "local_simulator.observe of a session's regions", self._look, regions, shown
         )
         for name, one in found.items():
             said = self._differs(one)
             if said:
-                agent, place = np.unravel_index(int(one.place), shown[name].shape)
+                place = np.unravel_index(int(one.place), shown[name].shape)
+                owner, inside = self._slots.owner(place, name == "observation")
                 method = getattr(self._domain.local_simulator, _SHOWN[name])
                 fail(
-                    f"{name}[{place}] of agent {agent} at {when}",
+                    f"{name}{inside} of {owner} at {when}",
                     f"{said}, of the session's own regions",
                     f"compare local_simulator.{_SHOWN[name]}{defined_at(method)} with what the "
                     "session shows, and with its regions",
@@ -145,7 +152,7 @@ class HostFactorisation:
                 fields = ", ".join(form._fields)
                 fail(where, f"has {', '.join(map(str, found))}", f"its fields are {fields}")
             found = type(form)(**found)
-        expect_rows(where, found, self._domain.agents, f"{self._domain.agents} agents")
+        expect_rows(where, found, self._slots.count, self._slots.word)
         if jax.tree.structure(found) == jax.tree.structure(form):
             found = jax.tree.map(lambda leaf, of: _as(expect_leaf(where, leaf), of), found, form)
         one = jax.tree.map(lambda leaf: expect_leaf(where, leaf)[0], found)
@@ -164,12 +171,14 @@ def _as(leaf: jax.Array, form: Any) -> jax.Array:
     return leaf
 
 
-def _compare_step(local: Any) -> Any:
+def _compare_step(local: Any, slots: Slots) -> Any:
     def compare(before: Any, actions: Any, influence: Any, shares: Any, theirs: Any) -> Any:
-        alone = jax.vmap(local.step)(before, actions, influence.astype(jnp.int32), shares)
+        given = slots.by_region(actions)
+        alone = jax.vmap(local.step)(before, given, influence.astype(jnp.int32), shares)
         state, reward, ended = theirs
         mine = (alone.state, alone.reward, alone.terminated)
-        return compared(mine, (state, reward, jnp.broadcast_to(ended, alone.terminated.shape)))
+        over = jnp.broadcast_to(ended, alone.terminated.shape)
+        return compared(mine, (state, slots.by_region(reward), over))
 
     return compare
 

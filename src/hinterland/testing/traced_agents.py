@@ -30,6 +30,7 @@ from hinterland.testing.expectations import (
 from hinterland.testing.factorisation import play
 from hinterland.testing.notes import horizon_notes
 from hinterland.testing.resets import KEYS, same_start, varies
+from hinterland.testing.slots import Slots
 
 
 def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
@@ -61,7 +62,7 @@ def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
 
 def check_local(domain: Domain, seed: int) -> None:
     """Shapes, types and determinism of a traced local simulator."""
-    spec, local = domain.spec, domain.local_simulator
+    spec, local, slots = domain.spec, domain.local_simulator, Slots(domain)
     names = ("reset", "observe", "dset", "noise", "step")
     expect_methods("local_simulator", local, names, "LocalSimulator")
     key = stream(seed, "check/shapes")
@@ -69,16 +70,19 @@ def check_local(domain: Domain, seed: int) -> None:
     form = outline(where, local.reset, key)
     expect_same_structure(where, form, form)
     state = value_of(where, local.reset, key)
-    for name, size in (("observe", spec.observation), ("dset", spec.dset)):
+    forms = {"observe": (*slots.shape, spec.observation), "dset": (spec.dset,)}
+    for name, shape in forms.items():
         where, field = f"local_simulator.{name}", "observation" if name == "observe" else "dset"
         value = outline(where, getattr(local, name), state)
-        expect_array(where, value, (size,), NUMBERS, f"mend it or spec.{field}")
+        expect_array(where, value, shape, NUMBERS, f"mend it or spec.{field}")
         expect_finite(f"{where} of a first state", value_of(where, getattr(local, name), state))
     noise = value_of("local_simulator.noise", local.noise, key)
     influence = jnp.zeros(spec.sources, jnp.int32)
-    arguments, where = (state, jnp.int32(0), influence, noise), "local_simulator.step"
+    actions, where = jnp.zeros(slots.shape, jnp.int32), "local_simulator.step"
+    arguments = (state, actions, influence, noise)
     moved = outline(where, local.step, *arguments)
-    _expect_step(where, moved, Step, (), "one number per step")
+    cure = "one number per step" if slots.alone else "one number per agent of the region"
+    _expect_step(where, moved, Step, slots.shape, cure)
     expect_same_structure(f"{where} state", moved.state, form)
     value_of(where, local.step, *arguments)
 
@@ -93,6 +97,7 @@ def _expect_step(where: str, moved: Any, kind: Any, shape: tuple[int, ...], cure
 def _check_global(domain: Domain, seed: int) -> list[str]:
     """Shapes, types and determinism of the global simulator; what is odd about it."""
     spec, whole, agents = domain.spec, domain.global_simulator, domain.agents
+    slots = Slots(domain)
     names = ("reset", "noise", "step", "regions", "region_noise")
     expect_methods("global_simulator", whole, names, "GlobalSimulator")
     key = stream(seed, "check/shapes")
@@ -104,7 +109,7 @@ def _check_global(domain: Domain, seed: int) -> list[str]:
     arguments, where = (system, jnp.zeros(agents, jnp.int32), noise), "global_simulator.step"
     moved = outline(where, whole.step, *arguments)
     _expect_step(where, moved, GlobalStep, (agents,), "one per agent")
-    shape, cure = (agents, spec.sources), "mend it or spec.sources; classes are integers"
+    shape, cure = (slots.count, spec.sources), "mend it or spec.sources; classes are integers"
     expect_array(f"{where} influence", moved.influence, shape, WHOLE, cure)
     expect_same_structure(f"{where} state", moved.state, form)
     value_of(where, whole.step, *arguments)
@@ -115,19 +120,19 @@ def _check_global(domain: Domain, seed: int) -> list[str]:
     ):
         where = f"global_simulator.{name}"
         found = outline(where, getattr(whole, name), given)
-        expect_rows(where, found, agents, f"{agents} agents")
+        expect_rows(where, found, slots.count, slots.word)
         one = jax.tree.map(partial(_row, where), found)
         expect_same_structure(where, one, outline(giver, alone, key), giver=giver)
         value_of(where, getattr(whole, name), given)
     expect_pictures(domain, lambda: jax.tree.map(np.asarray, system))
     where = "local_simulator.dset"
     dset = expect_leaf(where, outline(where, local.dset, outline(where, local.reset, key)))
-    bytes_ = agents * (spec.dset * dset.dtype.itemsize + spec.sources)
+    bytes_ = slots.count * (spec.dset * dset.dtype.itemsize + spec.sources)
     return _look_at_resets(domain, key) + horizon_notes(domain, bytes_)
 
 
 def _row(where: str, leaf: Any) -> jax.ShapeDtypeStruct:
-    """Of one agent."""
+    """Of one region."""
     leaf = expect_leaf(where, leaf)
     return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
 
@@ -164,7 +169,7 @@ def _look_at_resets(domain: Domain, key: jax.Array) -> list[str]:
 
 def _check_policies(domain: Domain, seed: int) -> None:
     """The form of what every hand-written policy gives."""
-    local, key = domain.local_simulator, stream(seed, "check/shapes")
+    local, key, slots = domain.local_simulator, stream(seed, "check/shapes"), Slots(domain)
     state = outline("local_simulator.reset", local.reset, key)
     policies: dict[str, Any] = dict(domain.scripted)
     for name, policy in policies.items():
@@ -172,5 +177,5 @@ def _check_policies(domain: Domain, seed: int) -> None:
         found = outline(where, policy, key, memory, state)
         if not isinstance(found, tuple) or len(found) != 2:
             fail(where, f"gave a {type(found).__name__}", "return (action, memory)")
-        expect_array(f"{where} action", found[0], (), WHOLE, "one integer per agent")
+        expect_array(f"{where} action", found[0], slots.shape, WHOLE, "one integer per agent")
         expect_same_structure(f"{where} memory", found[1], memory, giver="initial")

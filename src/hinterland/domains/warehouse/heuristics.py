@@ -1,12 +1,15 @@
 """Hand-written robots: to the oldest item, to the nearest item, at random."""
 
 from collections import deque
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from hinterland.core import ScriptedPolicy
+from hinterland.domains.warehouse.lattice import robots_of
 from hinterland.domains.warehouse.state import (
     DOWN,
     EMPTY,
@@ -19,6 +22,7 @@ from hinterland.domains.warehouse.state import (
     SLOTS,
     UP,
     RegionState,
+    WarehouseState,
 )
 
 # Slots in row-major order of their cells. Items of one age appeared in this order, and the first
@@ -139,7 +143,27 @@ class _Random:
         return jax.random.randint(key, (), 0, 4), memory
 
 
-SCRIPTED = {
+class OfBlock:
+    """A robot's policy for every robot of a block.
+
+    Args:
+        policy: of one robot.
+        robots: of the block.
+    """
+
+    def __init__(self, policy: ScriptedPolicy, robots: int) -> None:
+        self._policy, self._robots = policy, robots
+        self.initial = jax.tree.map(lambda x: np.broadcast_to(x, (robots,)), policy.initial)
+
+    def __call__(
+        self, key: Key[Array, ""], memory: Any, state: WarehouseState
+    ) -> tuple[Int[Array, " robots"], Any]:
+        """Each by itself."""
+        keys = jax.random.split(key, self._robots)
+        return jax.vmap(self._policy)(keys, memory, robots_of(state))
+
+
+SCRIPTED: dict[str, ScriptedPolicy] = {
     "heuristic": _Oldest(),
     "oldest": _Oldest(),
     "nearest": _Nearest(),

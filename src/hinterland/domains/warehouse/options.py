@@ -1,4 +1,9 @@
-"""What the warehouse declares; none of it is an option."""
+"""What the warehouse declares."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from hinterland.core.options import DomainOptions, Published
 
@@ -22,8 +27,18 @@ PUBLISHED = Published(
 """Of Suau et al., NeurIPS 2022: Tables 1 and 3."""
 
 
+def _region(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", text):
+        raise ValueError("must be ROWSxCOLUMNS, for example 2x2; each is 9,999 at most")
+    return text
+
+
 class Options(DomainOptions):
     """The paper's warehouse."""
+
+    region: Annotated[str, AfterValidator(_region)] = Field(
+        "1x1", description="ROWSxCOLUMNS of the robots that one local simulator models"
+    )
 
     summary = "the DIALS paper's warehouse: robots that collect items from shared shelves"
     kind = "agents"

@@ -40,14 +40,16 @@ class RegionState(NamedTuple):
 
 
 class WarehouseState(NamedTuple):
-    """The whole warehouse: ages on horizontal and vertical shelf lines, and all robots.
+    """The whole warehouse, or a block of robots: ages on horizontal and vertical lines, all robots.
 
     `horizontal[i, j]` is the shelf above region (i, j), left to right; `vertical[i, j]` the shelf
-    to its left, top to bottom. Rows and columns of robots are relative to their regions. There are
-    s + 1 lines.
+    to its left, top to bottom. Rows and columns of robots are relative to their regions. There is
+    one line more than there are rows, or columns, of robots.
+
+    Of many blocks every array has a leading axis.
     """
 
-    horizontal: Int[Array, "lines s 3"]
-    vertical: Int[Array, "s lines 3"]
-    row: Int[Array, "s s"]
-    column: Int[Array, "s s"]
+    horizontal: Int[Array, "... _lines _columns 3"]
+    vertical: Int[Array, "... _rows _across 3"]
+    row: Int[Array, "... _rows _columns"]
+    column: Int[Array, "... _rows _columns"]
