@@ -16,7 +16,7 @@ from hinterland.cli.arguments import whole
 from hinterland.cli.main import main
 from hinterland.cli.study import read_study, values_of
 from hinterland.config import MILLION, SEEDS, STEPS, Config, declared_by, make_config
-from hinterland.core import UserError, is_entity_domain
+from hinterland.core import UserError, stream
 from hinterland.core.bounds import kinds_of, range_of
 from hinterland.domains import known_domains, load_domain
 from hinterland.domains.declared import light
@@ -241,31 +241,31 @@ KINDS: dict[str, dict[str, Any]] = {
     "global": {"domain": "corridor", "simulation": "global"},
     "entities": {"domain": "colony"},
     "boards": {"domain": "lux", "map": 16},
-    "lockstep": {"domain": "corridor", "schedule": "lockstep"},
+    "apart": {"domain": "corridor", "schedule": "lockstep"},
+    "lockstep": {"domain": "corridor", "simulation": "global", "schedule": "lockstep"},
     "pipeline": {"domain": "colony", "schedule": "pipeline"},
     "league": {"domain": "combat", "schedule": "lockstep", "opponents": "latest=1,past=1"},
 }
 ALL = frozenset(KINDS)
-AGENTS = frozenset(("dials", "untrained", "global"))
 SCHEDULED = frozenset(("lockstep", "pipeline", "league"))
-OF_ENTITIES = frozenset(("entities", "boards"))
-TEAMS = frozenset(("entities", "boards", "pipeline", "league"))
-DIALS = frozenset(("dials",))
+TOGETHER = ALL - {"dials", "untrained", "apart"}
+"""One system of all slots; among the others each region has a learner of its own."""
+LOCAL, DIALS = ALL - TOGETHER, frozenset(("dials", "apart"))
 # For each field: another value than the kinds' own, and where it is read. Elsewhere it is refused.
 READ: dict[str, tuple[Any, frozenset[str]]] = {
     "agents": (20, ALL),
     "steps": (77_777, ALL),
     "refresh": (5_000, DIALS),
     "refreshes": (7, DIALS),
-    "preset": ("paper", ALL - {"entities"}),  # nobody published one of colony
+    "preset": ("paper", ALL - {"entities", "pipeline", "league"}),  # it is of local simulators
     "seed": (3, ALL),
-    "simulation": ("untrained", frozenset(("dials", "untrained", "global"))),
+    "simulation": ("untrained", LOCAL | {"global", "lockstep"}),
     "shared_policy": (True, frozenset(("global",))),
     "evaluate_every": (5_000, ALL),
     "evaluations": (7, ALL),
     "evaluate_episodes": (10, ALL),
     "final_episodes": (10, ALL),
-    "network": ("gru", AGENTS | SCHEDULED),
+    "network": ("gru", ALL - {"boards"}),
     "hidden": (16, ALL - {"boards"}),
     "trunk": (16, ALL - {"boards"}),
     "copies": (96, ALL),
@@ -285,29 +285,29 @@ READ: dict[str, tuple[Any, frozenset[str]]] = {
     "adam_epsilon": (0.1, ALL),
     "discount": (0.8, ALL),
     "trace": (0.8, ALL),
-    "predictor": ("feed-forward", frozenset(("dials", "untrained"))),
-    "predictor_hidden": (8, frozenset(("dials", "untrained"))),
+    "predictor": ("feed-forward", LOCAL),
+    "predictor_hidden": (8, LOCAL),
     "predictor_episodes": (8, DIALS),
     "predictor_epochs": (8, DIALS),
     "predictor_batch": (8, DIALS),
     "predictor_rate": (0.1, DIALS),
-    "credit": (0.25, TEAMS),
+    "credit": (0.25, TOGETHER),
     "team_reward": ("sum", frozenset(("league",))),  # combat's preset pays half of it
-    "grouping": ("mod-2", TEAMS),
-    "global_parts": ("entropy", OF_ENTITIES),
-    "keep": ("top-1", OF_ENTITIES),
-    "normaliser": ("steps", OF_ENTITIES),
-    "slot_networks": ("own", SCHEDULED | {"entities"}),
-    "pieces": (2, OF_ENTITIES),
+    "grouping": ("mod-2", TOGETHER),
+    "global_parts": ("entropy", TOGETHER),
+    "keep": ("top-1", ALL),
+    "normaliser": ("steps", ALL),
+    "slot_networks": ("own", ALL - {"boards"}),
+    "pieces": (2, ALL),
     "channels": (8, frozenset(("boards",))),
     "blocks": ("2", frozenset(("boards",))),
-    "schedule": ("pipeline", SCHEDULED | {"dials", "global", "entities"}),
-    "workers": (3, SCHEDULED),
+    "schedule": ("pipeline", ALL),
+    "workers": (3, SCHEDULED | {"apart"}),
     "actors": (1, SCHEDULED),
     "copies_per_process": (2, frozenset()),  # none of them lives in processes
     "lag": (3, frozenset(("pipeline",))),
     "queue": (3, frozenset(("pipeline",))),
-    "correction": ("clip", SCHEDULED),
+    "correction": ("clip", TOGETHER),
     "critic": ("central", frozenset(("league",))),  # the others show no whole state
     "opponents": ("latest=1,past=2", frozenset(("league",))),
     "snapshot_every": (3, frozenset(("league",))),
@@ -315,6 +315,7 @@ READ: dict[str, tuple[Any, frozenset[str]]] = {
 }
 ONE_DOMAIN: dict[str, tuple[Any, frozenset[str]]] = {
     # Those of one domain only; the registry knows which.
+    "regions": (2, frozenset(("entities", "pipeline"))),
     "map": (24, frozenset(("boards",))),
     "factories": ("1", frozenset(("boards",))),
     "length": (500, frozenset(("boards",))),
@@ -334,7 +335,7 @@ def refused(values: dict[str, Any]) -> str | None:
         config = make_config(values)
         domain: Any = load_domain(config.domain, config.agents, config.domain_options)
         check_config(config, domain)
-        check_applies(config, is_entity_domain(domain), hasattr(domain, "planes"))
+        check_applies(config, hasattr(domain, "planes"))
     except UserError as error:
         return str(error)
     return None
@@ -391,13 +392,14 @@ PAIRS = [
     ({"domain": "colony", "credit": 0.5, "global_parts": "reward"}, "pays everybody the team's"),
     ({"domain": "traffic", "simulation": "global", "local": "sumo"}, "--local sumo: is for local"),
     ({"domain": "traffic", "seconds": 100}, "--seconds 100: is for your own network"),
-    ({"domain": "corridor", "simulation": "dials", "schedule": "lockstep"},
-     "--schedule is for --simulation global"),
+    ({"domain": "corridor", "schedule": "lockstep", "queue": 3}, "--queue: each region"),
+    ({"domain": "colony", "schedule": "lockstep", "queue": 3}, "--queue 3: is for --schedule pip"),
     ({"domain": "combat", "schedule": "lockstep", "opponents": "latest=1", "pool": 3},
      "--pool 3: is for --opponents past=WEIGHT"),
-    ({"domain": "colony", "schedule": "lockstep", "channels": 8}, "--channels 8: is for boards"),
+    ({"domain": "colony", "schedule": "lockstep", "channels": 8},
+     "--channels and --blocks are for boards"),
     ({"domain": "colony", "channels": 8}, "--channels and --blocks are for boards"),
-    ({"domain": "colony", "slot_networks": "role"}, "--slot-networks role needs --schedule"),
+    ({"domain": "colony", "slot_networks": "role"}, "--slot-networks role: colony knows no roles"),
 ]  # fmt: skip
 
 
@@ -412,7 +414,7 @@ def test_options_that_others_wake_are_taken() -> None:
     for values in (
         {"domain": "colony", "team_reward": "sum", "credit": 0.5},
         {"domain": "colony", "team_reward": "sum", "global_parts": "reward"},
-        {"domain": "corridor", "schedule": "lockstep", "lag": 0},
+        {"domain": "colony", "schedule": "lockstep", "lag": 0},
     ):
         assert refused(values) is None
 
@@ -505,8 +507,8 @@ TOO_LARGE = [
     ({"agents": MILLION}, "networks and optimisers", "--agents"),
     ({"copies": MILLION, "windows": 1_000}, "experience of an update", "--copies or --windows"),
     ({"windows": 100_000, "window": 1_000}, "experience of an update", "--windows"),
-    ({"schedule": "pipeline", "workers": 1_000, "copies": MILLION, "hidden": 1_000},
-     "simulator copies", "--copies or --actors or --workers"),
+    ({"schedule": "pipeline", "simulation": "global", "workers": 1_000, "copies": MILLION,
+      "hidden": 1_000}, "simulator copies", "--copies or --actors or --workers"),
     ({"domain": "combat", "agents": 10, "copies": MILLION, "window": 1_000}, "experience",
      "--copies"),
     ({"domain": "traffic", "agents": 4, "simulation": "global", "copies": MILLION,
@@ -554,9 +556,12 @@ def test_what_nearly_fills_the_machine_is_noted_and_long_stretches_are_too() -> 
 
 def test_an_evaluation_in_groups_gives_the_figures_of_one_piece() -> None:
     domain, runtime = load_domain("corridor", 2), LocalRuntime(2)
-    function = partial(evaluate._scripted_returns, domain=domain, name="random")
-    whole = runtime.map(function, [(1, 0, block) for block in range(19)])
-    each = np.concatenate(whole)[:600].astype(np.float64).mean(1)
+    key = partial(stream, 1, "evaluate/scripted", 0)
+    function = partial(evaluate._block, domain=domain, name="random", copies=32,
+                       with_influence=False, with_states=False)  # fmt: skip
+    whole = runtime.map(function, [(key(block), False, None) for block in range(19)])
+    rewards = [np.asarray(block["reward"]).sum(0) for block in whole]
+    each = np.concatenate(rewards)[:600].astype(np.float64).mean(1)
     told: list[int] = []
     found = evaluate_scripted(runtime, domain, "random", episodes=600, seed=1, told=told.append)
     assert found["return_mean"] == each.mean()
