@@ -119,8 +119,8 @@ def test_without_a_folder_nothing_is_written(
     assert run.folder is None
     assert run.summary["eval"] == by_script[0].summary["eval"]
     for mine, theirs in zip(
-        jax.tree.leaves(run.policies.networks),
-        jax.tree.leaves(by_script[0].policies.networks),
+        jax.tree.leaves(run.policies.policy),
+        jax.tree.leaves(by_script[0].policies.policy),
         strict=True,
     ):
         np.testing.assert_array_equal(mine, theirs)
@@ -371,12 +371,12 @@ def test_a_loop_of_ones_own_earns_what_evaluation_says(
 WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: hinterland.train(), "which domain"),
     (lambda: hinterland.train("corridr"), "domain 'corridr' is not known"),
-    (lambda: hinterland.train("corridor", stepz=3), "stepz is not a setting"),
+    (lambda: hinterland.train("corridor", stepz=3), "stepz is not an option of domain"),
     (lambda: hinterland.train("corridor", steps=0), "steps 0: must be at least 1"),
     (lambda: hinterland.train(make_corridor), "domain is 'function': give a name"),
     (lambda: hinterland.train(3), "domain is 'int': give a name"),  # type: ignore[arg-type]
     (lambda: hinterland.train(make_corridor(3), agents=4), "agents=4: the domain.* has 3"),
-    (lambda: hinterland.train(make_corridor(3), grid="2x2"), "grid: the domain is an object"),
+    (lambda: hinterland.train(make_corridor(3), grid="2x2"), "grid is an option of traffic"),
     (lambda: hinterland.train("corridor", devices=0), "devices=0: must be at least 1"),
     (lambda: hinterland.train("corridor", simulation="global", refreshes=3), "is for --simulation"),
     (lambda: hinterland.train(resume="no/run"), "run folder no/run does not exist"),

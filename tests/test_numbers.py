@@ -325,8 +325,9 @@ ONE_DOMAIN: dict[str, tuple[Any, frozenset[str]]] = {
     "opponent": ("nearest", frozenset(("league",))),
 }
 ELSEWHERE = {"local": "sumo", "grid": "2x2", "inflow": 0.2, "net": "x", "routes": "x", "seconds": 9,
-             "scenario": "3m", "fallen": "stay", "env": "a:b", "horizon": 7}  # fmt: skip
-"""Of traffic, smax and pettingzoo, none of which is a kind above."""
+             "scenario": "3m", "fallen": "stay", "env": "a:b", "horizon": 7,
+             "region": "2x2"}  # fmt: skip
+"""Of traffic, smax, pettingzoo and warehouse, none of which is a kind above."""
 
 
 def refused(values: dict[str, Any]) -> str | None:

@@ -388,11 +388,10 @@ def test_a_hosted_system_is_the_traced_one() -> None:
         np.testing.assert_allclose(seen["observation"], simulator.observe(state), atol=1e-6)
         actions = seen["mask"].argmax(1)
         seen = session.call("step", actions)
-        state, reward, terminated = simulator.step(
-            state, actions, simulator.noise(stream(3, "host/step", clock))
-        )
-        np.testing.assert_allclose(seen["reward"], reward, atol=1e-6)
-        assert seen["terminated"] == terminated
+        moved = simulator.step(state, actions, simulator.noise(stream(3, "host/step", clock)))
+        np.testing.assert_allclose(seen["reward"], moved.reward, atol=1e-6)
+        assert seen["terminated"] == moved.terminated
+        state = moved.state
     session.close()
 
 

@@ -91,9 +91,8 @@ class HostSession(Protocol):
     belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
     `picture()` gives what `Domain.frame` draws; `regions()` and `region_noise()`, if there are any,
     the local states of the state reached and the noise of the last step, stacked by region, by
-    which `testing` compares local simulators. Actions are int32; evaluation steps an episode on
-    to its horizon after "terminated", and what is given then counts for nothing, but has the
-    same form.
+    which `testing` compares local simulators. Actions are int32; nobody steps an episode after
+    "terminated".
     """
 
     restarts: int

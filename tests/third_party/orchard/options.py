@@ -44,7 +44,8 @@ class AnthillOptions(DomainOptions):
     kind = "entities"
     presets = {  # noqa: RUF012 - never mutated
         "fast": {
-            "agents": 6, "steps": 512, "schedule": "lockstep", "network": "feed-forward",
+            "agents": 6, "steps": 512, "simulation": "global", "schedule": "lockstep",
+            "network": "feed-forward",
             "hidden": 8, "trunk": 8, "copies": 8, "window": 8, "minibatches": 2, "evaluations": 1,
             "evaluate_episodes": 4, "final_episodes": 4,
         },

@@ -1,7 +1,8 @@
 """What the warehouse declares."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -45,3 +46,10 @@ class Options(DomainOptions):
     # The defaults of all settings were found in it, and preset paper is of it.
     presets = {"fast": {}, "paper": {}}  # noqa: RUF012 - never mutated
     published = PUBLISHED
+
+    @classmethod
+    def unread(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:
+        """What is of local simulators."""
+        if settings.get("simulation") == "global":
+            return {"region": "is for local simulators (--simulation dials or untrained)"}
+        return {}
