@@ -83,9 +83,7 @@ def train(
     how = _How(devices, logger, progress, checkpoint_every)
     if resume is None:
         if domain is None:
-            raise UserError(
-                "which domain? Give its name, MODULE:FACTORY or an object; 'hinterland domains' lists names"
-            )
+            raise UserError("which domain? Give a name ('hinterland domains'), or an object")
         return _new(domain, None if out is None else Path(out), how, settings)
     if given := [name for name, x in (("out", out), *settings.items()) if x is not None]:
         raise UserError(f"resume continues a run as it was configured; leave out {given[0]}")
