@@ -90,7 +90,8 @@ class Plan:
             # Where nothing is older than the learner the two are the same, and this one is cheaper.
             config.correction or ("vtrace" if config.schedule == "pipeline" else "clip"),
             config.pieces or 1,
-            by_step=config.network == "feed-forward",
+            # Agents keep their windows: taking them whole is a quarter faster in small networks.
+            by_step=config.network == "feed-forward" and self.of_entities,
         )
 
     @cached_property
