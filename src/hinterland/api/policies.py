@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from hinterland.api.systems import trained_policy
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, View, is_entity_domain
+from hinterland.core import Domain, UserError, View, is_entity_domain, possible_actions
 from hinterland.core.types import HostOrDevice
 from hinterland.training.networks import check_step, load_policy
 
@@ -110,7 +110,7 @@ class Policies:
         living = jnp.ones((copies, slots), bool)
         if alive is not None:
             living = with_copies("alive", alive, slots)
-        possible = jnp.broadcast_to(self._possible(), (copies, slots, spec.actions))
+        possible = jnp.broadcast_to(possible_actions(self.domain), (copies, slots, spec.actions))
         if mask is not None:
             possible = possible & with_copies("mask", mask, slots, spec.actions)
         memory = with_copies("state", state, *self.policy.initial(copies).shape[1:])
@@ -123,11 +123,6 @@ class Policies:
         if single:
             actions, after = actions[0], after[0]
         return (np.asarray(actions), np.asarray(after)) if on_host else (actions, after)
-
-    def _possible(self) -> np.ndarray:
-        found = getattr(self.domain, "action_mask", None)
-        shape = (self.domain.agents, self.domain.spec.actions)
-        return np.ones(shape, bool) if found is None else np.asarray(found, bool)
 
 
 @jax.jit

@@ -277,9 +277,8 @@ def _parts(runtime: Any, config: Any, domain: Any) -> dict[str, float]:
                 )  # fmt: skip
                 total += data.reward.sum() + data.next_value.sum()
                 if learns:
-                    carry = data.carry
-                    data = windows_of(data._replace(carry=None), config.windows)
-                    learner, _ = update(keys[1], learner, data._replace(carry=carry), how)
+                    data = windows_of(data, config.windows)
+                    learner, _ = update(keys[1], learner, data, how)
                 return learner, place, total
 
             return jax.lax.fori_loop(0, updates, one, (learner, place, jnp.zeros(())))[2]

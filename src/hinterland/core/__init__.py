@@ -3,8 +3,9 @@
 Names are loaded when first used: `UserError` and the configuration must not cost a start of JAX.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hinterland.core.lazy import names_of
 
 if TYPE_CHECKING:
     from hinterland.core.errors import UserError
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
         LocalSimulator,
         Policy,
         ScriptedPolicy,
+        global_simulator_of,
         is_entity_domain,
         is_game,
         is_host,
+        possible_actions,
         regions_of,
     )
     from hinterland.core.spec import AgentSpec
@@ -60,9 +63,11 @@ __all__ = [
     "Step",
     "UserError",
     "View",
+    "global_simulator_of",
     "is_entity_domain",
     "is_game",
     "is_host",
+    "possible_actions",
     "regions_of",
     "stream",
 ]
@@ -83,9 +88,11 @@ _HOMES = {
         "LocalSimulator",
         "Policy",
         "ScriptedPolicy",
+        "global_simulator_of",
         "is_entity_domain",
         "is_game",
         "is_host",
+        "possible_actions",
         "regions_of",
     ),
     "spec": ("AgentSpec",),
@@ -100,9 +107,6 @@ _HOMES = {
     ),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"hinterland.core.{module}"), name)
-    raise AttributeError(f"module 'hinterland.core' has no attribute {name!r}")
+__getattr__ = names_of(
+    __name__, {name: module for module, names in _HOMES.items() for name in names}
+)

@@ -1,6 +1,7 @@
 """What the fields of a configuration may hold, and what is wrong with a value, in words."""
 
 import re
+from collections.abc import Callable
 from math import inf, log10, nan
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -102,6 +103,23 @@ def whole_where_whole(field: FieldInfo, value: Any) -> Any:
     """The value; TOML's 1e6 as a whole number where the field holds whole ones."""
     wanted = int in kinds_of(field.annotation)
     return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
+
+
+def rows_by_columns(text: str) -> tuple[int, int] | None:
+    """The numbers of "ROWSxCOLUMNS", each 1 to 9,999; None: another form."""
+    found = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", text)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def sizes_like(example: str) -> Callable[[str], str]:
+    """For an option whose values have the form of `rows_by_columns`, such as this one."""
+
+    def checked(text: str) -> str:
+        if rows_by_columns(text) is None:
+            raise ValueError(f"must be ROWSxCOLUMNS, for example {example}; each is 9,999 at most")
+        return text
+
+    return checked
 
 
 def flag_of(name: str) -> str:

@@ -352,6 +352,18 @@ class ScriptedPolicy(Protocol):
         ...
 
 
+def global_simulator_of(domain: Any) -> Any:
+    """The whole system's simulator, of agents or of entities."""
+    return domain.entity_simulator if is_entity_domain(domain) else domain.global_simulator
+
+
+def possible_actions(domain: Any) -> Bool[np.ndarray, "slots actions"]:
+    """Which actions each slot has at all: `action_mask`, or all of them."""
+    found = getattr(domain, "action_mask", None)
+    shape = (domain.agents, domain.spec.actions)
+    return np.ones(shape, bool) if found is None else np.asarray(found, bool)
+
+
 def regions_of(domain: Any) -> Int[np.ndarray, "regions slots"]:
     """The agents, or entities' slots, that live in each region of a domain.
 

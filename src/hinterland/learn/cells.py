@@ -1,6 +1,6 @@
 """From experience to the samples of a loss: one cell for each group and environment step."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -190,12 +190,17 @@ def normalised(
     return centred / (jnp.sqrt((centred**2).sum() / count) + 1e-8)
 
 
-def windows_of(x: Any, windows: int) -> Any:
-    """[windows x time, copy, ...] becomes [time, windows x copy, ...], leaf by leaf."""
+def windows_of(segment: Segment, windows: int) -> Segment:
+    """Its windows as so many more copies: [windows x time, copy] becomes [time, windows x copy].
+
+    `carry` is [windows x copy, ...] already.
+    """
 
     def cut(x: Array) -> Array:
         time, copies = x.shape[0] // windows, x.shape[1]
         parts = x.reshape(windows, time, *x.shape[1:]).swapaxes(0, 1)
         return parts.reshape(time, windows * copies, *x.shape[2:])
 
-    return x if windows == 1 else jax.tree.map(cut, x)
+    if windows == 1:
+        return segment
+    return jax.tree.map(cut, segment._replace(carry=None))._replace(carry=segment.carry)

@@ -345,21 +345,17 @@ def random_observations(
         every: steps between two of them.
     """
 
-    def seeds(t: int) -> list[int]:
-        keys = [stream(seed, "train/statistics", i, t) for i in range(len(sessions))]
-        return [episode_seed(key) for key in keys]
+    def game(place: int, t: int) -> tuple[int, Any]:
+        return episode_seed(stream(seed, "train/statistics", place, t)), controllers
 
     found: list[Any] = []
-    seen = begin_all(sessions, [(one, controllers) for one in seeds(0)])
+    seen = begin_all(sessions, [game(place, 0) for place in range(len(sessions))])
     for t in range(1, each * every):
-        again = seeds(t) if t % system.horizon == 0 or any(
-            one.get("terminated") for one in seen
-        ) else []  # fmt: skip
         for place, one in enumerate(seen):
             if t % every == 0:
                 found.append(one["observation"])
             if one.get("terminated") or t % system.horizon == 0:
-                sessions[place].begin("reset", again[place], controllers)
+                sessions[place].begin("reset", *game(place, t))
         seen = ask_all(sessions, "step", [None] * len(sessions))
     found += [one["observation"] for one in seen]
     return jax.tree.map(lambda *x: np.concatenate(x), *found)

@@ -66,7 +66,12 @@ def phases(copies: int, horizon: int) -> Int[np.ndarray, " copy"]:
 
 
 def begin(
-    key: Key[Array, ""], system: TracedSystem, network: Any, copies: int, first: Any = None
+    key: Key[Array, ""],
+    system: TracedSystem,
+    network: Any,
+    copies: int,
+    first: Any = None,
+    opposed: bool = False,
 ) -> Place:
     """Copies of a traced system at the start of their first episodes.
 
@@ -76,11 +81,12 @@ def begin(
         network: a `core.Policy`.
         copies: how many.
         first: their clocks (`phases` by default).
+        opposed: whether the other side will be played by policies.
     """
     clock = jnp.asarray(phases(copies, system.horizon) if first is None else first)
     clock = jnp.repeat(clock, system.teams)
     state = system.reset(jax.random.split(key, len(clock)))
-    return begin_place(network, Copies(state, clock), copies)
+    return begin_place(network, Copies(state, clock), copies, opposed)
 
 
 def begin_place(network: Any, copies: Any, count: int, opposed: bool = False) -> Place:

@@ -13,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.core import UserError, View, is_entity_domain, is_game, is_host, regions_of
+from hinterland.core import (
+    UserError,
+    View,
+    global_simulator_of,
+    is_entity_domain,
+    is_game,
+    is_host,
+    possible_actions,
+    regions_of,
+)
 
 
 class Copies(NamedTuple):
@@ -55,9 +64,7 @@ class System:
         self.horizon = domain.spec.horizon
         self.of_entities, self.sides = is_entity_domain(domain), 1
         self.simulator = simulator
-        possible = getattr(domain, "action_mask", None)
-        shape = (self.slots, self.spec.actions)
-        self.possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        self.possible = possible_actions(domain)
         self.local: Any = getattr(domain, "local_simulator", None)
         self.table = regions_of(domain)
         """The slots of each region, where there are any."""
@@ -83,7 +90,8 @@ class TracedSystem(System):
     """The global simulator of a domain of entities, or of one whose agents are always there."""
 
     def __init__(self, domain: Any, central: bool = False) -> None:
-        super().__init__(domain, _entities_of(domain), central)
+        whole = domain.entity_simulator if is_entity_domain(domain) else _AllAlive(domain)
+        super().__init__(domain, whole, central)
 
     def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
         """What is true of an episode, for each of its slots."""
@@ -235,8 +243,7 @@ class HostSystem(System):
     is_host = True
 
     def __init__(self, domain: Any, central: bool = False) -> None:
-        whole = getattr(domain, "entity_simulator", None)
-        super().__init__(domain, domain.global_simulator if whole is None else whole, central)
+        super().__init__(domain, global_simulator_of(domain), central)
         self.of_games = is_game(domain)
         self.sides = domain.sides if self.of_games else 1
         self.length = domain.length if self.of_games else self.horizon
@@ -244,16 +251,8 @@ class HostSystem(System):
 
 def whole_system(domain: Any, central: bool = False) -> Any:
     """The `TracedSystem` or `HostSystem` of a domain's global simulator."""
-    whole = getattr(domain, "entity_simulator", None)
-    whole = domain.global_simulator if whole is None else whole
-    return (HostSystem if is_host(whole) else TracedSystem)(domain, central)
-
-
-def _entities_of(domain: Any) -> Any:
-    """The global simulator, with agents as entities that never die."""
-    if is_entity_domain(domain):
-        return domain.entity_simulator
-    return _AllAlive(domain)
+    kind = HostSystem if is_host(global_simulator_of(domain)) else TracedSystem
+    return kind(domain, central)
 
 
 class _AllAlive:
@@ -263,9 +262,7 @@ class _AllAlive:
         self._domain, self._whole = domain, domain.global_simulator
         self.reset, self.noise, self.step = self._whole.reset, self._whole.noise, self._whole.step
         self.regions = self._whole.regions
-        possible = getattr(domain, "action_mask", None)
-        shape = (domain.agents, domain.spec.actions)
-        self._possible = np.ones(shape, bool) if possible is None else np.asarray(possible, bool)
+        self._possible = possible_actions(domain)
         table = regions_of(domain)
         self._order = np.argsort(table.reshape(-1)) if table.shape[1] > 1 else None
         """Where each agent stands among the slots of all regions."""

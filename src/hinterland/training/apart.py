@@ -29,15 +29,7 @@ from hinterland.rollout import (
     traced_segment,
 )
 from hinterland.runtime import over_block
-from hinterland.training.dials import (
-    collect,
-    fit_block,
-    fit_settings,
-    log_fit,
-    measure_drift,
-    refresh,
-)
-from hinterland.training.evaluate import evaluate
+from hinterland.training.dials import fit_block, fit_settings, log_fit, measure_drift, meet
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan, stacked, stacked_shapes
 
@@ -105,18 +97,16 @@ def train(experiment: Experiment, plan: Plan, state: ApartState, updates: int) -
     """
     waiting: InfluenceBatch | None = None
 
-    def meeting(state: ApartState, updates: int) -> ApartState:
+    def later(_: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
+        """With the policies, where they are trained too."""
         nonlocal waiting
-        if experiment.refreshes(updates):
-            datasets = collect(experiment, plan, state.learners, updates)
-            if experiment.runtime.units_travel:
-                waiting = datasets
-            else:
-                predictors = refresh(experiment, state.predictors, datasets, updates)
-                state = state._replace(predictors=predictors)
-        if experiment.evaluates(updates):
-            evaluate(experiment, plan.policy(state.learners.network), updates)
-        return state
+        waiting = datasets
+        return predictors
+
+    def meeting(state: ApartState, updates: int) -> ApartState:
+        trained = later if experiment.runtime.units_travel else None
+        parts = (plan, state.learners, state.predictors, updates)
+        return state._replace(predictors=meet(experiment, *parts, trained))
 
     def learn(state: ApartState, updates: int, stop: int) -> ApartState:
         nonlocal waiting
@@ -211,9 +201,8 @@ def _updates(seed, block, stop, sizes):  # type: ignore[no-untyped-def]
 
 def _learned(key: Any, learner: Learner, segment: Any, sizes: Sizes) -> tuple[Learner, Any]:
     """One update from the windows of a segment, and the sums of it, with "reward" its mean."""
-    carry, reward = segment.carry, segment.reward.mean()
-    segment = windows_of(segment._replace(carry=None), sizes.windows)._replace(carry=carry)
-    learner, sums = update(key, learner, segment, sizes.how)
+    reward = segment.reward.mean()
+    learner, sums = update(key, learner, windows_of(segment, sizes.windows), sizes.how)
     return learner, jax.tree.map(jnp.float32, {**sums, "reward": reward})
 
 

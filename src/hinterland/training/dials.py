@@ -4,6 +4,7 @@ Between two meetings learners train in local simulators, each by itself (`apart`
 (`loop`); here the predictors are trained anew, on what the policies do in the global simulator.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,15 +22,21 @@ from hinterland.training.plan import Plan
 
 
 def meet(
-    experiment: Experiment, plan: Plan, learners: Learner, predictors: Any, updates: int
+    experiment: Experiment,
+    plan: Plan,
+    learners: Learner,
+    predictors: Any,
+    updates: int,
+    trained: Callable[[Experiment, Any, InfluenceBatch, int], Any] | None = None,
 ) -> Any:
     """What is due after so many updates; the predictors, trained anew where that is due.
 
-    With `untrained` simulation they keep their random initial weights.
+    With `untrained` simulation they keep their random initial weights. `trained` is what becomes of
+    them on fresh datasets: `refresh`, if nothing is said.
     """
     if experiment.refreshes(updates):
         datasets = collect(experiment, plan, learners, updates)
-        predictors = refresh(experiment, predictors, datasets, updates)
+        predictors = (trained or refresh)(experiment, predictors, datasets, updates)
     if experiment.evaluates(updates):
         evaluate(experiment, plan.policy(learners.network), updates)
     return predictors

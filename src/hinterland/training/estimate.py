@@ -11,7 +11,7 @@ import jax
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_host
+from hinterland.core import UserError, global_simulator_of, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
 from hinterland.training.apart import STEPS_PER_CALL, first_place
@@ -169,7 +169,7 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
              "learner": bytes_of(learner) // learners,
              "predictor": bytes_of(predictor) // max(regions, 1) if plan.local else 0}  # fmt: skip
     carried = 4 * config.hidden * (config.network == "gru")
-    whole = getattr(domain, "entity_simulator", None) or domain.global_simulator
+    whole = global_simulator_of(domain)
     key = jax.random.key(0)
     state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
     step = 4 * spec.observation + 48 + carried + spec.actions

@@ -167,8 +167,7 @@ class Loop:
             )
         return InTurn(*parts)
 
-    def _publish(self, state: State, updates: int, since: int) -> None:
-        policy = self._plan.local_policy(state.learners.network)
+    def _publish(self, state: State, policy: Any, updates: int, since: int) -> None:
         newest = Snapshot(policy, state.predictors, since)
         copies = len(state.workers[0].place.carry)
         self.schedule.publish(
@@ -185,7 +184,7 @@ class Loop:
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
                 worker.prepare(one)
-        self._publish(state, updates, updates)
+        self._publish(state, plan.local_policy(state.learners.network), updates, updates)
         meters.take()  # what workers did during evaluation is nobody's
         with experiment.phase("train", steps * domain.agents):
             for number in range(updates, stop):
@@ -194,10 +193,10 @@ class Loop:
                 began = time.perf_counter()
                 learners, found = self._updated(state.learners, batch)
                 meters.add("learner_s", time.perf_counter() - began)
-                learned = self._plan.policy(learners.network)
-                pool = self._opponents.learned_from(state.pool, number + 1, learned, batch)
+                policy = plan.local_policy(learners.network)
+                pool = self._opponents.learned_from(state.pool, number + 1, policy, batch)
                 state = state._replace(learners=learners, pool=pool)
-                self._publish(state, number + 1, updates)
+                self._publish(state, policy, number + 1, updates)
                 for name, x in found.items():
                     sums[name] = sums.get(name, 0.0) + float(x.sum())
                 experiment.progress.advance(config.steps_per_update * domain.agents)

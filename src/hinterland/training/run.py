@@ -37,6 +37,8 @@ def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
                     "leave it out, or add --slot-networks shared"
                 )
     Opponents(config, domain)
+    if plan.local and config.opponents is not None:
+        raise UserError("--opponents: regions have no other side; add --simulation global")
     return plan
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from hinterland.runtime import LocalRuntime
 from hinterland.training.workers import Experience, Snapshot, Worker
@@ -49,7 +49,21 @@ class Meters:
         return found
 
 
-class Fused:
+class _Here:
+    """Where workers and learner take turns, whoever acts finds the newest policy."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def publish(self, version: int, snapshot: Snapshot) -> None:
+        """The newest policy."""
+        self._version, self._snapshot = version, snapshot
+
+
+class Fused(_Here):
     """`--schedule fused`: all copies act on all devices, then the learner learns.
 
     Args:
@@ -60,16 +74,6 @@ class Fused:
 
     def __init__(self, workers: Sequence[Worker], runtime: LocalRuntime, on_host: bool) -> None:
         self._workers, self._runtime, self._on_host = workers, runtime, on_host
-
-    def __enter__(self) -> "Fused":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def publish(self, version: int, snapshot: Snapshot) -> None:
-        """The newest policy."""
-        self._version, self._snapshot = version, snapshot
 
     def batch(self) -> list[Experience]:
         """The experience of the next update."""
@@ -82,7 +86,7 @@ class Fused:
         return [worker.take(one, *newest) for worker, one in zip(self._workers, found, strict=True)]
 
 
-class InTurn:
+class InTurn(_Here):
     """`--schedule lockstep`: workers and learner take turns in one thread.
 
     Args:
@@ -97,16 +101,6 @@ class InTurn:
     ) -> None:
         self._workers, self._per_update = workers, per_update
         self._meters, self._runtime = meters, runtime
-
-    def __enter__(self) -> "InTurn":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def publish(self, version: int, snapshot: Snapshot) -> None:
-        """The newest policy."""
-        self._version, self._snapshot = version, snapshot
 
     def batch(self) -> list[Experience]:
         """The experience of the next update."""

@@ -27,6 +27,7 @@ from hinterland.rollout import (
     episode_seed,
     first_place,
     host_segment,
+    phases,
     traced_segment,
     view_of,
     whole_system,
@@ -158,7 +159,7 @@ class Worker:
         """First ones, at ten phases over all copies of an update's workers, or over its own."""
         copies = max(self._plan.config.copies, self.copies)
         numbers = (self._first() + np.arange(self.copies)) % copies
-        return ((numbers * 10 // copies) * self._plan.system.horizon // 10).astype(np.int32)
+        return phases(copies, self._plan.system.horizon)[numbers]
 
     def _episodes(self) -> Running:
         """Those that its copies begin with."""
@@ -237,8 +238,7 @@ class Worker:
         episodes, returns = followed(episodes, segment)
         self.state = WorkerState(place, np.int32(number + 1), episodes)
         member = np.zeros(0, np.int32) if snapshot.member is None else snapshot.member
-        carry = segment.carry
-        segment = windows_of(segment._replace(carry=None), self._windows)._replace(carry=carry)
+        segment = windows_of(segment, self._windows)
         return Experience(segment, version, results, member, returns)
 
     def abandon(self) -> None:
@@ -253,8 +253,7 @@ class Worker:
 @partial(jax.jit, static_argnames=("domain", "local", "opposed"))
 def _begin_traced(key, policy, predictors, clocks, *, domain, local, opposed):  # type: ignore[no-untyped-def]
     system = Regions(domain, predictors) if local else whole_system(domain)
-    place = begin(key, system, policy, len(clocks), clocks)
-    return begin_place(policy, place.copies, len(clocks), opposed)
+    return begin(key, system, policy, len(clocks), clocks, opposed)
 
 
 def _actions_of(plan: Plan, policy: Any, session: Any) -> Any:

@@ -7,8 +7,9 @@ frequencies and jammers, missiles of two ranges, fog of war, passive reception. 
 Names are loaded when first used: the options must not cost a start of JAX.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hinterland.core.lazy import names_of
 
 if TYPE_CHECKING:
     from hinterland.domains.combat.domain import Combat, CombatSimulator, make
@@ -46,9 +47,4 @@ _HOMES = {
     "swapped": "state",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        home = importlib.import_module(f"hinterland.domains.combat.{_HOMES[name]}")
-        return getattr(home, name)
-    raise AttributeError(f"module 'hinterland.domains.combat' has no attribute {name!r}")
+__getattr__ = names_of(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Names are loaded when first used: a session's own process needs `session` and no more.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hinterland.core.lazy import names_of
 
 if TYPE_CHECKING:
     from hinterland.domains.lux.domain import LuxDomain, make
@@ -24,12 +25,12 @@ __all__ = [
     "seconds",
     "table",
 ]
-_HOMES = {"Payment": "rules", "Rules": "rules", "LuxDomain": "domain", "make": "domain",
-          "Options": "options"}  # fmt: skip
+_HOMES = dict.fromkeys(__all__, "games") | {
+    "LuxDomain": "domain",
+    "Options": "options",
+    "Payment": "rules",
+    "Rules": "rules",
+    "make": "domain",
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        home = importlib.import_module(f"hinterland.domains.lux.{_HOMES.get(name, 'games')}")
-        return getattr(home, name)
-    raise AttributeError(f"module 'hinterland.domains.lux' has no attribute {name!r}")
+__getattr__ = names_of(__name__, _HOMES)

@@ -1,6 +1,5 @@
 """Grids of traffic lights as a domain: SUMO is the global simulator."""
 
-import re
 import shutil
 import tempfile
 import weakref
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
+from hinterland.core.bounds import rows_by_columns
 from hinterland.core.spec import square_side
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.pool import SessionPool
@@ -138,10 +138,10 @@ def make(
     if not 0 < inflow <= 1:
         raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
     if grid is not None:
-        sizes = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", grid)
-        if not sizes:
+        sizes = rows_by_columns(grid)
+        if sizes is None:
             raise UserError(f"--grid {grid}: must be ROWSxCOLUMNS, for example 2x3")
-        rows, columns = int(sizes[1]), int(sizes[2])
+        rows, columns = sizes
         if rows * columns != agents:
             raise UserError(f"--grid {grid} has {rows * columns} lights, --agents says {agents}")
         return Traffic(rows, columns, inflow, local)

@@ -1,12 +1,12 @@
 """Options and presets of traffic."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from hinterland.core.bounds import rows_by_columns, sizes_like
 from hinterland.core.options import FILE, DomainOptions, Published
 
 _ALWAYS: dict[str, Any] = {
@@ -48,7 +48,6 @@ OWN_NETWORK = {
 """What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
 hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
 
-GRID = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 PUBLISHED = Published(
     seconds={
         4: (652, 134, 60),
@@ -63,19 +62,13 @@ PUBLISHED = Published(
 """Of Suau et al., NeurIPS 2022: Table 2."""
 
 
-def _grid(text: str) -> str:
-    if not GRID.fullmatch(text):
-        raise ValueError("must be ROWSxCOLUMNS, for example 2x3; each is 9,999 at most")
-    return text
-
-
 class Options(DomainOptions):
     """The paper's grid of lights, or a network of one's own."""
 
     local: Literal["native", "sumo"] = Field(
         "native", description="grids: local simulators in JAX (native) or in SUMO (sumo)"
     )
-    grid: Annotated[str, AfterValidator(_grid)] | None = Field(
+    grid: Annotated[str, AfterValidator(sizes_like("2x3"))] | None = Field(
         None, description="ROWSxCOLUMNS of lights; a square of --agents by default"
     )
     inflow: float = Field(
@@ -113,8 +106,8 @@ class Options(DomainOptions):
                 preset |= HOST_LOCAL_COPIES
             if "net" in given:
                 preset |= OWN_NETWORK
-        if "agents" not in given and (sizes := GRID.fullmatch(str(given.get("grid")))):
-            preset["agents"] = int(sizes[1]) * int(sizes[2])
+        if "agents" not in given and (sizes := rows_by_columns(str(given.get("grid")))):
+            preset["agents"] = sizes[0] * sizes[1]
         return preset
 
     @classmethod

@@ -6,8 +6,9 @@ shelf cells of its 5 x 5 region, every one of which it shares with one neighbour
 Names are loaded when first used: the options must not cost a start of JAX.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hinterland.core.lazy import names_of
 
 if TYPE_CHECKING:
     from hinterland.domains.warehouse.domain import Warehouse, make
@@ -24,9 +25,4 @@ _HOMES = {
     "make": "domain",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        home = importlib.import_module(f"hinterland.domains.warehouse.{_HOMES[name]}")
-        return getattr(home, name)
-    raise AttributeError(f"module 'hinterland.domains.warehouse' has no attribute {name!r}")
+__getattr__ = names_of(__name__, _HOMES)

@@ -1,6 +1,5 @@
 """How the learners' part of the warehouse is cut into regions: single robots, or blocks of them."""
 
-import re
 from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from hinterland.core import UserError
+from hinterland.core.bounds import rows_by_columns
 from hinterland.domains.warehouse.lattice import Uniform, region_slots
 from hinterland.domains.warehouse.state import RegionState, WarehouseState
 
@@ -51,10 +51,10 @@ def block_of(region: str | None, side: int) -> Block:
     """
     if region is None:
         return SINGLE
-    sizes = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", region)
+    sizes = rows_by_columns(region)
     if sizes is None:
         raise UserError(f"--region {region}: must be ROWSxCOLUMNS of robots, for example 2x2")
-    block = Block(*map(int, sizes.groups()))
+    block = Block(*sizes)
     if side % block.rows or side % block.columns:
         fitting = ", ".join(str(size) for size in range(1, side + 1) if side % size == 0)
         raise UserError(

@@ -1,11 +1,11 @@
 """What the warehouse declares."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from hinterland.core.bounds import sizes_like
 from hinterland.core.options import DomainOptions, Published
 
 GLOBAL_MB = {4: 339, 25: 392, 49: 470, 100: 607}
@@ -28,16 +28,10 @@ PUBLISHED = Published(
 """Of Suau et al., NeurIPS 2022: Tables 1 and 3."""
 
 
-def _region(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", text):
-        raise ValueError("must be ROWSxCOLUMNS, for example 2x2; each is 9,999 at most")
-    return text
-
-
 class Options(DomainOptions):
     """The paper's warehouse."""
 
-    region: Annotated[str, AfterValidator(_region)] = Field(
+    region: Annotated[str, AfterValidator(sizes_like("2x2"))] = Field(
         "1x1", description="ROWSxCOLUMNS of the robots that one local simulator models"
     )
 
