@@ -297,7 +297,7 @@ def test_values_of_a_staggered_end_are_learned() -> None:
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]
     plan = Plan(config, domain)
     state = loop.train(experiment, plan, loop.start(experiment, plan), 0)
-    network = plan.policy(state.learners.network)
+    network = plan.policy(state.learners)
     np.testing.assert_allclose(values_of(network, [1.0, 0.0]), 1 / (1 - 0.81), atol=0.4)
     lines = [x for x in told.lines if "train/global/return" in x]
     assert lines

@@ -188,8 +188,10 @@ def _trained(
 
 def end_processes(domain: Any) -> None:
     """Simulators outside of JAX begin anew when they are asked again."""
-    for name in ("global_simulator", "local_simulator", "entity_simulator"):
-        simulator = getattr(domain, name, None)
+    from hinterland.core import global_simulator_of, kinds_of
+
+    simulators = [global_simulator_of(domain), *(k.local_simulator for k in kinds_of(domain))]
+    for simulator in simulators:
         if hasattr(simulator, "sessions") and hasattr(simulator, "close"):
             simulator.close()
 

@@ -10,6 +10,17 @@ from hinterland.core.lazy import names_of
 if TYPE_CHECKING:
     from hinterland.core.errors import UserError
     from hinterland.core.keys import stream
+    from hinterland.core.kinds import (
+        Kind,
+        by_kind,
+        has_kinds,
+        kinds_of,
+        largest,
+        observations_of,
+        places_of,
+        possible_actions,
+        regions_of,
+    )
     from hinterland.core.protocols import (
         Domain,
         EntityDomain,
@@ -27,8 +38,6 @@ if TYPE_CHECKING:
         is_entity_domain,
         is_game,
         is_host,
-        possible_actions,
-        regions_of,
     )
     from hinterland.core.spec import AgentSpec
     from hinterland.core.types import (
@@ -56,6 +65,7 @@ __all__ = [
     "HostSession",
     "HostSimulator",
     "InfluenceBatch",
+    "Kind",
     "LocalSimulator",
     "Policy",
     "ScriptedPolicy",
@@ -63,10 +73,16 @@ __all__ = [
     "Step",
     "UserError",
     "View",
+    "by_kind",
     "global_simulator_of",
+    "has_kinds",
     "is_entity_domain",
     "is_game",
     "is_host",
+    "kinds_of",
+    "largest",
+    "observations_of",
+    "places_of",
     "possible_actions",
     "regions_of",
     "stream",
@@ -75,6 +91,17 @@ __all__ = [
 _HOMES = {
     "errors": ("UserError",),
     "keys": ("stream",),
+    "kinds": (
+        "Kind",
+        "by_kind",
+        "has_kinds",
+        "kinds_of",
+        "largest",
+        "observations_of",
+        "places_of",
+        "possible_actions",
+        "regions_of",
+    ),
     "protocols": (
         "Domain",
         "EntityDomain",
@@ -92,8 +119,6 @@ _HOMES = {
         "is_entity_domain",
         "is_game",
         "is_host",
-        "possible_actions",
-        "regions_of",
     ),
     "spec": ("AgentSpec",),
     "types": (

@@ -9,7 +9,6 @@ exactly as its region of the global simulator does (`testing.check_domain`).
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core.spec import AgentSpec
@@ -28,7 +27,7 @@ class LocalSimulator(Protocol[S]):
     """
 
     def reset(self, key: Key[Array, ""]) -> S:
-        """A first state."""
+        """A first state; of a `Kind` with parameters, `reset(key, parameters)` of the region."""
         ...
 
     def observe(self, state: S) -> Float[Array, " observation"]:
@@ -57,7 +56,8 @@ class GlobalSimulator(Protocol[G]):
     """The whole system. Pure; traced by JAX; never resets by itself.
 
     Actions and rewards are by agent; influence [regions, sources] is by region, as are `regions`
-    and `region_noise`.
+    and `region_noise`. Of a domain with `kinds` these three are tuples, with one such entry for
+    each kind.
     """
 
     def reset(self, key: Key[Array, ""]) -> G:
@@ -92,7 +92,9 @@ class HostSession(Protocol):
     `picture()` gives what `Domain.frame` draws; `regions()` and `region_noise()`, if there are any,
     the local states of the state reached and the noise of the last step, stacked by region, by
     which `testing` compares local simulators. Actions are int32; nobody steps an episode after
-    "terminated".
+    "terminated". Of a domain with `kinds`, "dset", "influence" and what `regions()` and
+    `region_noise()` give are tuples, with one entry for each kind, and observations are padded with
+    zeros to `Domain.spec`.
     """
 
     restarts: int
@@ -357,22 +359,6 @@ def global_simulator_of(domain: Any) -> Any:
     return domain.entity_simulator if is_entity_domain(domain) else domain.global_simulator
 
 
-def possible_actions(domain: Any) -> Bool[np.ndarray, "slots actions"]:
-    """Which actions each slot has at all: `action_mask`, or all of them."""
-    found = getattr(domain, "action_mask", None)
-    shape = (domain.agents, domain.spec.actions)
-    return np.ones(shape, bool) if found is None else np.asarray(found, bool)
-
-
-def regions_of(domain: Any) -> Int[np.ndarray, "regions slots"]:
-    """The agents, or entities' slots, that live in each region of a domain.
-
-    Its attribute `regions`, where regions hold several; else one region for each agent.
-    """
-    found = getattr(domain, "regions", None)
-    return np.arange(domain.agents)[:, None] if found is None else np.asarray(found)
-
-
 class Domain(Protocol):
     """What a system is. A user's own domain is an object with these attributes."""
 
@@ -393,6 +379,13 @@ class Domain(Protocol):
     # Where k > 1, the local simulator shows observations [k, observation], takes actions [k] and
     # gives rewards [k]; its d-set and influence are of the region; and a hand-written policy is
     # called with the region's state and gives the actions of all its agents.
+    #
+    # Where regions are not all alike, it has `kinds`, a sequence of `Kind`, in place of
+    # `local_simulator` and `regions`. Every agent is in exactly one region of one kind. `spec` has
+    # the largest sizes (`largest` makes it): who sees the whole system at once sees observations
+    # padded with zeros, and masks that forbid the actions a slot's kind does not have. What is
+    # trained region by region has its kind's own sizes. An entry of `scripted` is then a tuple of
+    # policies, one for each kind, or one policy for the regions of every kind.
     #
     # A domain may also have `action_mask` [agents, actions]: which actions each agent has at all
     # (spec.actions is the largest number), and `notes`: sentences that a user should read.

@@ -10,20 +10,30 @@ from hinterland.core import AgentSpec, InfluenceBatch, UserError
 from hinterland.core.spec import integers_for
 
 
-def as_batches(blocks: Sequence[Any], spec: AgentSpec) -> list[InfluenceBatch]:
-    """One dataset per agent from blocks of `rollout.Episodes` ([time, copy, agent, ...]).
+def as_batches(
+    blocks: Sequence[Any], spec: AgentSpec, kind: int = 0, first: int = 0
+) -> list[InfluenceBatch]:
+    """One dataset per region of a kind from blocks of `rollout.Episodes` ([time, copy, ...]).
+
+    Args:
+        blocks: of episodes with d-sets and influences.
+        spec: of the kind.
+        kind: its number.
+        first: the number of its first region, for messages.
 
     Raises:
         UserError: a d-set is not finite, or an influence is not an integer in 0 .. classes-1.
     """
 
-    def gather(name: str) -> np.ndarray:
-        return np.concatenate([np.asarray(getattr(block, name)) for block in blocks], axis=1)
+    def gather(*parts: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(part) for part in parts], axis=1)
 
-    dset, influence, alive = gather("dset"), gather("influence"), gather("going")
+    dset = gather(*(block.dset[kind] for block in blocks))
+    influence = gather(*(block.influence[kind] for block in blocks))
+    alive = gather(*(block.going for block in blocks))
     # After the end of an episode nothing counts, whatever a simulator makes of such a state.
     dset[~alive], influence[~alive] = 0, 0
-    check_pairs(dset, influence, spec)
+    check_pairs(dset, influence, spec, first)
     influence = influence.astype(integers_for(spec.classes))
     alive = np.ascontiguousarray(alive.T)
     return [
@@ -40,6 +50,7 @@ def check_pairs(
     dset: Shaped[np.ndarray, "time copy agent dset"],
     influence: Shaped[np.ndarray, "time copy agent sources"],
     spec: AgentSpec,
+    first: int = 0,
 ) -> None:
     """Whether they are what a predictor can learn from.
 
@@ -49,8 +60,9 @@ def check_pairs(
     if dset.dtype.kind not in "biu" and not (finite := np.isfinite(dset)).all():
         t, _, agent, place = np.argwhere(~finite)[0]
         raise UserError(
-            f"dset of agent {agent} at step {t}: number {place} of it is {dset[~finite][0]}; a "
-            "d-set must be finite, or the influence predictor learns nothing: look for 0/0 and "
+            f"dset of agent {first + agent} at step {t}: number {place} of it is "
+            f"{dset[~finite][0]}; a d-set must be finite, or the influence predictor learns "
+            "nothing: look for 0/0 and "
             "log 0"
         )
     if influence.dtype.kind not in "iu":
@@ -61,6 +73,6 @@ def check_pairs(
         wrong = (influence < 0) | (influence >= spec.classes)
         t, _, agent, source = np.argwhere(wrong)[0]
         raise UserError(
-            f"influence of agent {agent}, source {source}, at step {t} is class "
+            f"influence of agent {first + agent}, source {source}, at step {t} is class "
             f"{influence[wrong][0]}; classes are 0 .. {spec.classes - 1}"
         )

@@ -4,6 +4,7 @@ from hinterland.nets.actor_critic import ActorCritic
 from hinterland.nets.boards import BoardNetwork
 from hinterland.nets.entity_grid import EntityGrid, to_numpy, trainable
 from hinterland.nets.gru import GRU
+from hinterland.nets.kinds import KindsNetwork
 from hinterland.nets.linear import Linear
 from hinterland.nets.passing import PassingNetwork
 from hinterland.nets.predictor import PredictorNetwork
@@ -14,6 +15,7 @@ __all__ = [
     "ActorCritic",
     "BoardNetwork",
     "EntityGrid",
+    "KindsNetwork",
     "Linear",
     "PassingNetwork",
     "PredictorNetwork",

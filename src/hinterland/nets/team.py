@@ -68,7 +68,7 @@ class TeamNetwork(eqx.Module):
         self, carry: Float[Array, "copy slots hidden"], view: View
     ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
         """(recurrent states, masked logits): the policy alone, which needs no central state."""
-        carry, logits, _ = self._stepped(carry, view)
+        carry, logits, _ = self.stepped(carry, view)
         return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
 
     def act(
@@ -79,14 +79,14 @@ class TeamNetwork(eqx.Module):
         greedy: bool | Array = False,
     ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
         """(recurrent states, decisions); sampled, or likeliest actions."""
-        carry, logits, value = self._stepped(carry, view)
+        carry, logits, value = self.stepped(carry, view)
         return carry, decided(key, logits, self._valued(value, view), view, greedy)
 
     def value(
         self, carry: Float[Array, "copy slots hidden"], view: View
     ) -> Float[Array, "copy slots"]:
         """Of the states that are shown."""
-        return self._valued(self._stepped(carry, view)[2], view)
+        return self._valued(self.stepped(carry, view)[2], view)
 
     def starts(
         self, carry: Float[Array, "copy slots hidden"], view: View
@@ -122,7 +122,8 @@ class TeamNetwork(eqx.Module):
     def _valued(self, value: Array, seen: View | Segment) -> Array:
         return value if self.critic is None else self.critic(seen.central, seen.observation)
 
-    def _stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
+    def stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
+        """(recurrent states, logits of all actions, values of the actor-critics)."""
         slotted = (carry.swapaxes(0, 1), view.observation.swapaxes(0, 1))
         found = self._by_role(lambda network, *x: network.step(*x), *slotted)
         return tuple(x.swapaxes(0, 1) for x in found)

@@ -4,16 +4,17 @@ Evaluation, pictures and the predictors' datasets (the paper's Algorithm 2) are 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from hinterland.core import HostSession, View
+from hinterland.core import HostSession, UserError, View, places_of
 from hinterland.core.types import HostOrDevice
-from hinterland.rollout.answers import WHOLE, figures_of, gathered
+from hinterland.rollout.answers import NUMBERS, WHOLE, figures_of, gathered
 from hinterland.rollout.autoreset import select
 from hinterland.rollout.hosts import (
     ask_all,
@@ -36,8 +37,10 @@ class Episodes(NamedTuple):
     """The system's own figures of each episode, [copy]."""
     going: Bool[HostOrDevice, "time copy"]
     """The episode had not ended before this step."""
-    dset: Any = None  # [time, copy, regions, dset]
-    influence: Int[HostOrDevice, "time copy regions sources"] | None = None
+    dset: tuple[Any, ...] | None = None
+    """[time, copy, regions, dset] of each kind."""
+    influence: tuple[Any, ...] | None = None
+    """[time, copy, regions, sources] of each kind."""
     state: Any = None
     """States before each step; on hosts, what pictures are drawn from."""
 
@@ -48,7 +51,7 @@ class Player(NamedTuple):
     memory: Callable[[int], Any]
     """So many copies' memory at the start."""
     act: Callable[[Key[Array, ""], Any, View, Any], tuple[Any, Any]]
-    """(key, memory, view, regions) -> (actions, memory); regions are the agents' local states."""
+    """(key, memory, view, regions) -> (actions, memory); regions are local states, by kind."""
 
 
 def network_player(network: Any, greedy: bool | Array) -> Player:
@@ -63,7 +66,10 @@ def network_player(network: Any, greedy: bool | Array) -> Player:
 
 
 def scripted_player(system: Any, policy: Any) -> Player:
-    """One hand-written policy for every slot: of entities, or of agents on their local states."""
+    """One hand-written policy for every slot: of entities, or of agents on their local states.
+
+    Of agents, `policy` may be a tuple with one for each kind of regions.
+    """
     if system.of_entities:
 
         def act(key: Array, memory: Any, view: View, regions: Any) -> tuple[Array, Any]:
@@ -72,21 +78,23 @@ def scripted_player(system: Any, policy: Any) -> Player:
 
         return Player(lambda copies: (), act)
 
-    count, each = system.table.shape
-    order = np.argsort(system.table.reshape(-1))
+    counts = [len(kind.regions) for kind in system.kinds]
+    ends, order = np.cumsum(counts).tolist(), places_of(system.kinds)
+    each = policy if isinstance(policy, tuple) else (policy,) * len(counts)
 
     def remember(copies: int) -> Any:
-        shape = (copies, count)
-        return jax.tree.map(
-            lambda x: jnp.broadcast_to(jnp.asarray(x), (*shape, *jnp.shape(x))), policy.initial
-        )
+        def everywhere(x: Any, count: int) -> Array:
+            return jnp.broadcast_to(jnp.asarray(x), (copies, count, *jnp.shape(x)))
+
+        every = zip(each, counts, strict=True)
+        return [jax.tree.map(partial(everywhere, count=n), one.initial) for one, n in every]
 
     def act_there(key: Array, memory: Any, view: View, regions: Any) -> tuple[Array, Any]:
-        keys = jax.random.split(key, (len(view.mask), count))
-        actions, memory = jax.vmap(jax.vmap(policy))(keys, memory, regions)
-        if each > 1:  # of all agents of a region
-            actions = actions.reshape(len(actions), -1)[:, order]
-        return actions, memory
+        keys = jnp.split(jax.random.split(key, (len(view.mask), ends[-1])), ends[:-1], axis=1)
+        parts = zip(each, keys, memory, regions, strict=True)
+        found = [jax.vmap(jax.vmap(one))(*those) for one, *those in parts]
+        actions = [chosen.reshape(len(view.mask), -1) for chosen, _ in found]
+        return jnp.concatenate(actions, 1)[:, order], [after for _, after in found]
 
     return Player(remember, act_there)
 
@@ -190,7 +198,6 @@ def host_episodes(
     )
     going = np.ones(len(sessions), bool)
     steps, told, pictures = [], [], []
-    regions = len(system.table)
     idle = [None if system.of_games else np.zeros(system.slots, np.int32)] * len(sessions)
     for t in range(system.length):
         stopping()
@@ -206,15 +213,13 @@ def host_episodes(
             actions = [sent(system, chosen, place) for place in range(len(sessions))]
         pair: dict[str, Any] = {}
         if with_influence:
-            shape = (regions, system.spec.dset)
-            pair["dset"] = gathered(system.name, seen, "dset", shape)
+            pair["dset"] = _by_kind(system, seen, "dset")
         left = np.flatnonzero(going)
         moved = ask_all([sessions[i] for i in left], "step", [actions[i] for i in left])
         for place, one in zip(left, moved, strict=True):
             seen[place] = one
         if with_influence:
-            shape = (regions, system.spec.sources)
-            pair["influence"] = gathered(system.name, seen, "influence", shape, WHOLE)
+            pair["influence"] = _by_kind(system, seen, "influence")
         alive = view.alive & np.repeat(going, system.sides)[:, None]
         steps.append((np.where(alive, rewards_of(system, seen), 0.0), alive, going))
         told.append(pair)
@@ -224,7 +229,10 @@ def host_episodes(
             break
     figures = [s.call("metrics") for s in sessions] if with_figures else []
     reward, alive, going = (np.stack(x) for x in zip(*steps, strict=True))
-    pairs = {name: np.stack([one[name] for one in told]) for name in told[0]}
+    pairs = {
+        name: tuple(np.stack(x) for x in zip(*(one[name] for one in told), strict=True))
+        for name in told[0]
+    }
     return Episodes(
         reward,
         alive,
@@ -233,6 +241,24 @@ def host_episodes(
         **pairs,
         state=pictures if with_pictures else None,
     )
+
+
+def _by_kind(system: HostSystem, seen: list[Any], name: str) -> tuple[np.ndarray, ...]:
+    """[copy, regions, ...] of each kind, out of sessions' "dset" or "influence"."""
+    types = NUMBERS if name == "dset" else WHOLE
+    widths = [k.spec.dset if name == "dset" else k.spec.sources for k in system.kinds]
+    shapes = [(len(k.regions), width) for k, width in zip(system.kinds, widths, strict=True)]
+    if not system.declares_kinds:
+        return (gathered(system.name, seen, name, shapes[0], types),)
+    for one in seen:
+        if len(found := one.get(name, ())) != len(shapes):
+            raise UserError(
+                f"{system.name}: {name} of a session has {len(found)} entries, expected a tuple of "
+                f"{len(shapes)}, one for each kind of regions"
+            )
+    parts = [[{name: one[name][number]} for one in seen] for number in range(len(shapes))]
+    every = zip(parts, shapes, strict=True)
+    return tuple(gathered(system.name, part, name, shape, types) for part, shape in every)
 
 
 def _by_name(system: HostSystem, figures: list[Any]) -> dict[str, Any]:

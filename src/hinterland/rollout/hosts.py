@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from hinterland.core import HostSession, View, stream
+from hinterland.core import HostSession, View, kinds_of, possible_actions, stream
 from hinterland.core.spec import integers_for
 from hinterland.rollout.answers import FLAGS, TRUTHS, gathered
 from hinterland.rollout.segments import Outcome
@@ -251,11 +251,13 @@ class HostRegions:
     Args:
         domain: whose local simulators they are.
         sessions: one per region, each with all copies; methods `reset(seed, region)`,
-            `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`.
+            `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`. In
+            place of its number a region of a kind with parameters is told its own.
         predictors: the regions' influence predictors, stacked.
-        regions: their numbers.
+        regions: their numbers among all.
         copies: how many a session holds.
         seeds: of the sessions' own random numbers.
+        kind: that the regions are of.
     """
 
     def __init__(
@@ -266,21 +268,26 @@ class HostRegions:
         regions: Sequence[int],
         copies: int,
         seeds: Sequence[int],
+        kind: int = 0,
     ) -> None:
         self._sessions, self._horizon = sessions, domain.spec.horizon
         self.spent: dict[str, float] = {}
         """As `HostActor.spent`."""
         self.predictors = jax.device_put(predictors)
-        self._seen = begin_all(sessions, list(zip(seeds, regions, strict=True)))
+        kinds = kinds_of(domain)
+        mine, first = kinds[kind], sum(len(one.regions) for one in kinds[:kind])
+        places = [region - first for region in regions]
+        told: Any = regions
+        if mine.parameters is not None:
+            told = [jax.tree.map(np.asarray, mine.told(place)[0]) for place in places]
+        self._seen = begin_all(sessions, list(zip(seeds, told, strict=True)))
         ahead = np.arange(copies) * self._horizon // copies
         self._left = np.repeat((self._horizon - ahead)[:, None], len(regions), 1)
         self._fresh = np.ones((copies, len(regions)), bool)
         width = jax.tree.map(lambda x: x[0], predictors).initial(copies)
         self._hidden: Any = np.zeros((len(regions), *width.shape), np.float32)
-        possible = System(domain, domain.local_simulator).possible
-        self._mask = np.broadcast_to(
-            possible[list(regions)], (copies, *possible[list(regions)].shape)
-        )
+        possible = possible_actions(domain)[mine.regions[places, 0], : mine.spec.actions]
+        self._mask = np.broadcast_to(possible, (copies, *possible.shape))
         self.view = self._view()
 
     place = np.zeros(0, np.float32)

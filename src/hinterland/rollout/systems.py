@@ -6,22 +6,25 @@ regions in their influence-augmented local simulators (`Regions`, the paper's Al
 the learner cannot tell from any other system. A `HostSystem` lives in processes of its own.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import (
     UserError,
     View,
+    by_kind,
     global_simulator_of,
+    has_kinds,
     is_entity_domain,
     is_game,
     is_host,
+    kinds_of,
+    observations_of,
     possible_actions,
-    regions_of,
 )
 
 
@@ -41,7 +44,7 @@ class Moved(NamedTuple):
     reward: Float[Array, "copy slots"]
     terminated: Bool[Array, " stream"]
     influence: Any = None
-    """[copy, regions, sources]: what really touched each region of a global simulator."""
+    """[copy, regions, sources] of each kind: what really touched a global simulator's regions."""
 
 
 class System:
@@ -65,9 +68,10 @@ class System:
         self.of_entities, self.sides = is_entity_domain(domain), 1
         self.simulator = simulator
         self.possible = possible_actions(domain)
-        self.local: Any = getattr(domain, "local_simulator", None)
-        self.table = regions_of(domain)
-        """The slots of each region, where there are any."""
+        self.kinds = kinds_of(domain)
+        """Of its regions, where there are any."""
+        self.declares_kinds = has_kinds(domain)
+        self.by_kind = partial(by_kind, domain)
         self.roles = tuple(int(r) for r in getattr(domain, "roles", (0,) * self.slots))
         if central and (show := getattr(simulator, "show_central", None)):
             show()
@@ -77,6 +81,11 @@ class System:
                 "simulator has no 'central'); use --critic own"
             )
         self.central = self._central_size() if central else 0
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether there are local simulators."""
+        return self.kinds[0].local_simulator is not None
 
     def _central_size(self) -> int:
         simulator = self.simulator
@@ -114,13 +123,14 @@ class TracedSystem(System):
             central = jax.vmap(simulator.central)(state)
         return View(jax.vmap(simulator.observe)(state), mask, alive, mask.any(-1), central)
 
-    def regions(self, state: Any) -> Any:
-        """The local states of all regions, [copy, region, ...]."""
-        return jax.vmap(self.simulator.regions)(state)
+    def regions(self, state: Any) -> tuple[Any, ...]:
+        """The local states of each kind's regions, [copy, region, ...]."""
+        return self.by_kind(jax.vmap(self.simulator.regions)(state))
 
-    def dsets(self, state: Any) -> Array:
+    def dsets(self, state: Any) -> tuple[Array, ...]:
         """What their predictors see, [copy, region, dset]."""
-        return jax.vmap(jax.vmap(self.local.dset))(self.regions(state))
+        every = zip(self.kinds, self.regions(state), strict=True)
+        return tuple(jax.vmap(jax.vmap(k.local_simulator.dset))(regions) for k, regions in every)
 
     def move(
         self,
@@ -141,7 +151,9 @@ class TracedSystem(System):
             found = jax.vmap(simulator.step_both)(state, actions, opposing, noise)
         else:
             found = jax.vmap(simulator.step)(state, actions, noise)
-        return Moved(found.state, found.reward, found.terminated, getattr(found, "influence", None))
+        influence = getattr(found, "influence", None)
+        influence = None if influence is None else self.by_kind(influence)
+        return Moved(found.state, found.reward, found.terminated, influence)
 
 
 class RegionState(NamedTuple):
@@ -152,28 +164,36 @@ class RegionState(NamedTuple):
 
 
 class Regions(TracedSystem):
-    """Regions of a domain side by side, each in its local simulator, played by its predictor.
+    """Regions of one kind side by side, each in its local simulator, played by its predictor.
 
     Each region has episodes of its own: a stream for each copy and region.
 
     Args:
         domain: with local simulators that JAX traces.
         predictors: the regions' influence predictors, stacked.
-        regions: their numbers; all by default.
+        regions: their numbers among those of the kind; all by default.
+        kind: its number.
     """
 
     def __init__(
-        self, domain: Any, predictors: Any, regions: Int[Array, " region"] | None = None
+        self,
+        domain: Any,
+        predictors: Any,
+        regions: Int[Array, " region"] | None = None,
+        kind: int = 0,
     ) -> None:
-        System.__init__(self, domain, domain.local_simulator)
+        mine = kinds_of(domain)[kind]
+        System.__init__(self, domain, mine.local_simulator)
+        self.spec = mine.spec
         self.teams = jax.tree.leaves(predictors)[0].shape[0]
         numbers = jnp.arange(self.teams) if regions is None else regions
-        self._each = self.table.shape[1]
+        self._each = mine.regions.shape[1]
         self.slots = self.teams * self._each
+        self._told = mine.told(numbers)
         self._predictors = predictors
         self._one = jax.tree.map(lambda x: x[0], predictors)
-        mine = jnp.asarray(self.table)[numbers].reshape(-1)
-        self._mask = jnp.asarray(self.possible)[mine]
+        slots = jnp.asarray(mine.regions)[numbers].reshape(-1)
+        self._mask = jnp.asarray(self.possible[:, : mine.spec.actions])[slots]
         self._plain = self._each == 1 and not self.of_entities
         """Whether the local simulator is of one agent, without an axis of slots."""
 
@@ -183,7 +203,10 @@ class Regions(TracedSystem):
 
     def reset(self, keys: Key[Array, " stream"]) -> RegionState:
         """As `TracedSystem.reset`."""
-        return RegionState(jax.vmap(self.simulator.reset)(keys), self._one.initial(len(keys)))
+        times = len(keys) // self.teams
+        told = jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), self._told)
+        first = jax.vmap(self.simulator.reset)(keys, *told)
+        return RegionState(first, self._one.initial(len(keys)))
 
     def alive(self, state: RegionState) -> Bool[Array, "copy slots"]:
         """As `TracedSystem.alive`."""
@@ -263,16 +286,12 @@ class _AllAlive:
         self.reset, self.noise, self.step = self._whole.reset, self._whole.noise, self._whole.step
         self.regions = self._whole.regions
         self._possible = possible_actions(domain)
-        table = regions_of(domain)
-        self._order = np.argsort(table.reshape(-1)) if table.shape[1] > 1 else None
-        """Where each agent stands among the slots of all regions."""
         for name in ("central", "figures", "opposing", "step_both"):
             if hasattr(self._whole, name):
                 setattr(self, name, getattr(self._whole, name))
 
     def observe(self, state: Any) -> Array:
-        seen = jax.vmap(self._domain.local_simulator.observe)(self.regions(state))
-        return seen if self._order is None else seen.reshape(-1, seen.shape[-1])[self._order]
+        return observations_of(self._domain, self.regions(state))
 
     def alive(self, state: Any) -> Array:
         return jnp.ones(self._domain.agents, bool)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import HostSession, InfluenceBatch, stream
+from hinterland.core import HostSession, InfluenceBatch, kinds_of, stream
 from hinterland.learn import How, Learner, measures, update, windows_of
 from hinterland.rollout import (
     HostRegions,
@@ -38,11 +38,11 @@ STEPS_PER_CALL = 32_768
 
 
 class ApartState(NamedTuple):
-    """Everything between two meetings, stacked on the region axis."""
+    """Everything between two meetings: for each kind of regions a stack of them."""
 
-    learners: Learner
-    predictors: Any
-    places: Any
+    learners: tuple[Learner, ...]
+    predictors: tuple[Any, ...]
+    places: tuple[Any, ...]
     """`rollout.Place`s; empty on hosts, where regions begin anew at each stretch of training."""
 
 
@@ -55,13 +55,16 @@ class Sizes(NamedTuple):
     window: int
     copies: int
     slots: int
+    kind: int
+    first: int
+    """The number of the kind's first region."""
 
 
-def sizes_of(plan: Plan) -> Sizes:
-    """Of a run's plan."""
+def sizes_of(plan: Plan, kind: int) -> Sizes:
+    """Of a kind of regions in a run's plan."""
     config = plan.config
-    return Sizes(plan.domain, plan.how, config.windows, config.window, config.copies,
-                 plan.regions.shape[1])  # fmt: skip
+    return Sizes(plan.domain, plan.how_of(kind), config.windows, config.window, config.copies,
+                 plan.kinds[kind].regions.shape[1], kind, plan.numbers(kind)[0])  # fmt: skip
 
 
 def start(experiment: Experiment, plan: Plan) -> ApartState:
@@ -75,18 +78,19 @@ def shapes(plan: Plan) -> ApartState:
     return ApartState(*plan.shapes(), _places(plan, stacked_shapes))
 
 
-def _places(plan: Plan, stack: Any) -> Any:
+def _places(plan: Plan, stack: Any) -> tuple[Any, ...]:
     if plan.is_host:
-        return np.zeros((len(plan.regions), 0), np.float32)
-    return stack(lambda region: first_place(plan, region), len(plan.regions))
+        return tuple(np.zeros((len(kind.regions), 0), np.float32) for kind in plan.kinds)
+    return plan.by_kind(partial(first_place, plan), stack)
 
 
-def first_place(plan: Plan, region: Any) -> Any:
-    """One region's copies before their first episodes."""
-    predictors = jax.tree.map(lambda x: x[None], plan.predictor(region))
-    system = Regions(plan.domain, predictors, jnp.reshape(region, 1))
+def first_place(plan: Plan, region: Any, kind: int = 0) -> Any:
+    """One region's copies before their first episodes; its kind's number."""
+    predictors = jax.tree.map(lambda x: x[None], plan.predictor(region, kind))
+    number = region - plan.numbers(kind)[0]
+    system = Regions(plan.domain, predictors, jnp.reshape(number, 1), kind)
     key = stream(plan.config.seed, "initial/copies", region)
-    return begin(key, system, plan.network(region), plan.config.copies)
+    return begin(key, system, plan.network(region, kind), plan.config.copies)
 
 
 def train(experiment: Experiment, plan: Plan, state: ApartState, updates: int) -> ApartState:
@@ -95,9 +99,9 @@ def train(experiment: Experiment, plan: Plan, state: ApartState, updates: int) -
     Where units travel, a shard trains its predictors and then its policies, with one message each
     way.
     """
-    waiting: InfluenceBatch | None = None
+    waiting: tuple[InfluenceBatch, ...] | None = None
 
-    def later(_: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
+    def later(_: Experiment, predictors: Any, datasets: Any, updates: int) -> Any:
         """With the policies, where they are trained too."""
         nonlocal waiting
         waiting = datasets
@@ -124,40 +128,62 @@ def learn_apart(
     state: ApartState,
     updates: int,
     stop: int,
-    datasets: InfluenceBatch | None = None,
+    datasets: tuple[InfluenceBatch, ...] | None = None,
 ) -> ApartState:
     """Each region's learner trains in its own simulator; none waits for another until `stop`.
 
-    With `datasets` its predictor is trained on them first.
+    With `datasets` its predictor is trained on them first. One kind of regions after the other.
     """
-    regions, runtime = len(plan.regions), experiment.runtime
-    each = experiment.step_of(stop - updates) * plan.regions.shape[1]
-    steps, before = each * regions, experiment.time["train"]
-    advance, stopping, finished = runtime.telling(experiment.progress.advance, each)
-    block = (np.arange(regions, dtype=np.int32), *state)
-    at_once = at_a_time(experiment.config, runtime)
+    steps = experiment.step_of(stop - updates) * plan.domain.agents
+    before = experiment.time["train"]
     with experiment.phase("train", steps):
-        if plan.is_host:
-            learn = make_host_learning(sizes_of(plan), at_once, advance, stopping)
-        else:
-            learn = make_learning(sizes_of(plan), advance, stopping)
-        if datasets is not None:
-            learn, block = partial(_fit_and, learn, fit_settings(experiment)), (*block, datasets)
-        seed = experiment.config.seed
-        learners, places, sums, *fitted = runtime.map_agents(
-            learn, block, (seed, updates, stop), finished, at_once
-        )
+        found = [
+            _learn_kind(experiment, plan, kind, state, updates, stop, datasets)
+            for kind in range(len(plan.kinds))
+        ]
+    learners, places, sums, *fitted = zip(*found, strict=True)
     if fitted:
         predictors, figures = fitted
         log_fit(experiment, figures, updates)
         state = state._replace(predictors=predictors)
     seconds = experiment.time["train"] - before
-    sums = {name: float(np.sum(x)) for name, x in sums.items()}
-    earned = sums.pop("reward") / (regions * (stop - updates))
-    values = {f"train/{name}": x for name, x in measures(sums).items()}
+    totals: dict[str, float] = {}
+    for one, kind in zip(sums, plan.kinds, strict=True):
+        for name, x in one.items():
+            slots = kind.regions.shape[1] if name == "reward" else 1
+            totals[name] = totals.get(name, 0.0) + slots * float(np.sum(x))
+    earned = totals.pop("reward") / (plan.domain.agents * (stop - updates))
+    values = {f"train/{name}": x for name, x in measures(totals).items()}
     values["train/local/return"] = earned * experiment.domain.spec.horizon
     experiment.log(stop, "train", {**values, "train/steps_per_s": steps / seconds})
     return state._replace(learners=learners, places=places)
+
+
+def _learn_kind(
+    experiment: Experiment,
+    plan: Plan,
+    kind: int,
+    state: ApartState,
+    updates: int,
+    stop: int,
+    datasets: tuple[InfluenceBatch, ...] | None,
+) -> tuple[Any, ...]:
+    """(learners, places, sums of what was measured) of a kind's regions, and what was fitted."""
+    runtime, sizes = experiment.runtime, sizes_of(plan, kind)
+    each = experiment.step_of(stop - updates) * sizes.slots
+    advance, stopping, finished = runtime.telling(experiment.progress.advance, each)
+    numbers = np.array(plan.numbers(kind), np.int32)
+    block = (numbers, *(part[kind] for part in state))
+    at_once = at_a_time(experiment.config, runtime)
+    if plan.is_host:
+        learn = make_host_learning(sizes, at_once, advance, stopping)
+    else:
+        learn = make_learning(sizes, advance, stopping)
+    if datasets is not None:
+        learn = partial(_fit_and, learn, fit_settings(experiment))
+        block = (*block, datasets[kind])
+    common = (experiment.config.seed, updates, stop)
+    return runtime.map_agents(learn, block, common, finished, at_once)
 
 
 def at_a_time(config: Config, runtime: Any) -> int:
@@ -174,7 +200,8 @@ def _updates(seed, block, stop, sizes):  # type: ignore[no-untyped-def]
     def one(region, learner, predictor, place, seed, stop):  # type: ignore[no-untyped-def]
         key = stream(seed, "train", region)
         predictors = jax.tree.map(lambda x: x[None], predictor)
-        system = Regions(sizes.domain, predictors, jnp.reshape(region, 1))
+        number = jnp.reshape(region - sizes.first, 1)
+        system = Regions(sizes.domain, predictors, number, sizes.kind)
 
         def once(learner, place):  # type: ignore[no-untyped-def]
             rollout_key, update_key = jax.random.split(jax.random.fold_in(key, learner.updates))
@@ -242,13 +269,14 @@ def make_host_learning(
     def learn_one(
         region: int, learner: Learner, predictor: Any, seed: int, first: int, last: int
     ) -> tuple[Learner, Any]:
-        free = _sessions(sizes.domain.local_simulator, at_once, sizes.copies)
+        simulator = kinds_of(sizes.domain)[sizes.kind].local_simulator
+        free = _sessions(simulator, at_once, sizes.copies)
         session = free.get()
         try:
             where = episode_seed(stream(seed, "train/local", region, first))
             predictors = jax.tree.map(lambda x: x[None], predictor)
             actor = HostRegions(
-                sizes.domain, [session], predictors, [region], sizes.copies, [where]
+                sizes.domain, [session], predictors, [region], sizes.copies, [where], sizes.kind
             )
             place = begin_place(learner.network, actor.place, sizes.copies)
             totals: Any = None

@@ -11,23 +11,27 @@ from typing import Any
 import jax
 import numpy as np
 
-from hinterland.core import InfluenceBatch, regions_of, stream
+from hinterland.core import InfluenceBatch, kinds_of, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
-from hinterland.learn import Learner
 from hinterland.runtime import over_block
 from hinterland.training.evaluate import evaluate, network_episodes
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan
 
+Predictors = tuple[Any, ...]
+"""For each kind of regions a stack of theirs; datasets and figures likewise."""
+Datasets = tuple[InfluenceBatch, ...]
+Figures = tuple[dict[str, np.ndarray], ...]
+
 
 def meet(
     experiment: Experiment,
     plan: Plan,
-    learners: Learner,
-    predictors: Any,
+    learners: Any,
+    predictors: Predictors,
     updates: int,
-    trained: Callable[[Experiment, Any, InfluenceBatch, int], Any] | None = None,
+    trained: Callable[[Experiment, Predictors, Datasets, int], Any] | None = None,
 ) -> Any:
     """What is due after so many updates; the predictors, trained anew where that is due.
 
@@ -38,29 +42,32 @@ def meet(
         datasets = collect(experiment, plan, learners, updates)
         predictors = (trained or refresh)(experiment, predictors, datasets, updates)
     if experiment.evaluates(updates):
-        evaluate(experiment, plan.policy(learners.network), updates)
+        evaluate(experiment, plan.policy(learners), updates)
     return predictors
 
 
-def collect(experiment: Experiment, plan: Plan, learners: Learner, updates: int) -> InfluenceBatch:
-    """Fresh (d-set, influence) datasets of all agents from the global simulator (Algorithm 2)."""
+def collect(experiment: Experiment, plan: Plan, learners: Any, updates: int) -> Datasets:
+    """Fresh (d-set, influence) datasets of all regions from the global simulator (Algorithm 2)."""
     config, domain = experiment.config, experiment.domain
     episodes = config.predictor_episodes
     with experiment.phase("collect", episodes):
         blocks = network_episodes(
             experiment.runtime,
             domain,
-            plan.policy(learners.network),
+            plan.policy(learners),
             episodes=episodes,
             greedy=False,
             place=(config.seed, "collect", updates),
             told=experiment.progress.advance,
             with_influence=True,
         )
-        batches = as_batches(list(blocks), domain.spec)
-        datasets = jax.tree.map(lambda *x: np.stack(x), *batches)
+        played = list(blocks)
+        datasets = []
+        for number, kind in enumerate(plan.kinds):
+            batches = as_batches(played, kind.spec, number, plan.numbers(number)[0])
+            datasets.append(jax.tree.map(lambda *x: np.stack(x), *batches))
     experiment.log(updates, "collect", {})
-    return jax.tree.map(lambda x: x[:, :episodes], datasets)
+    return jax.tree.map(lambda x: x[:, :episodes], tuple(datasets))
 
 
 @partial(jax.jit, static_argnames="settings")
@@ -73,18 +80,26 @@ def fit_block(block, seed, updates, settings):  # type: ignore[no-untyped-def]
     return over_block(one, shared_arguments=2)(block, seed, updates)
 
 
-def refresh(experiment: Experiment, predictors: Any, datasets: InfluenceBatch, updates: int) -> Any:
+def refresh(
+    experiment: Experiment, predictors: Predictors, datasets: Datasets, updates: int
+) -> Predictors:
     """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
-    config, regions = experiment.config, len(regions_of(experiment.domain))
-    with experiment.phase("fit", regions):
-        predictors, figures = experiment.runtime.map_agents(
-            partial(fit_block, settings=fit_settings(experiment)),
-            (np.arange(regions, dtype=np.int32), predictors, datasets),
-            (config.seed, updates),
-            experiment.progress.advance,
-        )
+    counts = [len(kind.regions) for kind in kinds_of(experiment.domain)]
+    ends = np.cumsum(counts)
+    numbers = np.split(np.arange(ends[-1], dtype=np.int32), ends[:-1])
+    with experiment.phase("fit", int(ends[-1])):
+        found = [
+            experiment.runtime.map_agents(
+                partial(fit_block, settings=fit_settings(experiment)),
+                block,
+                (experiment.config.seed, updates),
+                experiment.progress.advance,
+            )
+            for block in zip(numbers, predictors, datasets, strict=True)
+        ]
+    fitted, figures = zip(*found, strict=True)
     log_fit(experiment, figures, updates)
-    return predictors
+    return fitted
 
 
 def fit_settings(experiment: Experiment) -> FitSettings:
@@ -93,17 +108,23 @@ def fit_settings(experiment: Experiment) -> FitSettings:
     return FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
 
 
-def log_fit(experiment: Experiment, figures: dict[str, np.ndarray], updates: int) -> None:
-    """A line of metrics out of every region's figures."""
+def log_fit(experiment: Experiment, figures: Figures, updates: int) -> None:
+    """A line of metrics out of every region's figures; of a head, of the regions that have it."""
     values = {
-        "influence/cross_entropy/before": figures["before"].mean(),
-        "influence/cross_entropy/after": figures["cross_entropy"].mean(),
-        "influence/cross_entropy/marginal": figures["marginal"].mean(),
-        "influence/calibration/after": figures["calibration"].mean(),
+        "influence/cross_entropy/before": _mean(figures, "before"),
+        "influence/cross_entropy/after": _mean(figures, "cross_entropy"),
+        "influence/cross_entropy/marginal": _mean(figures, "marginal"),
+        "influence/calibration/after": _mean(figures, "calibration"),
     }
-    for head, value in enumerate(figures["heads"].mean(0)):
-        values[f"influence/cross_entropy/after/head/{head}"] = value
+    for head in range(max(one["heads"].shape[1] for one in figures)):
+        having = [one["heads"][:, head] for one in figures if one["heads"].shape[1] > head]
+        values[f"influence/cross_entropy/after/head/{head}"] = np.concatenate(having).mean()
     experiment.log(updates, "fit", values)
+
+
+def _mean(figures: Figures, name: str) -> np.floating:
+    """Over all regions."""
+    return np.concatenate([one[name] for one in figures]).mean()
 
 
 @jax.jit
@@ -114,16 +135,19 @@ def _diagnose(block):  # type: ignore[no-untyped-def]
     return over_block(one)(block)
 
 
-def measure_drift(experiment: Experiment, plan: Plan, learners: Learner, predictors: Any) -> None:
+def measure_drift(
+    experiment: Experiment, plan: Plan, learners: Any, predictors: Predictors
+) -> None:
     """At the end: cross-entropy of the predictors as they stand on what the policies do now."""
     if experiment.config.simulation != "dials":
         return
     updates = experiment.total_updates
     datasets = collect(experiment, plan, learners, updates)
     with experiment.phase("fit", len(plan.regions)):
-        figures = experiment.runtime.map_agents(_diagnose, (predictors, datasets))
+        pairs = zip(predictors, datasets, strict=True)
+        figures = tuple(experiment.runtime.map_agents(_diagnose, pair) for pair in pairs)
     values = {
-        "influence/cross_entropy/end": figures["cross_entropy"].mean(),
-        "influence/cross_entropy/marginal": figures["marginal"].mean(),
+        "influence/cross_entropy/end": _mean(figures, "cross_entropy"),
+        "influence/cross_entropy/marginal": _mean(figures, "marginal"),
     }
     experiment.log(updates, "fit", values)

@@ -4,6 +4,7 @@ From the shapes of networks and simulators; nothing is computed, compiled or all
 take between half and twice of what is estimated here.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
 from hinterland.training.apart import STEPS_PER_CALL, first_place
 from hinterland.training.evaluate import BLOCK
-from hinterland.training.messages import bytes_of
+from hinterland.training.messages import bytes_of, dset_shape
 from hinterland.training.plan import Plan
 from hinterland.training.run import simulator_processes
 
@@ -165,7 +166,8 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
     plan, spec = Plan(config, domain), domain.spec
     learner, predictor = plan.shapes()
     learners, regions = plan.learners, len(plan.regions)
-    sizes = {"network": bytes_of(learner.network) // learners,
+    networks = [one.network for one in learner] if plan.apart else learner.network
+    sizes = {"network": bytes_of(networks) // learners,
              "learner": bytes_of(learner) // learners,
              "predictor": bytes_of(predictor) // max(regions, 1) if plan.local else 0}  # fmt: skip
     carried = 4 * config.hidden * (config.network == "gru")
@@ -176,14 +178,18 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
     if not plan.local:
         copy: float = state + domain.agents * carried
         return _Sizes(**sizes, copy=copy, state=state, step=step, pair=0)
-    local, pair, copy = domain.local_simulator, 4.0 * spec.dset, 0.0
-    if not plan.is_host:
+    pair, copy = 4.0 * spec.dset, 0.0
+    if not plan.is_host:  # of the regions' mean
         small = Plan(config.model_copy(update={"slot_networks": "own"}), domain)
-        place = jax.eval_shape(lambda: first_place(small, jax.numpy.int32(0)))
-        copy = bytes_of(place) / config.copies
-        pair = bytes_of(jax.eval_shape(lambda: local.dset(local.reset(key))))
-        seen = bytes_of(jax.eval_shape(lambda: local.observe(local.reset(key))))
-        step = seen / plan.regions.shape[1] + 48 + carried
+        copy = pair = seen = 0.0
+        for number, kind in enumerate(plan.kinds):
+            share, of = len(kind.regions) / regions, partial(first_place, small, kind=number)
+            copy += share * bytes_of(jax.eval_shape(of, jax.numpy.int32(0))) / config.copies
+            pair += share * bytes_of(dset_shape(kind))
+            local = kind.local_simulator
+            shown = jax.eval_shape(lambda x=local, k=kind: x.observe(k.reset(key)))
+            seen += len(kind.regions) / domain.agents * bytes_of(shown)
+        step = seen + 48 + carried
     return _Sizes(**sizes, copy=copy, state=state, step=step, pair=pair + 2 * spec.sources + 1)
 
 

@@ -142,7 +142,7 @@ def network_episodes(
     if not system.is_host:
         copies = min(BLOCK, episodes) if with_states else BLOCK
         # One program serves evaluation and collection, compiled once.
-        pairs = system.local is not None and name is None and not with_states
+        pairs = system.has_regions and name is None and not with_states
         function = partial(
             _block, domain=domain, name=name, copies=copies, with_influence=pairs,
             with_states=with_states,

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, is_host
+from hinterland.core import Domain, UserError, global_simulator_of, is_host, kinds_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training.clocks import COMPILING, agent_steps_per_s
 from hinterland.training.progress import Progress, Silent
@@ -163,7 +163,7 @@ class Experiment:
 
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
-        if is_host(getattr(self.domain, "local_simulator", None)):
+        if is_host(kinds_of(self.domain)[0].local_simulator):
             return STRETCH_AGENT_STEPS
         if self.runtime.units_travel and self.config.schedule == "fused":
             return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
@@ -174,8 +174,8 @@ class Experiment:
     @property
     def _outside(self) -> list[Any]:
         """The system's simulators that live outside of JAX."""
-        names = ("global_simulator", "local_simulator", "entity_simulator")
-        found = [getattr(self.domain, name, None) for name in names]
+        found = [global_simulator_of(self.domain)]
+        found += [kind.local_simulator for kind in kinds_of(self.domain)]
         return [simulator for simulator in found if is_host(simulator)]
 
     def refreshes(self, updates: int) -> bool:

@@ -70,8 +70,8 @@ def start(experiment: Experiment, plan: Plan) -> State:
             plan.system, sessions, players, config.seed, SAMPLES, APART
         )
     learners = plan.first_learners(observation if plan.boards else None)
-    predictors, policy = plan.first_predictors(), plan.policy(learners.network)
-    acting = plan.local_policy(learners.network)
+    predictors, policy = plan.first_predictors(), plan.policy(learners)
+    acting = plan.local_policy(learners)
     states = [worker.first_state(acting, predictors) for worker in workers]
     pool = opponents.first_pool(policy)
     return jax.tree.map(np.asarray, State(learners, predictors, states, pool))
@@ -184,7 +184,7 @@ class Loop:
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
                 worker.prepare(one)
-        self._publish(state, plan.local_policy(state.learners.network), updates, updates)
+        self._publish(state, plan.local_policy(state.learners), updates, updates)
         meters.take()  # what workers did during evaluation is nobody's
         with experiment.phase("train", steps * domain.agents):
             for number in range(updates, stop):
@@ -193,7 +193,7 @@ class Loop:
                 began = time.perf_counter()
                 learners, found = self._updated(state.learners, batch)
                 meters.add("learner_s", time.perf_counter() - began)
-                policy = plan.local_policy(learners.network)
+                policy = plan.local_policy(learners)
                 pool = self._opponents.learned_from(state.pool, number + 1, policy, batch)
                 state = state._replace(learners=learners, pool=pool)
                 self._publish(state, policy, number + 1, updates)

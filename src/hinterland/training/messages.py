@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hinterland.core import Kind
 from hinterland.training.apart import shapes
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan
@@ -25,20 +26,29 @@ def message_sizes(experiment: Experiment) -> dict[str, Message]:
         experiment: with local simulators that JAX traces.
     """
     config, domain = experiment.config, experiment.domain
-    plan, local = Plan(config, domain), domain.local_simulator
+    plan = Plan(config, domain)
     agents = len(plan.regions)
     learners, predictors, places = shapes(plan)
-    dset = jax.eval_shape(lambda: local.dset(local.reset(jax.random.key(0))))
     steps = config.predictor_episodes * domain.spec.horizon
-    # Influence and who is alive are bytes.
-    dataset = steps * (bytes_of(dset) + domain.spec.sources + 1) / 1e6
-    own, network = (bytes_of(x) / agents / 1e6 for x in (predictors, learners.network))
+    # Of the regions' mean. Influence and who is alive are bytes.
+    pair = sum(
+        len(kind.regions) * (bytes_of(dset_shape(kind)) + kind.spec.sources + 1)
+        for kind in plan.kinds
+    )
+    dataset = steps * pair / agents / 1e6
+    networks = [one.network for one in learners]
+    own, network = (bytes_of(x) / agents / 1e6 for x in (predictors, networks))
     state = (bytes_of(learners) + bytes_of(places)) / agents / 1e6
     return {
         "collect": Message(network, dataset),
         "train": Message(state + own + dataset, state + own),
         "evaluate": Message(network, 0.0),
     }
+
+
+def dset_shape(kind: Kind) -> Any:
+    """What a predictor of this kind sees at one step."""
+    return jax.eval_shape(lambda: kind.local_simulator.dset(kind.reset(jax.random.key(0))))
 
 
 def bytes_of(shapes: Any) -> int:

@@ -1,5 +1,6 @@
 """Trained policies out of a checkpoint, for evaluation and pictures."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from hinterland.training.experiment import from_arrays
 from hinterland.training.plan import Plan
 from hinterland.training.run import loop_of
 
-TRAINED = (".learners.network", ".predictors")
+TRAINED = re.compile(r"\.(learners(\[\d+\])?\.network|predictors)")
 """What must be finite; a simulator's state may hold an infinity on purpose."""
 
 
@@ -34,18 +35,18 @@ def load_policy(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain
     unless = tuple(f".{name}" for name, part in parts.items() if part is None)
     state = from_arrays({n: x for n, x in arrays.items() if not n.startswith(unless)}, template)
     for name, array in arrays.items():
-        if name.startswith(TRAINED) and array.dtype.kind == "f" and not np.isfinite(array).all():
+        if TRAINED.match(name) and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(
                 f"the checkpoint holds parameters that are not finite ({name}): training went "
                 "wrong before it; take an earlier one, or train anew with a lower --learning-rate"
             )
-    return plan.policy(jax.tree.map(jnp.asarray, state.learners.network))
+    return plan.policy(jax.tree.map(jnp.asarray, state.learners))
 
 
 def _check_planes(arrays: Mapping[str, np.ndarray], domain: Any) -> None:
     first = next(
         (x for name, x in arrays.items()
-         if name.startswith(TRAINED[0]) and name.endswith("actor.layers[0].weight")),
+         if name.startswith(".learners.network") and name.endswith("actor.layers[0].weight")),
         np.zeros(()),
     )  # fmt: skip
     planes = getattr(domain, "planes", None)

@@ -4,9 +4,12 @@ Two kinds. *Apart*: each region has a simulator and a learner of its own (DIALS)
 for anybody between two meetings. *Together*: one system shows all slots, of the global simulator or
 of all regions side by side, and one learner has all of them, or each slot its own. Slots whose
 losses are coupled (by parameters, by a critic or by credit) have one learner.
+
+Regions may be of several kinds. Learners *apart* and predictors are stacked by kind, each with its
+kind's sizes: a tuple with one stack for each, also where there is one kind only.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -14,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_entity_domain, is_game, is_host, regions_of, stream
+from hinterland.core import UserError, is_entity_domain, is_game, is_host, kinds_of, stream
 from hinterland.learn import (
     Credit,
     How,
@@ -26,6 +29,7 @@ from hinterland.learn import (
 from hinterland.nets import (
     BoardNetwork,
     EntityGrid,
+    KindsNetwork,
     PassingNetwork,
     PredictorNetwork,
     TeamNetwork,
@@ -54,12 +58,14 @@ class Plan:
         self.sharing = config.slot_networks or ("shared" if self.of_entities else "own")
         central = config.critic == "central"
         self.system: Any = (
-            System(domain, domain.local_simulator, central) if self.local
+            System(domain, kinds_of(domain)[0].local_simulator, central) if self.local
             else whole_system(domain, central)
         )  # fmt: skip
         self.is_host = is_host(self.system.simulator)
-        self.regions = regions_of(domain) if self.local else np.zeros((0, 1), int)
-        """The slots of each region that has a local simulator."""
+        self.kinds = kinds_of(domain) if self.local else ()
+        """Of the regions that have local simulators."""
+        self.regions = [slots for kind in self.kinds for slots in kind.regions]
+        """The slots of each of them, kind after kind."""
         self.apart = self.local and self.sharing == "own"
         # Entities that take turns in a slot have too little experience for a learner each.
         alone = self.sharing == "own" and not self.of_entities and not self.system.central
@@ -67,12 +73,16 @@ class Plan:
         one_each = self.apart or independent or config.shared_policy
         self.learners = len(self.regions) if self.apart else domain.agents if one_each else 1
 
-    @property
-    def credit(self) -> Credit:
-        """Whose experience is whose, seen by one learner."""
+    def numbers(self, kind: int) -> range:
+        """Of a kind's regions, among all."""
+        first = sum(len(one.regions) for one in self.kinds[:kind])
+        return range(first, first + len(self.kinds[kind].regions))
+
+    def credit(self, kind: int = 0) -> Credit:
+        """Whose experience is whose, seen by one learner; apart, of this kind."""
         separation, config = separation_of(self.config), self.config
-        count, slots = self.regions.shape if self.local else (1, self.domain.agents)
-        teams = 1 if self.apart else count
+        slots = self.kinds[kind].regions.shape[1] if self.local else self.domain.agents
+        teams = 1 if self.apart else len(self.regions) or 1
         if config.credit == "team" or config.grouping == "single":
             return Credit(separation, (0,) * slots, teams)
         if (rule := config.grouping) is not None and rule.startswith("mod-"):
@@ -82,11 +92,15 @@ class Plan:
 
     @property
     def how(self) -> How:
-        """What decides an update."""
+        """What decides an update; apart, of the first kind."""
+        return self.how_of(0)
+
+    def how_of(self, kind: int) -> How:
+        """What decides an update of a learner apart, of this kind."""
         config = self.config
         return How(
             ppo_settings(config),
-            self.credit if self.learners == 1 or self.apart else Credit(),
+            self.credit(kind) if self.learners == 1 or self.apart else Credit(),
             # Where nothing is older than the learner the two are the same, and this one is cheaper.
             config.correction or ("vtrace" if config.schedule == "pipeline" else "clip"),
             config.pieces or 1,
@@ -96,18 +110,25 @@ class Plan:
 
     @cached_property
     def roles(self) -> tuple[int, ...]:
-        """The role of each slot of a learner's network, region by region."""
+        """The role of each slot of a learner's network, region by region; none apart."""
         if self.learners > 1:
-            return tuple(range(self.regions.shape[1])) if self.apart else (0,)
+            return (0,)
         slots = self.domain.agents
         roles = {"own": tuple(range(slots)), "role": self.system.roles}.get(
             self.sharing, (0,) * slots
         )
-        return tuple(roles[slot] for slot in self.regions.reshape(-1)) if self.local else roles
+        return tuple(roles[s] for region in self.regions for s in region) if self.local else roles
 
-    def network(self, learner: Any = 0) -> Any:
-        """The untrained network of one learner: convolutions where observations are boards."""
-        config, domain, spec = self.config, self.domain, self.domain.spec
+    def network(self, learner: Any = 0, kind: int = 0) -> Any:
+        """The untrained network of one learner: convolutions where observations are boards.
+
+        Apart, of a region of this kind, with one role for each of its slots.
+        """
+        config, domain = self.config, self.domain
+        if self.apart:
+            spec, roles = self.kinds[kind].spec, tuple(range(self.kinds[kind].regions.shape[1]))
+        else:
+            spec, roles = domain.spec, self.roles
         place = (learner,) if self.learners > 1 else ()
         if config.shared_policy:
             place = (0,)
@@ -118,7 +139,7 @@ class Plan:
             return BoardNetwork(grid, domain.unpack, domain.agents)
         return team_network(
             key,
-            self.roles,
+            roles,
             spec.observation,
             spec.actions,
             central=self.system.central,
@@ -127,8 +148,11 @@ class Plan:
             trunk=config.trunk,
         )
 
-    def policy(self, networks: Any) -> Any:
-        """The policy of all slots, out of the learners' networks (stacked on the learner axis)."""
+    def policy(self, learners: Any) -> Any:
+        """The policy of all slots, out of all learners (stacked; apart, by kind)."""
+        if self.apart:
+            return self._policy_apart(learners)
+        networks = learners.network
         first = jax.tree.map(lambda x: x[0], networks)
         if self.config.shared_policy:
             actor = jax.tree.map(lambda x: x[0], first.actors)
@@ -136,23 +160,32 @@ class Plan:
         whole = first if self.learners == 1 else joined(networks)
         if not self.local:
             return whole
-        places = np.argsort(self.regions.reshape(-1))
-        return TeamNetwork(whole.actors, whole.critic, tuple(whole.roles[at] for at in places))
+        return in_slots(whole, np.concatenate(self.regions))
 
-    def local_policy(self, networks: Any) -> Any:
+    def _policy_apart(self, learners: tuple[Learner, ...]) -> Any:
+        teams = [joined(one.network) for one in learners]
+        tables = [kind.regions.reshape(-1) for kind in self.kinds]
+        if len(teams) == 1:
+            return in_slots(teams[0], tables[0])
+        sizes = tuple((kind.spec.observation, kind.spec.actions) for kind in self.kinds)
+        return KindsNetwork(tuple(teams), tuple(tuple(x.tolist()) for x in tables), sizes)
+
+    def local_policy(self, learners: Learner) -> Any:
         """As `policy`, with slots in the order of regions, as local simulators show them."""
-        return jax.tree.map(lambda x: x[0], networks) if self.local else self.policy(networks)
+        if self.local:
+            return jax.tree.map(lambda x: x[0], learners.network)
+        return self.policy(learners)
 
-    def learner(self, number: Any, observation: Any = None) -> Learner:
+    def learner(self, number: Any, observation: Any = None, kind: int = 0) -> Learner:
         """One learner before the first update; boards' statistics are taken of `observation`."""
-        net = self.network(number)
+        net = self.network(number, kind)
         if observation is not None:
             net = net.measured(observation)
         return first_learner(net, ppo_settings(self.config))
 
-    def predictor(self, region: Any) -> PredictorNetwork:
-        """The untrained influence predictor of one region."""
-        config, spec = self.config, self.domain.spec
+    def predictor(self, region: Any, kind: int = 0) -> PredictorNetwork:
+        """The untrained influence predictor of one region, of this kind."""
+        config, spec = self.config, self.kinds[kind].spec
         return PredictorNetwork(
             stream(config.seed, "initial/predictor", region),
             spec.dset,
@@ -162,21 +195,30 @@ class Plan:
             hidden=config.predictor_hidden,
         )
 
-    def first_learners(self, observation: Any = None) -> Learner:
-        """All learners, stacked."""
+    def first_learners(self, observation: Any = None) -> Any:
+        """All learners, stacked; apart, by kind."""
         if observation is not None:  # boards have one
             one = jax.jit(self.learner)(0, observation)
             return jax.tree.map(lambda x: np.asarray(x)[None], one)
-        return stacked(self.learner, self.learners)
+        if self.apart:
+            return self.by_kind(self.learner)
+        return stacked(self.learner, range(self.learners))
 
-    def first_predictors(self) -> Any:
-        """All regions', stacked; () without local simulators."""
-        return stacked(self.predictor, len(self.regions)) if self.local else ()
+    def first_predictors(self) -> tuple[PredictorNetwork, ...]:
+        """All regions', stacked by kind; () without local simulators."""
+        return self.by_kind(self.predictor)
 
-    def shapes(self) -> tuple[Learner, Any]:
+    def shapes(self) -> tuple[Any, tuple[PredictorNetwork, ...]]:
         """Shapes and types of the two; nothing is computed, nothing compiled."""
-        predictors = stacked_shapes(self.predictor, len(self.regions)) if self.local else ()
-        return stacked_shapes(self.learner, self.learners), predictors
+        predictors = self.by_kind(self.predictor, stacked_shapes)
+        if self.apart:
+            return self.by_kind(self.learner, stacked_shapes), predictors
+        return stacked_shapes(self.learner, range(self.learners)), predictors
+
+    def by_kind(self, function: Any, stack: Any = None) -> tuple[Any, ...]:
+        """`function(region, kind=...)` of all regions, stacked for each kind."""
+        every = range(len(self.kinds))
+        return tuple((stack or stacked)(partial(function, kind=k), self.numbers(k)) for k in every)
 
 
 def separation_of(config: Config) -> Separation:
@@ -199,28 +241,34 @@ def ppo_settings(config: Config) -> PPOSettings:
     return PPOSettings(**shared, annealing=config.total_updates)
 
 
-def stacked(function: Any, count: int) -> Any:
+def in_slots(team: TeamNetwork, slots: Any) -> TeamNetwork:
+    """A team whose members stand in the order of these slots, as one in the slots' own order."""
+    return TeamNetwork(team.actors, team.critic, tuple(team.roles[at] for at in np.argsort(slots)))
+
+
+def stacked(function: Any, numbers: range) -> Any:
     """`function(number)` for every number, stacked as NumPy arrays.
 
     One at a time and written into place: all do not lie in memory twice.
     """
     one = jax.jit(function)
     whole: Any = None
-    for number in range(count):
+    for place, number in enumerate(numbers):
         part = jax.tree.map(np.asarray, one(jnp.int32(number)))
         if whole is None:
-            whole = jax.tree.map(lambda x: np.empty((count, *x.shape), x.dtype), part)
+            whole = jax.tree.map(lambda x: np.empty((len(numbers), *x.shape), x.dtype), part)
 
-        def put(into: np.ndarray, value: np.ndarray, at: int = number) -> None:
+        def put(into: np.ndarray, value: np.ndarray, at: int = place) -> None:
             into[at] = value
 
         jax.tree.map(put, whole, part)
     return whole
 
 
-def stacked_shapes(function: Any, count: int) -> Any:
+def stacked_shapes(function: Any, numbers: range) -> Any:
     """The shapes and types of what `stacked` gives."""
     one = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
+    count = len(numbers)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)
 
 
@@ -236,9 +284,10 @@ def check_plan(config: Config, domain: Any) -> Plan:
             raise UserError(
                 f"{name} is a game of sides, which has no regions: add --simulation global"
             )
-        if getattr(domain, "local_simulator", None) is None:
+        locals_ = [kind.local_simulator for kind in kinds_of(domain)]
+        if None in locals_:
             raise UserError(f"{name} has no local simulators: add --simulation global")
-        if config.critic == "central" and not hasattr(domain.local_simulator, "central"):
+        if config.critic == "central" and not all(hasattr(one, "central") for one in locals_):
             raise UserError(
                 "--critic central: a local simulator does not show the whole system's state; use "
                 "--critic own, or --simulation global"
@@ -272,7 +321,8 @@ def check_plan(config: Config, domain: Any) -> Plan:
 
 
 def _check_regions(config: Config, domain: Any) -> None:
-    each = regions_of(domain).shape[1]
+    kinds = kinds_of(domain)
+    each = max(kind.regions.shape[1] for kind in kinds)
     for option in ("credit", "grouping", "global_parts") if each == 1 else ():
         if (value := getattr(config, option)) not in (None, "agent", "entity"):
             raise UserError(
@@ -280,8 +330,14 @@ def _check_regions(config: Config, domain: Any) -> None:
                 f"those of {domain.name} hold one agent each: larger regions, or --simulation "
                 "global"
             )
-    if each > 1 and is_host(domain.local_simulator):
+    if each > 1 and is_host(kinds[0].local_simulator):
         raise UserError(f"{domain.name}: local simulators outside of JAX are of one agent each")
+    if len(kinds) > 1 and config.slot_networks not in (None, "own"):
+        raise UserError(
+            f"--slot-networks {config.slot_networks}: the regions of {domain.name} are of "
+            f"{len(kinds)} kinds, with sizes of their own, which share no network: leave it out, "
+            "or add --simulation global"
+        )
 
 
 def _check_shared_policy(config: Config, domain: Any) -> None:

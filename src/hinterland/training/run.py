@@ -93,7 +93,7 @@ def train(
         UserError: the checkpoint is of another run; or see `check_config`.
     """
     plan, state = trained(experiment, checkpoint, begins)
-    evaluation = final_evaluation(experiment, plan.policy(state.learners.network))
+    evaluation = final_evaluation(experiment, plan.policy(state.learners))
     summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
     if experiment.record is not None:
         experiment.record.write_summary(summary)

@@ -54,7 +54,7 @@ class Snapshot(NamedTuple):
     policy: Any
     """Of all slots."""
     predictors: Any = ()
-    """Of all regions, with local simulators."""
+    """Of all regions, with local simulators; they are of one kind."""
     since: int = 0
     """The update at which this stretch of training began."""
     seats: Any = None
@@ -87,7 +87,7 @@ def _traced(
     domain, central, local, scripts, window, windows,
 ):  # type: ignore[no-untyped-def] # fmt: skip
     key = stream(seed, "train/segment", worker, number)
-    system = Regions(domain, predictors) if local else whole_system(domain, central)
+    system = Regions(domain, predictors[0]) if local else whole_system(domain, central)
     policies = [domain.scripted[name] for name in scripts]
     place, segment, results = traced_segment(
         key, system, policy, place, window, windows, seats, policies
@@ -193,7 +193,7 @@ class Worker:
         regions = range(len(plan.regions))
         keys = [stream(config.seed, "train/local", region, since, self.index) for region in regions]
         self.actor = HostRegions(
-            plan.domain, self.sessions, snapshot.predictors, regions, self.copies,
+            plan.domain, self.sessions, snapshot.predictors[0], regions, self.copies,
             [episode_seed(key) for key in keys],
         )  # fmt: skip
         place = begin_place(snapshot.policy, self.actor.place, self.copies)
@@ -252,7 +252,7 @@ class Worker:
 
 @partial(jax.jit, static_argnames=("domain", "local", "opposed"))
 def _begin_traced(key, policy, predictors, clocks, *, domain, local, opposed):  # type: ignore[no-untyped-def]
-    system = Regions(domain, predictors) if local else whole_system(domain)
+    system = Regions(domain, predictors[0]) if local else whole_system(domain)
     return begin(key, system, policy, len(clocks), clocks, opposed)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hinterland.core import Domain, UserError, is_host
+from hinterland.core import Domain, UserError, is_host, observations_of
 from hinterland.domains.registry import load_domain
 
 try:
@@ -180,10 +180,10 @@ class _Traced:
     def __init__(self, domain: Domain) -> None:
         import jax
 
-        whole, local = domain.global_simulator, domain.local_simulator
+        whole = domain.global_simulator
 
         def observe(state: Any) -> Any:
-            return jax.vmap(local.observe)(whole.regions(state))
+            return observations_of(domain, whole.regions(state))
 
         @jax.jit
         def begin(seed: Any) -> tuple[Any, Any, Any]:

@@ -54,7 +54,7 @@ def measure(options: Any) -> dict[str, Any]:
             state = learning.learn(state, update, update + 1)
             rate = told.lines[-1]["train/env_steps_per_s"]
             note(f"update {update}: {rate:,.0f} environment steps/s")
-    network = plan.policy(state.learners.network)
+    network = plan.policy(state.learners)
     note("the bare engine ...")
     alone = [seconds(domain.rules, 0, seed, STEPS) for seed in range(options.repeat)]
     rates = [one["train/env_steps_per_s"] for one in told.lines[1:]]

@@ -1,0 +1,82 @@
+"""The policy of a system whose regions are of several kinds, put together from the kinds' own."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from hinterland.core import Chosen, View
+from hinterland.nets.actor_critic import IMPOSSIBLE
+from hinterland.nets.team import TeamNetwork, decided
+
+
+class KindsNetwork(eqx.Module):
+    """A team for each kind of regions, each in its slots and with its own sizes.
+
+    It is shown what the whole system shows, padded to the largest sizes, and hands every team its
+    part of it. It only acts: each kind's learners have networks of their own.
+
+    Attributes:
+        teams: one for each kind.
+        slots: of each team, in its order; all together are 0, 1, ...
+        sizes: (observation, actions) of each team.
+    """
+
+    teams: tuple[TeamNetwork, ...]
+    slots: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    sizes: tuple[tuple[int, int], ...] = eqx.field(static=True)
+
+    critic = None
+    """Each agent has its own."""
+
+    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+        """Zeroed recurrent states; those of all kinds are equally wide."""
+        return self._scattered([team.initial(copies) for team in self.teams])
+
+    def act(
+        self,
+        key: Key[Array, ""],
+        carry: Float[Array, "copy slots hidden"],
+        view: View,
+        greedy: bool | Array = False,
+    ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
+        """As `TeamNetwork.act`."""
+        carry, logits, value = self._stepped(carry, view)
+        return carry, decided(key, logits, value, view, greedy)
+
+    def decide(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+        """As `TeamNetwork.decide`."""
+        carry, logits, _ = self._stepped(carry, view)
+        return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
+
+    def value(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> Float[Array, "copy slots"]:
+        """Of the states that are shown."""
+        return self._stepped(carry, view)[2]
+
+    def starts(
+        self, carry: Float[Array, "copy slots hidden"], view: View
+    ) -> Float[Array, "copy slots hidden"]:
+        """As `TeamNetwork.starts`."""
+        del view
+        return carry
+
+    def _stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
+        """(recurrent states, logits with impossible ones where a kind has no action, values)."""
+        found = []
+        for team, slots, (width, actions) in zip(self.teams, self.slots, self.sizes, strict=True):
+            where = jnp.array(slots)
+            shown = view._replace(observation=view.observation[:, where, :width])
+            after, logits, value = team.stepped(carry[:, where], shown)
+            spare = [(0, 0), (0, 0), (0, view.mask.shape[-1] - actions)]
+            found.append((after, jnp.pad(logits, spare, constant_values=IMPOSSIBLE), value))
+        after, logits, value = (self._scattered(list(x)) for x in zip(*found, strict=True))
+        return after, logits, value
+
+    def _scattered(self, parts: list[Array]) -> Array:
+        """[copy, slots, ...] out of the teams' slots."""
+        everybody = [slot for slots in self.slots for slot in slots]
+        back = sorted(range(len(everybody)), key=everybody.__getitem__)
+        return jnp.concatenate(parts, 1)[:, jnp.array(back)]
