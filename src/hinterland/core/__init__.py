@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hinterland.core.kinds import (
         Kind,
         by_kind,
+        for_each_kind,
         has_kinds,
         kinds_of,
         largest,
@@ -74,6 +75,7 @@ __all__ = [
     "UserError",
     "View",
     "by_kind",
+    "for_each_kind",
     "global_simulator_of",
     "has_kinds",
     "is_entity_domain",
@@ -94,6 +96,7 @@ _HOMES = {
     "kinds": (
         "Kind",
         "by_kind",
+        "for_each_kind",
         "has_kinds",
         "kinds_of",
         "largest",

@@ -34,7 +34,7 @@ class Kind:
 
     local_simulator: Any
     spec: AgentSpec
-    regions: Int[np.ndarray, "regions slots"]
+    regions: Any
     parameters: Any = None
 
     def __post_init__(self) -> None:
@@ -85,6 +85,12 @@ def by_kind(domain: Any, found: Any) -> tuple[Any, ...]:
     return tuple(found) if has_kinds(domain) else (found,)
 
 
+def for_each_kind(policy: Any, kinds: Sequence[Kind]) -> tuple[Any, ...]:
+    """The hand-written policy of each kind, out of an entry of `Domain.scripted`."""
+    several = isinstance(policy, tuple | list) and not callable(policy)
+    return tuple(policy) if several else (policy,) * len(kinds)
+
+
 def largest(specs: Sequence[AgentSpec]) -> AgentSpec:
     """The largest of each size: the `Domain.spec` of so many kinds."""
     names = [field.name for field in fields(AgentSpec)]
@@ -109,8 +115,8 @@ def observations_of(domain: Any, regions: Any) -> Real[Array, "agents observatio
     every = zip(kinds, by_kind(domain, regions), strict=True)
     shown = [jax.vmap(kind.local_simulator.observe)(states) for kind, states in every]
     seen = [x.reshape(-1, x.shape[-1]) for x in shown]
-    if len(seen) > 1:
-        width = max(x.shape[-1] for x in seen)
+    if has_kinds(domain):
+        width = domain.spec.observation
         kept = seen[0].dtype if len({x.dtype for x in seen}) == 1 else jnp.float32
         seen = [jnp.pad(x.astype(kept), ((0, 0), (0, width - x.shape[-1]))) for x in seen]
     order = places_of(kinds)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from hinterland.core import HostSession, UserError, View, places_of
+from hinterland.core import HostSession, UserError, View, for_each_kind, places_of
 from hinterland.core.types import HostOrDevice
 from hinterland.rollout.answers import NUMBERS, WHOLE, figures_of, gathered
 from hinterland.rollout.autoreset import select
@@ -80,7 +80,7 @@ def scripted_player(system: Any, policy: Any) -> Player:
 
     counts = [len(kind.regions) for kind in system.kinds]
     ends, order = np.cumsum(counts).tolist(), places_of(system.kinds)
-    each = policy if isinstance(policy, tuple) else (policy,) * len(counts)
+    each = for_each_kind(policy, system.kinds)
 
     def remember(copies: int) -> Any:
         def everywhere(x: Any, count: int) -> Array:
@@ -213,13 +213,13 @@ def host_episodes(
             actions = [sent(system, chosen, place) for place in range(len(sessions))]
         pair: dict[str, Any] = {}
         if with_influence:
-            pair["dset"] = _by_kind(system, seen, "dset")
+            pair["dset"] = answers_by_kind(system, seen, "dset")
         left = np.flatnonzero(going)
         moved = ask_all([sessions[i] for i in left], "step", [actions[i] for i in left])
         for place, one in zip(left, moved, strict=True):
             seen[place] = one
         if with_influence:
-            pair["influence"] = _by_kind(system, seen, "influence")
+            pair["influence"] = answers_by_kind(system, seen, "influence")
         alive = view.alive & np.repeat(going, system.sides)[:, None]
         steps.append((np.where(alive, rewards_of(system, seen), 0.0), alive, going))
         told.append(pair)
@@ -243,22 +243,34 @@ def host_episodes(
     )
 
 
-def _by_kind(system: HostSystem, seen: list[Any], name: str) -> tuple[np.ndarray, ...]:
-    """[copy, regions, ...] of each kind, out of sessions' "dset" or "influence"."""
-    types = NUMBERS if name == "dset" else WHOLE
+def answers_by_kind(
+    system: HostSystem, seen: Sequence[Any], name: str, said: str = ""
+) -> tuple[np.ndarray, ...]:
+    """[copy, regions, ...] of each kind, out of sessions' "dset" or "influence".
+
+    Args:
+        system: what the sessions simulate.
+        seen: what each of them answered.
+        name: of the part.
+        said: where this is, for messages.
+
+    Raises:
+        UserError: as `answers.gathered`; or it has not an entry for each kind.
+    """
+    types, where = NUMBERS if name == "dset" else WHOLE, f"{system.name}{said}"
     widths = [k.spec.dset if name == "dset" else k.spec.sources for k in system.kinds]
     shapes = [(len(k.regions), width) for k, width in zip(system.kinds, widths, strict=True)]
     if not system.declares_kinds:
-        return (gathered(system.name, seen, name, shapes[0], types),)
+        return (gathered(where, seen, name, shapes[0], types),)
     for one in seen:
         if len(found := one.get(name, ())) != len(shapes):
             raise UserError(
-                f"{system.name}: {name} of a session has {len(found)} entries, expected a tuple of "
+                f"{where}: {name} of a session has {len(found)} entries, expected a tuple of "
                 f"{len(shapes)}, one for each kind of regions"
             )
     parts = [[{name: one[name][number]} for one in seen] for number in range(len(shapes))]
     every = zip(parts, shapes, strict=True)
-    return tuple(gathered(system.name, part, name, shape, types) for part, shape in every)
+    return tuple(gathered(where, part, name, shape, types) for part, shape in every)
 
 
 def _by_name(system: HostSystem, figures: list[Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 The factorisation test defines the project; see `testing.factorisation`.
 """
 
-from hinterland.core import Domain, is_entity_domain, is_game, is_host
+from hinterland.core import Domain, is_entity_domain, is_game, is_host, kinds_of
 from hinterland.testing.attributes import check_attributes
 from hinterland.testing.entities import check_entity_domain, check_games
 from hinterland.testing.host_agents import check_host_agents
@@ -31,7 +31,7 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
             return check_games(domain, seed, episodes)
         on_host = is_host(domain.entity_simulator)
         return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
-    if not is_host(domain.local_simulator):
+    if not is_host(kinds_of(domain)[0].local_simulator):
         check_local(domain, seed)
     on_host = is_host(domain.global_simulator)
     return (check_host_agents if on_host else check_traced_agents)(domain, seed, episodes)

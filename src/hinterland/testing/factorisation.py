@@ -9,7 +9,7 @@ agents: those of a region with several are compared one by one.
 Whole episodes of all policies are one compiled program; only verdicts leave it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from hinterland.core import Domain, stream
+from hinterland.core import Domain, by_kind, for_each_kind, kinds_of, stream
 from hinterland.core.blame import defined_at
 from hinterland.testing.differences import (
     Difference,
@@ -38,7 +38,7 @@ from hinterland.testing.expectations import (
     quickly_compiled,
 )
 from hinterland.testing.plays import LONGEST, corners, possible_actions
-from hinterland.testing.slots import Slots
+from hinterland.testing.slots import Slots, by_agent, every_slots
 
 BUDGET = 10_000_000
 """Agents x steps of the corners of one round; a larger system plays fewer of them."""
@@ -69,7 +69,7 @@ class _Seen(NamedTuple):
 
     ended: Any
     finite: Any  # by what is not, if it is false
-    influence: _Wrong
+    influence: list[_Wrong]  # one for each kind of regions
     differences: list[Difference]  # one for each leaf of `_compared`
 
 
@@ -93,8 +93,11 @@ def play(domain: Domain, seed: int, rounds: int) -> Played:
         ended = np.cumsum(seen.ended, 0, dtype=int)
         counts = (ended - seen.ended) == 0
         _judge(domain, names, leaves, first, seen, counts)
-        for name, low, high in zip(domain.scripted, lowest.T, highest.T, strict=True):
-            _judge_policy(domain, name, low, high, counts[:, names.index(f"scripted[{name!r}]")])
+        for place, name in enumerate(domain.scripted):
+            met = counts[:, names.index(f"scripted[{name!r}]")]
+            for slots in every_slots(domain):
+                of = (slice(None), place, slots.at)
+                _judge_policy(slots, name, lowest[of], highest[of], met)
         steps += int(counts.sum())
         rounding = max([rounding, *(largest_distance(x, counts) for x in seen.differences)])
         at_once &= bool(seen.ended[0].all())
@@ -105,18 +108,29 @@ def play(domain: Domain, seed: int, rounds: int) -> Played:
     return Played(steps, rounding)
 
 
-def _leaves(domain: Domain) -> list[tuple[str, str, tuple[int, ...]]]:
-    """(part, name, shape) of each array that is compared."""
-    reset, key = domain.local_simulator.reset, jax.random.key(0)
-    slots = Slots(domain)
-    state = jax.eval_shape(lambda key: jax.tree.map(jnp.asarray, reset(key)), key)
-    form = jax.eval_shape(lambda x: [plain(leaf) for leaf in jax.tree.leaves(x)], state)
-    named = zip(leaf_names(state), form, strict=True)
-    return [
-        *(("state", name, (slots.count, *x.shape)) for name, x in named if x.size),
-        ("reward", "", (slots.count, *slots.shape)),
-        ("terminated", "", (slots.count,)),
-    ]
+class _Leaf(NamedTuple):
+    """One array that is compared."""
+
+    slots: Slots
+    part: str
+    name: str
+    shape: tuple[int, ...]
+
+
+def _leaves(domain: Domain) -> list[_Leaf]:
+    """Of all kinds of regions."""
+    found = []
+    for slots in every_slots(domain):
+        key, reset = jax.random.key(0), slots.kind.reset
+        state = jax.eval_shape(lambda key, of=reset: jax.tree.map(jnp.asarray, of(key)), key)
+        form = jax.eval_shape(lambda x: [plain(leaf) for leaf in jax.tree.leaves(x)], state)
+        named = zip(leaf_names(state), form, strict=True)
+        found += [
+            *(_Leaf(slots, "state", name, (slots.count, *x.shape)) for name, x in named if x.size),
+            _Leaf(slots, "reward", "", (slots.count, *slots.shape)),
+            _Leaf(slots, "terminated", "", (slots.count,)),
+        ]
+    return found
 
 
 def compared(mine: Any, theirs: Any) -> list[Difference]:
@@ -127,9 +141,10 @@ def compared(mine: Any, theirs: Any) -> list[Difference]:
 
 def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Array, ""]], Any]:
     """One round of episodes as one function of its key."""
-    spec, agents, slots = domain.spec, domain.agents, Slots(domain)
-    local, whole = domain.local_simulator, domain.global_simulator
-    policies: list[Any] = list(domain.scripted.values())
+    spec, agents, every = domain.spec, domain.agents, every_slots(domain)
+    whole, kinds = domain.global_simulator, kinds_of(domain)
+    policies = [for_each_kind(policy, kinds) for policy in domain.scripted.values()]
+    ends = np.cumsum([slots.count for slots in every]).tolist()
     mask = possible_actions(domain)
     count = len(DRAWN) + len(policies) + len(fixed)
     scores = 0.0 if mask is None else jnp.where(jnp.asarray(mask), 0.0, -jnp.inf)
@@ -148,41 +163,52 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
 
     def scripted(key: Any, memories: Any, before: Any) -> Any:
         """Each policy in its own episode, and, to be looked at, in that of random actions."""
-        chosen, after = [], []
+        chosen, after, low, high = [], [], [], []
         for number, (policy, memory) in enumerate(zip(policies, memories, strict=True)):
             rows = jnp.array([len(DRAWN) + number, RANDOM])
-            keys = jax.random.split(jax.random.fold_in(key, number), (2, slots.count))
+            keys = jax.random.split(jax.random.fold_in(key, number), (2, ends[-1]))
+            keys = jnp.split(keys, ends[:-1], axis=1)
             regions = jax.tree.map(itemgetter(rows), before)
-            action, memory = jax.vmap(jax.vmap(policy))(keys, memory, regions)
-            chosen.append(jax.vmap(slots.by_agent)(action.astype(jnp.int32)))
-            after.append(memory)
-        return jnp.stack(chosen), after
+            parts = zip(policy, keys, memory, regions, strict=True)
+            found = [jax.vmap(jax.vmap(one))(*those) for one, *those in parts]
+            actions = [action.astype(jnp.int32) for action, _ in found]
+            chosen.append(jax.vmap(partial(by_agent, domain))(actions)[0])
+            low.append(jnp.stack([x.min() for x in actions]))
+            high.append(jnp.stack([x.max() for x in actions]))
+            after.append([memory for _, memory in found])
+        return jnp.stack(chosen), jnp.stack(low), jnp.stack(high), after
 
     def advance(key: Any, state: Any, before: Any, actions: Any) -> tuple[Any, Any, _Seen]:
         """One step of one episode."""
         noise = whole.noise(key)
         moved = whole.step(state, actions, noise)
-        shares = whole.region_noise(noise)
-        given = slots.by_region(actions)
-        alone = jax.vmap(local.step)(before, given, moved.influence, shares)
-        regions = whole.regions(moved.state)
+        shares = by_kind(domain, whole.region_noise(noise))
+        influence = by_kind(domain, moved.influence)
+        regions = by_kind(domain, whole.regions(moved.state))
         ended = jnp.asarray(moved.terminated)
-        mine = (alone.state, alone.reward, alone.terminated)
-        rewards = slots.by_region(moved.reward)
-        theirs = (regions, rewards, jnp.broadcast_to(ended, (slots.count,)))
-        finite = {"global_simulator.step reward": _finite(moved.reward)} | _look(local, regions)
-        seen = _Seen(ended, finite, _out_of_range(moved.influence, spec.classes),
-                     compared(mine, theirs))  # fmt: skip
-        return moved.state, regions, seen
+        finite = {"global_simulator.step reward": _finite(moved.reward)} | _look(every, regions)
+        differences = []
+        for slots, *those in zip(every, before, influence, shares, regions, strict=True):
+            was, touched, share, reached = those
+            given = slots.by_region(actions)
+            alone = jax.vmap(slots.local.step)(was, given, touched, share)
+            mine = (alone.state, alone.reward, alone.terminated)
+            rewards = slots.by_region(moved.reward)
+            theirs = (reached, rewards, jnp.broadcast_to(ended, (slots.count,)))
+            differences += compared(mine, theirs)
+        wrong = [
+            _out_of_range(touched, slots.kind.spec.classes)
+            for slots, touched in zip(every, influence, strict=True)
+        ]
+        return moved.state, regions, _Seen(ended, finite, wrong, differences)
 
     def step(carry: Any, t: Any) -> tuple[Any, Any]:
         key, states, before, memories = carry
         lots, acting, moving = jax.random.split(jax.random.fold_in(key, t), 3)
         rows, low, high = [drawn(lots)], jnp.zeros(0, int), jnp.zeros(0, int)
         if policies:
-            chosen, memories = scripted(acting, memories, before)
-            rows.append(chosen[:, 0])
-            low, high = chosen.min((1, 2)), chosen.max((1, 2))
+            chosen, low, high, memories = scripted(acting, memories, before)
+            rows.append(chosen)
         actions = jnp.concatenate([*rows, jnp.asarray(fixed)]).astype(jnp.int32)
         keys = jax.random.split(moving, count)
         states, before, seen = jax.vmap(advance)(keys, states, before, actions)
@@ -192,13 +218,17 @@ def _program(domain: Domain, fixed: np.ndarray, length: int) -> Callable[[Key[Ar
     def episodes(key: Any) -> Any:
         begin, on = jax.random.split(key)
         states = jax.vmap(whole.reset)(jax.random.split(begin, count))
-        before = jax.vmap(whole.regions)(states)
-        first = jax.vmap(lambda regions: _look(local, regions))(before)
+        before = by_kind(domain, jax.vmap(whole.regions)(states))
+        first = jax.vmap(lambda regions: _look(every, regions))(before)
+
+        def everywhere(x: Any, count: int) -> Any:
+            return jnp.broadcast_to(jnp.asarray(x), (2, count, *jnp.shape(x)))
+
         memories = [
-            jax.tree.map(
-                lambda x: jnp.broadcast_to(jnp.asarray(x), (2, slots.count, *jnp.shape(x))),
-                policy.initial,
-            )
+            [
+                jax.tree.map(partial(everywhere, count=slots.count), one.initial)
+                for one, slots in zip(policy, every, strict=True)
+            ]
             for policy in policies
         ]
         _, found = jax.lax.scan(step, (on, states, before, memories), jnp.arange(length))
@@ -212,9 +242,10 @@ def _finite(value: Any) -> Any:
     return jnp.isfinite(jnp.asarray(value).astype(jnp.float32)).all()
 
 
-def _look(local: Any, regions: Any) -> dict[str, Any]:
+def _look(every: list[Slots], regions: Sequence[Any]) -> dict[str, Any]:
     return {
-        f"local_simulator.{name}": _finite(jax.vmap(getattr(local, name))(regions))
+        f"{slots.name}.{name}": _finite(jax.vmap(getattr(slots.local, name))(states))
+        for slots, states in zip(every, regions, strict=True)
         for name in ("observe", "dset")
     }
 
@@ -230,13 +261,12 @@ def _out_of_range(influence: Any, classes: int) -> _Wrong:
 def _judge(
     domain: Domain,
     names: list[str],
-    leaves: list[tuple[str, str, tuple[int, ...]]],
+    leaves: list[_Leaf],
     first: dict[str, np.ndarray],
     seen: _Seen,
     counts: np.ndarray,
 ) -> None:
     """Says the first fault in time."""
-    slots = Slots(domain)
     for what, fine in first.items():
         if not fine.all():
             _fail_as_not_finite(domain, what, "of a first state", "")
@@ -244,24 +274,27 @@ def _judge(
     def not_finite(what: str, t: int, row: int) -> None:
         _fail_as_not_finite(domain, what, f"at step {t}", f", after {names[row]}")
 
-    def no_class(t: int, row: int) -> None:
-        region, source = divmod(int(seen.influence.place[t, row]), domain.spec.sources)
+    def no_class(slots: Slots, wrong: _Wrong, t: int, row: int) -> None:
+        spec = slots.kind.spec
+        region, source = divmod(int(wrong.place[t, row]), spec.sources)
         fail(
             f"global_simulator.step influence at step {t}",
-            f"{slots.region(region)}, source {source} has class "
-            f"{class_said(seen.influence.value[t, row])}",
-            f"classes are 0 .. {domain.spec.classes - 1} (after {names[row]})",
+            f"{slots.region(region)}, source {source} has class {class_said(wrong.value[t, row])}",
+            f"classes are 0 .. {spec.classes - 1} (after {names[row]})",
         )
 
-    def otherwise(leaf: tuple[str, str, tuple[int, ...]], found: Difference, *at: int) -> None:
-        part, name, shape = leaf
+    def otherwise(leaf: _Leaf, found: Difference, *at: int) -> None:
+        slots, part, name, shape = leaf
         whose = slots.owner(np.unravel_index(int(found.place[at]), shape), part == "reward")
         said = f"{values_of(found, at, counts)}, after {names[at[1]]}"
-        fail_as_otherwise(f"{part}{name}", whose, f"step {at[0]}", said, methods_of(domain))
+        fail_as_otherwise(f"{part}{name}", whose, f"step {at[0]}", said, methods_of(domain, slots))
 
     faults: list[tuple[np.ndarray, Callable[[int, int], None]]] = [
         *((counts & ~fine, partial(not_finite, what)) for what, fine in seen.finite.items()),
-        (counts & seen.influence.any, no_class),
+        *(
+            (counts & wrong.any, partial(no_class, slots, wrong))
+            for slots, wrong in zip(every_slots(domain), seen.influence, strict=True)
+        ),
         *(
             (beyond_rounding(found, counts), partial(otherwise, leaf, found))
             for leaf, found in zip(leaves, seen.differences, strict=True)
@@ -274,18 +307,20 @@ def _judge(
 
 
 def _fail_as_not_finite(domain: Domain, what: str, when: str, after: str) -> None:
-    owner, method = what.split()[0].split(".")
-    place = defined_at(getattr(getattr(domain, owner), method))
+    owner, _, method = what.split()[0].rpartition(".")
+    owners = {slots.name: slots.local for slots in every_slots(domain)}
+    owners["global_simulator"] = domain.global_simulator
+    place = defined_at(getattr(owners[owner], method))
     fail(f"{what} {when}", f"not finite{after}", f"look for 0/0 and log 0 in it{place}")
 
 
-def methods_of(domain: Domain) -> str:
+def methods_of(domain: Domain, slots: Slots) -> str:
     """Which methods of a traced domain are to be compared, and where the user wrote them."""
-    local, whole = domain.local_simulator.step, domain.global_simulator
+    local, whole = slots.local.step, domain.global_simulator
     step, regions, noise = (
         f"{name}{defined_at(getattr(whole, name))}" for name in ("step", "regions", "region_noise")
     )
-    mine = f"local_simulator.step{defined_at(local)}"
+    mine = f"{slots.name}.step{defined_at(local)}"
     return f"compare {mine} with global_simulator.{step}, {regions} and {noise}"
 
 
@@ -311,9 +346,10 @@ def fail_as_otherwise(
 
 
 def _judge_policy(
-    domain: Domain, name: str, low: np.ndarray, high: np.ndarray, counts: np.ndarray
+    slots: Slots, name: str, low: np.ndarray, high: np.ndarray, counts: np.ndarray
 ) -> None:
-    last, where = domain.spec.actions - 1, f"scripted[{name!r}]"
+    last, where = slots.kind.spec.actions - 1, f"scripted[{name!r}]"
+    where += f"[{slots.at}]" if slots.of else ""
     for actions in (low[counts], high[counts]):
         wrong = (actions < 0) | (actions > last)
         if wrong.any():

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from hinterland.core import Domain
-from hinterland.rollout.answers import TRUTHS, WHOLE, figures_of, gathered
+from hinterland.core import Domain, by_kind
+from hinterland.rollout.answers import TRUTHS, figures_of, gathered
+from hinterland.rollout.episodes import answers_by_kind
+from hinterland.rollout.systems import HostSystem
 from hinterland.testing.expectations import (
     attempt,
     expect_classes,
@@ -19,7 +21,7 @@ from hinterland.testing.host_factorisation import HostFactorisation
 from hinterland.testing.notes import NOTE, horizon_notes
 from hinterland.testing.plays import LONGEST, corners, possible_actions
 from hinterland.testing.sessions import ask_both
-from hinterland.testing.slots import Slots
+from hinterland.testing.slots import every_slots
 
 CONTROLLED = 20
 """Steps of each of the simulator's own controllers."""
@@ -40,7 +42,8 @@ def check_host_agents(domain: Domain, seed: int, episodes: int) -> list[str]:
     for session in sessions:
         names = ("begin", "forget", "call", "ask", "answer")
         expect_methods("a session", session, names, "HostSession")
-    regions = HostFactorisation(domain)
+    every = every_slots(domain)
+    regions = [HostFactorisation(domain, slots.at) for slots in every]
     steps, at_once, seen = 0, True, []
     for episode in range(episodes):
         for actions in (_random(domain, seed + episode), _corners(domain, seed)):
@@ -52,15 +55,17 @@ def check_host_agents(domain: Domain, seed: int, episodes: int) -> list[str]:
         fail_as_over_at_once("terminated at step 0")
     for name, controller in domain.scripted.items():
         _check_controller(domain, sessions[0], name, controller, seed)
-    dset = np.asarray(seen[0][0]["dset"])
+    dsets = [np.asarray(x) for x in by_kind(domain, seen[0][0]["dset"])]
+    influences = sum(slots.count * slots.kind.spec.sources for slots in every)
+    told = dict.fromkeys(line for one in regions for line in one.lines())
     return [
         "sizes of the local simulator agree with the spec",
         f"all values are finite and in range over {steps} global steps of random and constant "
         "actions",
         "the same seed and actions give the same episode",
-        *regions.lines(),
+        *told,
         *_seed_note(seen[1::2]),
-        *horizon_notes(domain, dset.nbytes + Slots(domain).count * domain.spec.sources),
+        *horizon_notes(domain, sum(x.nbytes for x in dsets) + influences),
     ]
 
 
@@ -86,7 +91,7 @@ def _follow(
     sessions: Any,
     seed: int,
     played: Iterator[np.ndarray],
-    regions: HostFactorisation,
+    regions: Sequence[HostFactorisation],
 ) -> list[dict[str, Any]]:
     """One episode to its horizon; what the first session answered.
 
@@ -96,14 +101,15 @@ def _follow(
         session.forget()
     seen = ask_both(sessions, "reset", seed)
     _compare(domain, seen, "reset")
-    regions.begin(sessions[0], seen[0])
+    for one in regions:
+        one.begin(sessions[0], seen[0])
     found, over = [seen[0]], False
     for t in range(min(domain.spec.horizon, LONGEST)):
         actions = next(played).astype(np.int32)
         seen = ask_both(sessions, "step", actions)
         _compare(domain, seen, f"step {t}", moved=True)
-        if not over:
-            regions.step(sessions[0], actions, seen[0], t)
+        for one in () if over else regions:
+            one.step(sessions[0], actions, seen[0], t)
         over = over or bool(seen[0]["terminated"])
         found.append(seen[0])
     return found
@@ -111,27 +117,25 @@ def _follow(
 
 def _compare(domain: Domain, seen: list[Any], when: str, moved: bool = False) -> None:
     """What two sessions answered has all its parts, and is the same."""
-    spec, agents, slots = domain.spec, domain.agents, Slots(domain)
-    parts: list[tuple] = [
-        ("observation", (agents, spec.observation)),
-        ("dset", (slots.count, spec.dset)),
-    ]
+    system, agents, said = HostSystem(domain), domain.agents, f" at {when}"
+    parts: list[tuple] = [("observation", (agents, domain.spec.observation)), ("dset",)]
     if moved:
-        parts += [
-            ("reward", (agents,)),
-            ("terminated", (), TRUTHS),
-            ("influence", (slots.count, spec.sources), WHOLE),
-        ]
+        parts += [("reward", (agents,)), ("terminated", (), TRUTHS), ("influence",)]
     for name, *how in parts:
-        first, second = gathered(f"{domain.name} at {when}", seen, name, *how)
-        if not np.array_equal(first, second):
+        if how:
+            found: Any = (gathered(f"{domain.name}{said}", seen, name, *how),)
+        else:
+            found = answers_by_kind(system, seen, name, said)
+        if not all(np.array_equal(first, second) for first, second in found):
             fail(
                 f"{name} at {when}",
                 "two episodes with the same seed and actions differ",
                 "draw all random numbers from the seed given to reset",
             )
         if name == "influence":
-            expect_classes(f"influence at {when}", first, spec.classes, slots.region)
+            for slots, (first, _) in zip(every_slots(domain), found, strict=True):
+                classes = slots.kind.spec.classes
+                expect_classes(f"influence at {when}", first, classes, slots.region)
 
 
 def _seed_note(episodes: Sequence[list[dict[str, Any]]]) -> list[str]:

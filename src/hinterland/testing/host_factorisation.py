@@ -7,13 +7,14 @@ likewise. Neither is asked for by anything but the check.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, is_host
+from hinterland.core import Domain, by_kind, is_host
 from hinterland.core.blame import defined_at
 from hinterland.testing.differences import (
     Difference,
@@ -43,21 +44,22 @@ class HostFactorisation:
 
     Args:
         domain: whose global simulator is on hosts.
+        kind: of regions, its number.
     """
 
-    def __init__(self, domain: Domain) -> None:
-        self._domain, self._steps, self._largest = domain, 0, 0.0
-        self._slots = Slots(domain)
+    def __init__(self, domain: Domain, kind: int = 0) -> None:
+        self._steps, self._largest = 0, 0.0
+        self._slots, self._by_kind = Slots(domain, kind), partial(by_kind, domain)
         self._why_not = ""
-        self._traced = not is_host(domain.local_simulator)
+        self._traced = not is_host(self._slots.local)
         self._offered: set[str] = set()
         if not self._traced:
             self._why_not = "local simulators outside of JAX cannot be put into a region's state"
             return
-        local, key = domain.local_simulator, jax.random.key(0)
+        local, key, name = self._slots.local, jax.random.key(0), self._slots.name
         self._forms = {
-            "regions": outline("local_simulator.reset", local.reset, key),
-            "region_noise": outline("local_simulator.noise", local.noise, key),
+            "regions": outline(f"{name}.reset", self._slots.kind.reset, key),
+            "region_noise": outline(f"{name}.noise", local.noise, key),
         }
         self._step = jax.jit(_compare_step(local, self._slots))
         self._look = jax.jit(_compare_view(local))
@@ -91,7 +93,8 @@ class HostFactorisation:
         drawn = "region_noise" in self._offered and jax.tree.leaves(self._forms["region_noise"])
         shares = self._asked(session, "region_noise") if drawn else self._forms["region_noise"]
         theirs = (after, jnp.asarray(seen["reward"]), jnp.asarray(seen["terminated"]))
-        given = (before, actions, jnp.asarray(seen["influence"]), shares, theirs)
+        influence = jnp.asarray(self._mine(seen["influence"]))
+        given = (before, actions, influence, shares, theirs)
         found = attempt("local_simulator.step in a session's regions", self._step, *given)
         leaves = zip(leaf_names(after), jax.tree.leaves(after), strict=True)
         named = [(f"state{name}", leaf.shape) for name, leaf in leaves if leaf.size]
@@ -102,7 +105,7 @@ class HostFactorisation:
             if said:
                 place = np.unravel_index(int(one.place), shape)
                 whose = self._slots.owner(place, name == "reward")
-                mine = f"local_simulator.step{defined_at(self._domain.local_simulator.step)}"
+                mine = f"{self._slots.name}.step{defined_at(self._slots.local.step)}"
                 methods = f"compare {mine} with step, regions and region_noise of the session"
                 fail_as_otherwise(name, whose, f"step {t}", said, methods)
         self._steps += 1
@@ -117,8 +120,8 @@ class HostFactorisation:
     def _judge_view(self, regions: Any, seen: Mapping[str, Any], when: str) -> None:
         """What the local simulator shows of the regions is what the session shows."""
         shown = {
-            "observation": self._slots.by_region(seen["observation"]),
-            "dset": jnp.asarray(seen["dset"]),
+            "observation": self._slots.by_region(seen["observation"])[..., : self._slots.width],
+            "dset": jnp.asarray(self._mine(seen["dset"])),
         }
         found = attempt(
             "local_simulator.observe of a session's regions", self._look, regions, shown
@@ -128,13 +131,17 @@ class HostFactorisation:
             if said:
                 place = np.unravel_index(int(one.place), shown[name].shape)
                 owner, inside = self._slots.owner(place, name == "observation")
-                method = getattr(self._domain.local_simulator, _SHOWN[name])
+                method = getattr(self._slots.local, _SHOWN[name])
                 fail(
                     f"{name}{inside} of {owner} at {when}",
                     f"{said}, of the session's own regions",
-                    f"compare local_simulator.{_SHOWN[name]}{defined_at(method)} with what the "
-                    "session shows, and with its regions",
+                    f"compare {self._slots.name}.{_SHOWN[name]}{defined_at(method)} with what "
+                    "the session shows, and with its regions",
                 )
+
+    def _mine(self, found: Any) -> Any:
+        """The kind's part of what is of all regions."""
+        return self._by_kind(found)[self._slots.at]
 
     def _differs(self, found: Difference) -> str:
         """Both values, if it is by more than rounding."""
@@ -145,8 +152,8 @@ class HostFactorisation:
     def _asked(self, session: Any, method: str) -> Any:
         """The session's answer in the form of the local simulator's."""
         form, where = self._forms[method], f"{method} of a session"
-        giver = "local_simulator.reset" if method == "regions" else "local_simulator.noise"
-        found = session.call(method)
+        giver = f"{self._slots.name}.{'reset' if method == 'regions' else 'noise'}"
+        found = self._mine(session.call(method))
         if isinstance(found, Mapping) and hasattr(form, "_fields"):
             if set(found) != set(form._fields):
                 fields = ", ".join(form._fields)

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hinterland import core
+from hinterland.core import has_kinds
+
 LONGEST = 2000
 """Steps of an episode that are played."""
 CONSTANTS = 16
@@ -16,6 +19,8 @@ CONSTANTS = 16
 
 def possible_actions(domain: Any) -> np.ndarray | None:
     """[agents, actions]: which actions each agent has; None: everybody has all."""
+    if has_kinds(domain):
+        return core.possible_actions(domain)
     mask = getattr(domain, "action_mask", None)
     return None if mask is None else np.asarray(mask)
 

@@ -6,40 +6,45 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, regions_of
+from hinterland.core import Domain, has_kinds, kinds_of, places_of
 
 
 class Slots:
-    """Who lives in which region of a domain.
+    """Who lives in which region of one kind.
 
     Attributes:
+        kind: which.
+        local: its local simulator.
+        name: of that in a sentence: "local_simulator", or "kinds[1].local_simulator".
+        at: its number; where a domain declares no kinds it is the only one, 0.
         count: number of regions.
         shape: of what a local simulator has for each agent: (k,), or () where each lives alone.
+        width: of its agents' observations, which are padded to the domain's.
         word: for the rows of what is stacked by region, such as "4 regions".
     """
 
-    def __init__(self, domain: Domain) -> None:
-        self._table = regions_of(domain)
+    def __init__(self, domain: Domain, at: int = 0) -> None:
+        kinds = kinds_of(domain)
+        self.kind, self.at = kinds[at], at
+        self.local = self.kind.local_simulator
+        self.of = f"kinds[{at}]." if has_kinds(domain) else ""
+        self.name = f"{self.of}local_simulator"
+        self._table, self._first = self.kind.regions, sum(len(one.regions) for one in kinds[:at])
         self.count, each = self._table.shape
-        self.alone = each == 1
+        self.alone, self.width = each == 1, self.kind.spec.observation
         self.shape: tuple[int, ...] = () if self.alone else (each,)
         self.word = f"{self.count} {'agents' if self.alone else 'regions'}"
-        self._order = np.argsort(self._table, axis=None)
 
     def by_region(self, values: Any) -> Any:
         """[agents, ...] as local simulators take and give it: [regions, *shape, ...]."""
         return jnp.asarray(values)[self._table[:, 0] if self.alone else self._table]
 
-    def by_agent(self, values: Any) -> Any:
-        """[regions, *shape] as the global simulator takes and gives it: [agents]."""
-        return values.reshape(-1)[self._order]
-
     def region(self, number: int) -> str:
-        """Its name; that of its agent, if it has only one."""
+        """The name of one of the kind's; that of its agent, if it has only one."""
         agents = self._table[number]
         if self.alone:
             return f"agent {agents[0]}"
-        return f"region {number} (agents {', '.join(map(str, agents))})"
+        return f"region {self._first + number} (agents {', '.join(map(str, agents))})"
 
     def owner(self, place: Sequence[Any], of_agents: bool) -> tuple[str, list[int]]:
         """(whose it is, where inside) of an entry of what is stacked by region.
@@ -52,3 +57,14 @@ class Slots:
         if of_agents and not self.alone:
             return f"agent {self._table[region, inside[0]]}", inside[1:]
         return self.region(region), inside
+
+
+def every_slots(domain: Domain) -> list[Slots]:
+    """One for each kind of regions."""
+    return [Slots(domain, at) for at in range(len(kinds_of(domain)))]
+
+
+def by_agent(domain: Domain, values: Sequence[Any]) -> Any:
+    """Each kind's [regions, *shape] as the global simulator takes and gives it: [agents]."""
+    everybody = jnp.concatenate([value.reshape(-1) for value in values])
+    return everybody[np.asarray(places_of(kinds_of(domain)))]

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, GlobalStep, Step, stream
+from hinterland.core import (
+    Domain,
+    GlobalStep,
+    Step,
+    by_kind,
+    for_each_kind,
+    has_kinds,
+    kinds_of,
+    stream,
+)
 from hinterland.core.blame import defined_at
 from hinterland.testing.expectations import (
     NUMBERS,
@@ -30,7 +39,7 @@ from hinterland.testing.expectations import (
 from hinterland.testing.factorisation import play
 from hinterland.testing.notes import horizon_notes
 from hinterland.testing.resets import KEYS, same_start, varies
-from hinterland.testing.slots import Slots
+from hinterland.testing.slots import Slots, every_slots
 
 
 def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
@@ -61,24 +70,29 @@ def check_traced_agents(domain: Domain, seed: int, rounds: int) -> list[str]:
 
 
 def check_local(domain: Domain, seed: int) -> None:
-    """Shapes, types and determinism of a traced local simulator."""
-    spec, local, slots = domain.spec, domain.local_simulator, Slots(domain)
+    """Shapes, types and determinism of traced local simulators."""
+    for slots in every_slots(domain):
+        _check_local(slots, stream(seed, "check/shapes"))
+
+
+def _check_local(slots: Slots, key: jax.Array) -> None:
+    """Of one kind."""
+    spec, local, whose = slots.kind.spec, slots.local, slots.name
     names = ("reset", "observe", "dset", "noise", "step")
-    expect_methods("local_simulator", local, names, "LocalSimulator")
-    key = stream(seed, "check/shapes")
-    where = "local_simulator.reset"
-    form = outline(where, local.reset, key)
+    expect_methods(whose, local, names, "LocalSimulator")
+    where, told = f"{whose}.reset", slots.kind.told(0)
+    form = outline(where, local.reset, key, *told)
     expect_same_structure(where, form, form)
-    state = value_of(where, local.reset, key)
+    state = value_of(where, local.reset, key, *told)
     forms = {"observe": (*slots.shape, spec.observation), "dset": (spec.dset,)}
     for name, shape in forms.items():
-        where, field = f"local_simulator.{name}", "observation" if name == "observe" else "dset"
+        where, field = f"{whose}.{name}", "observation" if name == "observe" else "dset"
         value = outline(where, getattr(local, name), state)
-        expect_array(where, value, shape, NUMBERS, f"mend it or spec.{field}")
+        expect_array(where, value, shape, NUMBERS, f"mend it or {slots.of}spec.{field}")
         expect_finite(f"{where} of a first state", value_of(where, getattr(local, name), state))
-    noise = value_of("local_simulator.noise", local.noise, key)
+    noise = value_of(f"{whose}.noise", local.noise, key)
     influence = jnp.zeros(spec.sources, jnp.int32)
-    actions, where = jnp.zeros(slots.shape, jnp.int32), "local_simulator.step"
+    actions, where = jnp.zeros(slots.shape, jnp.int32), f"{whose}.step"
     arguments = (state, actions, influence, noise)
     moved = outline(where, local.step, *arguments)
     cure = "one number per step" if slots.alone else "one number per agent of the region"
@@ -96,8 +110,7 @@ def _expect_step(where: str, moved: Any, kind: Any, shape: tuple[int, ...], cure
 
 def _check_global(domain: Domain, seed: int) -> list[str]:
     """Shapes, types and determinism of the global simulator; what is odd about it."""
-    spec, whole, agents = domain.spec, domain.global_simulator, domain.agents
-    slots = Slots(domain)
+    whole, agents = domain.global_simulator, domain.agents
     names = ("reset", "noise", "step", "regions", "region_noise")
     expect_methods("global_simulator", whole, names, "GlobalSimulator")
     key = stream(seed, "check/shapes")
@@ -109,26 +122,51 @@ def _check_global(domain: Domain, seed: int) -> list[str]:
     arguments, where = (system, jnp.zeros(agents, jnp.int32), noise), "global_simulator.step"
     moved = outline(where, whole.step, *arguments)
     _expect_step(where, moved, GlobalStep, (agents,), "one per agent")
-    shape, cure = (slots.count, spec.sources), "mend it or spec.sources; classes are integers"
-    expect_array(f"{where} influence", moved.influence, shape, WHOLE, cure)
+    found = _by_kind(domain, f"{where} influence", moved.influence)
+    for slots, influence in zip(every_slots(domain), found, strict=True):
+        shape, cure = (slots.count, slots.kind.spec.sources), "classes are integers"
+        cure = f"mend it or {slots.of}spec.sources; {cure}"
+        expect_array(f"{where} influence{_entry(slots)}", influence, shape, WHOLE, cure)
     expect_same_structure(f"{where} state", moved.state, form)
     value_of(where, whole.step, *arguments)
-    local = domain.local_simulator
-    for name, given, giver, alone in (
-        ("regions", system, "local_simulator.reset", local.reset),
-        ("region_noise", noise, "local_simulator.noise", local.noise),
-    ):
+    bytes_ = 0
+    for name, given in (("regions", system), ("region_noise", noise)):
         where = f"global_simulator.{name}"
-        found = outline(where, getattr(whole, name), given)
-        expect_rows(where, found, slots.count, slots.word)
-        one = jax.tree.map(partial(_row, where), found)
-        expect_same_structure(where, one, outline(giver, alone, key), giver=giver)
+        shown = outline(where, getattr(whole, name), given)
+        shown = _by_kind(domain, where, shown)
+        for slots, found in zip(every_slots(domain), shown, strict=True):
+            _check_rows(f"{where}{_entry(slots)}", name, slots, found, key)
         value_of(where, getattr(whole, name), given)
     expect_pictures(domain, lambda: jax.tree.map(np.asarray, system))
-    where = "local_simulator.dset"
-    dset = expect_leaf(where, outline(where, local.dset, outline(where, local.reset, key)))
-    bytes_ = slots.count * (spec.dset * dset.dtype.itemsize + spec.sources)
+    for slots in every_slots(domain):
+        where, of = f"{slots.name}.dset", slots.kind
+        dset = expect_leaf(where, outline(where, slots.local.dset, outline(where, of.reset, key)))
+        bytes_ += slots.count * (of.spec.dset * dset.dtype.itemsize + of.spec.sources)
     return _look_at_resets(domain, key) + horizon_notes(domain, bytes_)
+
+
+def _by_kind(domain: Domain, where: str, found: Any) -> tuple[Any, ...]:
+    """What is of all regions, with one entry for each kind that the domain declares."""
+    count = len(kinds_of(domain))
+    if has_kinds(domain) and (not isinstance(found, tuple) or len(found) != count):
+        said = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+        fail(where, f"is {said}, expected a tuple of {count}", "give each kind its stacked entry")
+    return by_kind(domain, found)
+
+
+def _entry(slots: Slots) -> str:
+    """Where in such a tuple; of a domain without kinds there is none."""
+    return f"[{slots.at}]" if slots.of else ""
+
+
+def _check_rows(where: str, name: str, slots: Slots, found: Any, key: jax.Array) -> None:
+    """What the whole system gives of a kind's regions has their local simulator's form."""
+    giver, alone = f"{slots.name}.reset", slots.kind.reset
+    if name == "region_noise":
+        giver, alone = f"{slots.name}.noise", slots.local.noise
+    expect_rows(where, found, slots.count, slots.word)
+    one = jax.tree.map(partial(_row, where), found)
+    expect_same_structure(where, one, outline(giver, alone, key), giver=giver)
 
 
 def _row(where: str, leaf: Any) -> jax.ShapeDtypeStruct:
@@ -139,43 +177,54 @@ def _row(where: str, leaf: Any) -> jax.ShapeDtypeStruct:
 
 def _look_at_resets(domain: Domain, key: jax.Array) -> list[str]:
     """Whether first states depend on their keys, as those of the regions do."""
-    whole, local = domain.global_simulator, domain.local_simulator
+    whole, every = domain.global_simulator, every_slots(domain)
 
     @quickly_compiled
     def begin(keys: Any) -> Any:
         systems = jax.vmap(whole.reset)(keys)
-        regions = jax.vmap(whole.regions)(systems)
-        alone = jax.vmap(local.reset)(keys)
-        seen = [jax.vmap(look)(alone) for look in (local.observe, local.dset)]
-        return [varies(tree) for tree in (systems, regions, alone)], seen
+        regions = by_kind(domain, jax.vmap(whole.regions)(systems))
+        alone = [jax.vmap(slots.kind.reset)(keys) for slots in every]
+        seen = {
+            f"{slots.name}.{name}": jax.vmap(getattr(slots.local, name))(states)
+            for slots, states in zip(every, alone, strict=True)
+            for name in ("observe", "dset")
+        }
+        return varies(systems), [varies(x) for x in regions], [varies(x) for x in alone], seen
 
     keys = jax.random.split(key, KEYS)
-    (system, regions, alone), seen = attempt("a first state, traced by JAX", begin, keys)
-    for name, values in zip(("observe", "dset"), seen, strict=True):
-        expect_finite(f"local_simulator.{name} of a first state", values)
-    if regions and not alone:
-        fail(
-            f"local_simulator.reset{defined_at(local.reset)}",
-            f"gives the same state for {KEYS} keys, but the regions of global_simulator.reset "
-            "differ",
-            "draw it from the key, as the regions of the whole system are",
-        )
+    system, regions, alone, seen = attempt("a first state, traced by JAX", begin, keys)
+    for name, values in seen.items():
+        expect_finite(f"{name} of a first state", values)
+    for slots, differ, differs in zip(every, regions, alone, strict=True):
+        if differ and not differs:
+            fail(
+                f"{slots.name}.reset{defined_at(slots.local.reset)}",
+                f"gives the same state for {KEYS} keys, but the regions of global_simulator.reset "
+                "differ",
+                "draw it from the key, as the regions of the whole system are",
+            )
+    mine = [(f"{slots.name}.reset", differs) for slots, differs in zip(every, alone, strict=True)]
     return [
         same_start(name)
-        for name, differs in (("global_simulator.reset", system), ("local_simulator.reset", alone))
+        for name, differs in [("global_simulator.reset", system), *mine]
         if not differs
     ]
 
 
 def _check_policies(domain: Domain, seed: int) -> None:
     """The form of what every hand-written policy gives."""
-    local, key, slots = domain.local_simulator, stream(seed, "check/shapes"), Slots(domain)
-    state = outline("local_simulator.reset", local.reset, key)
+    key = stream(seed, "check/shapes")
     policies: dict[str, Any] = dict(domain.scripted)
-    for name, policy in policies.items():
-        where, memory = f"scripted[{name!r}]", policy.initial
-        found = outline(where, policy, key, memory, state)
-        if not isinstance(found, tuple) or len(found) != 2:
-            fail(where, f"gave a {type(found).__name__}", "return (action, memory)")
-        expect_array(f"{where} action", found[0], slots.shape, WHOLE, "one integer per agent")
-        expect_same_structure(f"{where} memory", found[1], memory, giver="initial")
+    for slots in every_slots(domain):
+        state = outline(f"{slots.name}.reset", slots.kind.reset, key)
+        for name, policy in policies.items():
+            one = for_each_kind(policy, kinds_of(domain))[slots.at]
+            _check_policy(f"scripted[{name!r}]{_entry(slots)}", one, key, state, slots)
+
+
+def _check_policy(where: str, policy: Any, key: jax.Array, state: Any, slots: Slots) -> None:
+    found = outline(where, policy, key, policy.initial, state)
+    if not isinstance(found, tuple) or len(found) != 2:
+        fail(where, f"gave a {type(found).__name__}", "return (action, memory)")
+    expect_array(f"{where} action", found[0], slots.shape, WHOLE, "one integer per agent")
+    expect_same_structure(f"{where} memory", found[1], policy.initial, giver="initial")

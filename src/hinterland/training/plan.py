@@ -69,7 +69,7 @@ class Plan:
         self.apart = self.local and self.sharing == "own"
         # Entities that take turns in a slot have too little experience for a learner each.
         alone = self.sharing == "own" and not self.of_entities and not self.system.central
-        independent = alone and self.credit == Credit()
+        independent = alone and self.credit() == Credit()
         one_each = self.apart or independent or config.shared_policy
         self.learners = len(self.regions) if self.apart else domain.agents if one_each else 1
 
