@@ -185,7 +185,8 @@ class Part(NamedTuple):
 
     def cutting(self, first: int) -> Cutting:
         """What it cuts out of a lattice whose learners begin at that row and column."""
-        down, across = (range(x.start + first, x.stop + first, x.step) for x in self[1:])
+        both = self.down, self.across
+        down, across = (range(x.start + first, x.stop + first, x.step) for x in both)
         if self.block == SINGLE:
             return Singly(*(slice(x.start, x.stop) for x in (down, across)))
         return Blocks(self.block, down, across)
@@ -196,9 +197,8 @@ def parts_of(block: Block, side: int) -> tuple[Part, ...]:
 
     def pieces(size: int) -> list[tuple[int, range]]:
         rest = side % size
-        return [(size, range(0, side - rest, size))] + [(rest, range(side - rest, side, rest))] * (
-            rest > 0
-        )
+        whole = [(size, range(0, side - rest, size))]
+        return whole + [(rest, range(side - rest, side, size))] * (rest > 0)
 
     return tuple(
         Part(Block(rows, columns), down, across)

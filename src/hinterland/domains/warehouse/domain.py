@@ -20,8 +20,8 @@ class Warehouse:
         agents: learning robots.
         ring: whether scripted robots surround them; False, not the paper's system, lets the border
             learn too.
-        region: "ROWSxCOLUMNS" of the robots that one local simulator models; one by default. What is
-            left at the right and below makes smaller ones.
+        region: "ROWSxCOLUMNS" of the robots that one local simulator models; one by default. What
+            is left over at the right and below makes smaller ones.
 
     Raises:
         UserError: the robots make no square, or a block is larger than it.
@@ -40,7 +40,10 @@ class Warehouse:
                     for name, policy in SCRIPTED.items()}  # fmt: skip
         self.global_simulator = GlobalWarehouse(side + 2 if ring else side, ring, block)
         if len(parts) == 1:
-            self.local_simulator, self.spec, self.regions, _ = kinds[0]
+            (only,) = kinds
+            self.local_simulator, self.spec, self.regions = (
+                only.local_simulator, only.spec, only.regions
+            )  # fmt: skip
             self.scripted: Any = {name: one for name, (one,) in scripted.items()}
         else:
             self.kinds = tuple(kinds)
