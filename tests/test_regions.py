@@ -582,8 +582,8 @@ def test_the_check_names_the_fault(changed: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("agents", "region", "said"),
     [
-        (16, "3x2", "3x2: does not divide the 4 x 4 learning robots; ROWS and COLUMNS may each be"),
-        (16, "2x8", "may each be one of 1, 2, 4"),
+        (16, "2x8", "2x8: is larger than the 4 x 4 learning robots; ROWS and COLUMNS may each be"),
+        (4, "3x1", "may each be 1 to 2"),
         (4, "2", "must be ROWSxCOLUMNS"),
         (4, "0x1", "must be ROWSxCOLUMNS"),
         (4, "2x2x2", "must be ROWSxCOLUMNS"),

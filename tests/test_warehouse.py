@@ -13,6 +13,7 @@ from hinterland.core import UserError, stream
 from hinterland.domains.warehouse import Warehouse, make
 from hinterland.domains.warehouse.state import EMPTY, SLOT_COLUMN, SLOT_ROW, RegionState
 from hinterland.rollout import scripted_player, traced_episodes, whole_system
+from hinterland.testing import check_domain
 
 
 @cache
@@ -214,3 +215,35 @@ def test_hand_written_returns_agree_with_the_original(
     own_error = each.std() / episodes**0.5
     # Three standard errors of the difference: a false alarm in 1 of 370 per row.
     assert abs(each.mean() - expected) < 3 * np.hypot(error, own_error)
+
+
+def test_what_blocks_leave_over_makes_smaller_ones() -> None:
+    square = np.arange(25).reshape(5, 5)
+    expected = {
+        (2, 2): [square[r : r + 2, c : c + 2] for r in (0, 2) for c in (0, 2)],
+        (2, 1): [square[:2, 4:], square[2:4, 4:]],
+        (1, 2): [square[4:, :2], square[4:, 2:4]],
+        (1, 1): [square[4:, 4:]],
+    }
+    domain = make(25, "2x2")
+    assert len(domain.kinds) == 4
+    for kind, ((rows, columns), blocks) in zip(domain.kinds, expected.items(), strict=True):
+        assert kind.regions.tolist() == [block.ravel().tolist() for block in blocks]
+        assert kind.spec.sources == 2 * (rows + columns)
+    assert domain.spec.sources == 8
+
+
+def test_uneven_blocks_are_exact_regions() -> None:
+    check_domain(make(9, "2x2"))
+
+
+def test_blocks_of_one_robot_are_the_robots() -> None:
+    whole, uneven = make(9).global_simulator, make(9, "2x2").global_simulator
+    state, noise = whole.reset(jax.random.key(0)), whole.noise(jax.random.key(1))
+    actions = jnp.arange(9) % 4
+    for _ in range(3):
+        one, other = whole.step(state, actions, noise), uneven.step(state, actions, noise)
+        jax.tree.map(np.testing.assert_array_equal, one[:3], other[:3])
+        # The robot in the corner is a region of its own in both.
+        np.testing.assert_array_equal(one.influence[8], other.influence[3][0])
+        state = one.state

@@ -19,12 +19,15 @@ class Step(NamedTuple, Generic[S]):
 
 
 class GlobalStep(NamedTuple, Generic[G]):
-    """One step of the whole system; `influence` holds what really touched each region."""
+    """One step of the whole system; `influence` holds what really touched each region.
+
+    It is [regions, sources]; of regions of several kinds, a tuple with one such entry for each.
+    """
 
     state: G
     reward: Float[Array, " agents"]
     terminated: Bool[Array, ""]
-    influence: Int[Array, "regions sources"]
+    influence: Int[Array, "regions sources"] | tuple[Int[Array, "_ _"], ...]
 
 
 class EntityStep(NamedTuple, Generic[G]):

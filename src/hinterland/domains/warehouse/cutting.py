@@ -1,4 +1,8 @@
-"""How the learners' part of the warehouse is cut into regions: single robots, or blocks of them."""
+"""How the learners' part of the warehouse is cut into regions: single robots, or blocks of them.
+
+Where blocks do not fill the square, what is left at the right and below makes smaller ones: regions
+of up to four kinds.
+"""
 
 from typing import NamedTuple, Protocol
 
@@ -47,21 +51,19 @@ def block_of(region: str | None, side: int) -> Block:
         side: of the square of learning robots.
 
     Raises:
-        UserError: another form, or blocks that do not fill the square.
+        UserError: another form, or larger than the square.
     """
     if region is None:
         return SINGLE
     sizes = rows_by_columns(region)
     if sizes is None:
         raise UserError(f"--region {region}: must be ROWSxCOLUMNS of robots, for example 2x2")
-    block = Block(*sizes)
-    if side % block.rows or side % block.columns:
-        fitting = ", ".join(str(size) for size in range(1, side + 1) if side % size == 0)
+    if max(sizes) > side:
         raise UserError(
-            f"--region {region}: does not divide the {side} x {side} learning robots; ROWS and "
-            f"COLUMNS may each be one of {fitting}"
+            f"--region {region}: is larger than the {side} x {side} learning robots; ROWS and "
+            f"COLUMNS may each be 1 to {side}"
         )
-    return block
+    return Block(*sizes)
 
 
 class Cutting(Protocol):
@@ -84,11 +86,12 @@ class Singly:
     """Every learner is a region.
 
     Args:
-        inner: rows, and columns, of the lattice whose robots learn.
+        down: the rows of the lattice whose robots these are.
+        across: the columns.
     """
 
-    def __init__(self, inner: slice) -> None:
-        self._inner = inner
+    def __init__(self, down: slice, across: slice) -> None:
+        self._inner = down, across
 
     def influence(self, heads: Int[Array, "s s 4"]) -> Int[Array, "regions 4"]:
         """As they are."""
@@ -106,7 +109,7 @@ class Singly:
         return self._learners(region_slots(*uniform))
 
     def _learners(self, values: Shaped[Array, "s s *any"]) -> Shaped[Array, "regions *any"]:
-        inner = values[self._inner, self._inner]
+        inner = values[self._inner]
         return inner.reshape(-1, *values.shape[2:])
 
 
@@ -114,16 +117,14 @@ class Blocks:
     """Blocks of learners, and in each of them its robots, in row-major order.
 
     Args:
-        block: the size of one; it divides the square of learners.
-        side: of that square.
-        first: the row, and the column, of the lattice where it begins.
+        block: the size of one.
+        down: the rows of the lattice where they begin.
+        across: the columns.
     """
 
-    def __init__(self, block: Block, side: int, first: int) -> None:
-        self._down = first + np.arange(0, side, block.rows)[:, None] + np.arange(block.rows + 1)
-        self._across = (
-            first + np.arange(0, side, block.columns)[:, None] + np.arange(block.columns + 1)
-        )
+    def __init__(self, block: Block, down: range, across: range) -> None:
+        self._down = np.array(down)[:, None] + np.arange(block.rows + 1)
+        self._across = np.array(across)[:, None] + np.arange(block.columns + 1)
 
     def influence(self, heads: Int[Array, "s s 4"]) -> Int[Array, "regions sources"]:
         """Of the robots along the border, those that look out of the block."""
@@ -166,7 +167,41 @@ def _cut(
     return found.reshape(-1, *found.shape[2:])
 
 
-def agents_of(block: Block, side: int) -> Int[np.ndarray, "regions robots"]:
-    """The agents of each block."""
-    numbers = np.arange(side**2).reshape(side // block.rows, block.rows, -1, block.columns)
-    return numbers.swapaxes(1, 2).reshape(-1, block.robots)
+class Part(NamedTuple):
+    """Regions of one size."""
+
+    block: Block
+    down: range
+    """The rows of the learners' square where they begin."""
+    across: range
+
+    def agents(self, side: int) -> Int[np.ndarray, "regions robots"]:
+        """The agents of each."""
+        numbers = np.arange(side**2).reshape(side, side)
+        rows, columns = (np.arange(size) for size in self.block)
+        down = (np.array(self.down)[:, None] + rows)[:, None, :, None]
+        across = (np.array(self.across)[:, None] + columns)[None, :, None, :]
+        return numbers[down, across].reshape(-1, self.block.robots)
+
+    def cutting(self, first: int) -> Cutting:
+        """What it cuts out of a lattice whose learners begin at that row and column."""
+        both = self.down, self.across
+        down, across = (range(x.start + first, x.stop + first, x.step) for x in both)
+        if self.block == SINGLE:
+            return Singly(*(slice(x.start, x.stop) for x in (down, across)))
+        return Blocks(self.block, down, across)
+
+
+def parts_of(block: Block, side: int) -> tuple[Part, ...]:
+    """A square of so many rows and columns, in blocks: whole ones, and what is left of them."""
+
+    def pieces(size: int) -> list[tuple[int, range]]:
+        rest = side % size
+        whole = [(size, range(0, side - rest, size))]
+        return whole + [(rest, range(side - rest, side, size))] * (rest > 0)
+
+    return tuple(
+        Part(Block(rows, columns), down, across)
+        for rows, down in pieces(block.rows)
+        for columns, across in pieces(block.columns)
+    )

@@ -1,12 +1,11 @@
 """The warehouse as a domain: simulators, heuristics and drawing under one name."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from hinterland.core import AgentSpec, ScriptedPolicy
+from hinterland.core import AgentSpec, Kind, ScriptedPolicy, largest
 from hinterland.core.spec import square_side
 from hinterland.domains.warehouse import drawing
-from hinterland.domains.warehouse.cutting import SINGLE, agents_of, block_of
+from hinterland.domains.warehouse.cutting import SINGLE, Part, block_of, parts_of
 from hinterland.domains.warehouse.global_simulator import GlobalWarehouse
 from hinterland.domains.warehouse.heuristics import SCRIPTED, OfBlock
 from hinterland.domains.warehouse.local_block import LocalBlock
@@ -21,10 +20,11 @@ class Warehouse:
         agents: learning robots.
         ring: whether scripted robots surround them; False, not the paper's system, lets the border
             learn too.
-        region: "ROWSxCOLUMNS" of the robots that one local simulator models; one by default.
+        region: "ROWSxCOLUMNS" of the robots that one local simulator models; one by default. What
+            is left over at the right and below makes smaller ones.
 
     Raises:
-        UserError: the robots make no square, or the blocks do not fill it.
+        UserError: the robots make no square, or a block is larger than it.
     """
 
     name = "warehouse"
@@ -34,18 +34,21 @@ class Warehouse:
         block = block_of(region, side)
         self.agents = agents
         self.ring = ring
-        self.regions = agents_of(block, side)
+        parts = parts_of(block, side)
+        kinds = [kind_of(part, side) for part in parts]
+        scripted = {name: [_played(policy, part) for part in parts]
+                    for name, policy in SCRIPTED.items()}  # fmt: skip
         self.global_simulator = GlobalWarehouse(side + 2 if ring else side, ring, block)
-        self.local_simulator: LocalWarehouse | LocalBlock = LocalWarehouse()
-        self.scripted: Mapping[str, ScriptedPolicy] = SCRIPTED
-        dset = 37
-        if block != SINGLE:
-            self.local_simulator = LocalBlock(block)
-            self.scripted = {name: OfBlock(each, block.robots) for name, each in SCRIPTED.items()}
-            dset = 9 * block.sources
-        self.spec = AgentSpec(
-            observation=37, actions=4, dset=dset, sources=block.sources, classes=4, horizon=HORIZON
-        )
+        if len(parts) == 1:
+            (only,) = kinds
+            self.local_simulator, self.spec, self.regions = (
+                only.local_simulator, only.spec, only.regions
+            )  # fmt: skip
+            self.scripted: Any = {name: one for name, (one,) in scripted.items()}
+        else:
+            self.kinds = tuple(kinds)
+            self.spec = largest([kind.spec for kind in kinds])
+            self.scripted = {name: tuple(each) for name, each in scripted.items()}
 
     def scene(self) -> dict[str, Any]:
         """The floor and the shelves."""
@@ -56,6 +59,21 @@ class Warehouse:
         return drawing.frame(state, self.ring)
 
 
+def kind_of(part: Part, side: int) -> Kind:
+    """Regions of one size, of a square of so many rows and columns of learners."""
+    sources = part.block.sources
+    if part.block == SINGLE:
+        spec = AgentSpec(37, 4, dset=37, sources=sources, classes=4, horizon=HORIZON)
+        return Kind(LocalWarehouse(), spec, part.agents(side))
+    spec = AgentSpec(37, 4, dset=9 * sources, sources=sources, classes=4, horizon=HORIZON)
+    return Kind(LocalBlock(part.block), spec, part.agents(side))
+
+
+def _played(policy: ScriptedPolicy, part: Part) -> ScriptedPolicy:
+    """A robot's policy in regions of that size."""
+    return policy if part.block == SINGLE else OfBlock(policy, part.block.robots)
+
+
 def make(agents: int, region: str | None = None) -> Warehouse:
     """The paper's warehouse with this many learning robots (4, 9, 16, 25, 49, 100, ...).
 
@@ -64,6 +82,6 @@ def make(agents: int, region: str | None = None) -> Warehouse:
         region: "ROWSxCOLUMNS" of the robots that one local simulator models; 1x1 by default.
 
     Raises:
-        UserError: the robots make no square, or the blocks do not fill it.
+        UserError: the robots make no square, or a block is larger than it.
     """
     return Warehouse(agents, region=region)

@@ -1,6 +1,7 @@
 """The whole warehouse: n x n learners and their ring of scripted robots, as dense arrays."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +9,13 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import GlobalStep
 from hinterland.domains.warehouse import dynamics, lattice
-from hinterland.domains.warehouse.cutting import SINGLE, Block, Blocks, Cutting, Shares, Singly
+from hinterland.domains.warehouse.cutting import SINGLE, Block, parts_of
 from hinterland.domains.warehouse.heuristics import oldest_item
 from hinterland.domains.warehouse.state import (
     BOTTOM,
     LEFT_SLOTS,
     RIGHT_SLOTS,
     TOP,
-    RegionState,
     WarehouseState,
 )
 
@@ -44,7 +44,7 @@ class GlobalWarehouse:
     Args:
         side: robots along one side, ring included (s = n + 2; s = n without the ring).
         ring: whether the border robots are scripted (always so in the paper) or learn too.
-        block: of learners that are one region.
+        block: of learners that are one region; with some left over, regions are of several kinds.
     """
 
     def __init__(self, side: int, ring: bool = True, block: Block = SINGLE) -> None:
@@ -53,9 +53,7 @@ class GlobalWarehouse:
         self.ring = ring
         self._learning = side - 2 if ring else side
         self.agents = self._learning**2
-        self._cutting: Cutting = Singly(self.inner)
-        if block != SINGLE:
-            self._cutting = Blocks(block, self._learning, first=int(ring))
+        self._cuttings = [part.cutting(int(ring)) for part in parts_of(block, self._learning)]
 
     def reset(self, key: Key[Array, ""]) -> WarehouseState:
         """Empty shelves after one draw of items, all robots at their regions' centres."""
@@ -91,17 +89,23 @@ class GlobalWarehouse:
         taken = lattice.shelf_lines(on)
         items = lattice.restocked((horizontal, vertical), taken, (new_horizontal, new_vertical))
         after = WarehouseState(*items, row, column)
-        influence = self._cutting.influence(_heads(on))
+        heads = _heads(on)
+        influence = _by_kind([cutting.influence(heads) for cutting in self._cuttings])
         return GlobalStep(after, self._learners(reward), jnp.asarray(False), influence)
 
     def _learners(self, values: Array) -> Array:
         """The learners' part of an [s, s] array, flattened to [agents]."""
         return values[self.inner, self.inner].reshape(self.agents)
 
-    def regions(self, state: WarehouseState) -> RegionState | WarehouseState:
-        """Every region, stacked: robots, or blocks of them as small warehouses."""
-        return self._cutting.regions(state)
+    def regions(self, state: WarehouseState) -> Any:
+        """Every region, stacked: robots, or blocks of them as small warehouses; by kind."""
+        return _by_kind([cutting.regions(state) for cutting in self._cuttings])
 
-    def region_noise(self, noise: Noise) -> Float[Array, "regions 12"] | Shares:
-        """Every region's share of the uniform numbers."""
-        return self._cutting.noise(noise[:2])
+    def region_noise(self, noise: Noise) -> Any:
+        """Every region's share of the uniform numbers; by kind."""
+        return _by_kind([cutting.noise(noise[:2]) for cutting in self._cuttings])
+
+
+def _by_kind(parts: list[Any]) -> Any:
+    """As the contract has it: a tuple, where there are several kinds."""
+    return parts[0] if len(parts) == 1 else tuple(parts)

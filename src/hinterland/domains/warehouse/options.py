@@ -32,7 +32,9 @@ class Options(DomainOptions):
     """The paper's warehouse."""
 
     region: Annotated[str, AfterValidator(sizes_like("2x2"))] = Field(
-        "1x1", description="ROWSxCOLUMNS of the robots that one local simulator models"
+        "1x1",
+        description="ROWSxCOLUMNS of the robots that one local simulator models; what is left over "
+        "at the right and below makes smaller regions",
     )
 
     summary = "the DIALS paper's warehouse: robots that collect items from shared shelves"
