@@ -18,8 +18,8 @@ import numpy as np
 from hinterland.core import Segment, stream
 from hinterland.learn import Learner, measures, update
 from hinterland.rollout import random_observations
-from hinterland.runtime import ClusterRuntime, over_block
-from hinterland.training import processes, remote
+from hinterland.runtime import over_block
+from hinterland.training.carriers import workers_elsewhere
 from hinterland.training.dials import measure_drift, meet
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
@@ -143,13 +143,11 @@ class Loop:
 
     def _prepared(self, state: State) -> Any:
         experiment, plan, scripts = self._experiment, self._plan, self._opponents.scripts
-        config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
-        if isinstance(runtime, ClusterRuntime):
-            return remote.workers(runtime, config, domain, state.workers, scripts)
-        on_cpu = runtime.devices[0].platform == "cpu"
-        if config.schedule == "pipeline" and plan.is_host and on_cpu:
-            # There they would share a CPU with the learner, and Python's lock.
-            return processes.workers(config, domain, state.workers, scripts)
+        runtime = experiment.runtime
+        # On hosts they would share a CPU with the learner, and Python's lock.
+        own = plan.is_host and runtime.devices[0].platform == "cpu"
+        if runtime.units_travel or (own and plan.config.schedule == "pipeline"):
+            return workers_elsewhere(plan, runtime, state.workers, scripts)
         workers = _made(experiment, plan, scripts)
         for worker, one in zip(workers, state.workers, strict=True):
             worker.prepare(one)
