@@ -496,7 +496,7 @@ def test_known_runs_take_half_to_twice_the_estimate(
 ) -> None:
     config = make_config(values)
     domain = load_domain(config.domain, config.agents, config.domain_options)
-    parts = estimate.memory(config, domain, LocalRuntime(2))
+    parts = estimate.Estimate(config, domain, LocalRuntime(2)).memory()
     size = sum(part.size for part in parts)
     assert high * GB / 2 < size < low * GB * 2, [part[:2] for part in parts]
     assert estimate.check_memory(parts, (8 * GB, 8 * GB)) == []
@@ -524,7 +524,9 @@ def test_what_cannot_fit_is_refused_before_it_begins(
     config = make_config({"domain": "corridor", **values})
     domain = load_domain(config.domain, config.agents, config.domain_options)
     with pytest.raises(UserError) as caught:
-        estimate.check_memory(estimate.memory(config, domain, LocalRuntime(2)), (24 * GB, 20 * GB))
+        estimate.check_memory(
+            estimate.Estimate(config, domain, LocalRuntime(2)).memory(), (24 * GB, 20 * GB)
+        )
     said = str(caught.value)
     assert re.match(r"this would take about [\d,]+ GB \(", said), said
     assert part in said

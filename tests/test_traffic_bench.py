@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from hinterland.domains.traffic.bench_cost import Part, Schedule, charge
 from hinterland.domains.traffic.bench_growth import (
     SIMULATIONS,
     charged,
@@ -17,7 +18,6 @@ from hinterland.domains.traffic.bench_growth import (
     ratios,
     table,
 )
-from hinterland.training.cost import Part, Schedule, charge
 from hinterland.training.experiment import cpu_seconds
 
 

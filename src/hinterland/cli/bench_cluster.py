@@ -86,7 +86,7 @@ def _measured(agents: int, workers: int, options: Any) -> dict[str, Any]:
         # Without evaluation: it is no part of a round.
         experiment = Unevaluated(config, load_domain(DEMO, agents), runtime, progress=told)
         _, state = trained(experiment)
-        sizes = message_sizes(experiment)
+        sizes = message_sizes(config, experiment.domain)
     digest = hashlib.sha256()
     for array in to_arrays(state).values():
         digest.update(array.tobytes())

@@ -73,12 +73,11 @@ def _say_messages(runtime: "LocalRuntime") -> None:
     """How large they are, for an example; and whether a unit comes back from every processor."""
     from hinterland.config import make_config
     from hinterland.domains import load_domain
-    from hinterland.training import Experiment, message_sizes
+    from hinterland.training import message_sizes
 
     agents = 100
     config = make_config({"domain": DEMO, "agents": agents})
-    experiment = Experiment(config, load_domain(DEMO, agents), runtime)
-    for phase, message in message_sizes(experiment).items():
+    for phase, message in message_sizes(config, load_domain(DEMO, agents)).items():
         print(
             f"message      {phase}: {message.up:.2f} MB up and {message.down:.2f} MB down for each "
             f"agent ({DEMO}, preset fast)"

@@ -1,6 +1,12 @@
 """Who learns where, when, and how well."""
 
-from hinterland.training.estimate import check_evaluation, check_processors, check_resources
+from hinterland.training.estimate import (
+    check_evaluation,
+    check_processors,
+    check_resources,
+    message_sizes,
+    simulator_processes,
+)
 from hinterland.training.evaluate import (
     check_players,
     evaluate_policy,
@@ -8,9 +14,8 @@ from hinterland.training.evaluate import (
     watch,
 )
 from hinterland.training.experiment import Experiment, Unevaluated
-from hinterland.training.messages import message_sizes
 from hinterland.training.progress import Lines, Progress, Silent
-from hinterland.training.run import check_config, simulator_processes, train, trained
+from hinterland.training.run import check_config, train, trained
 
 __all__ = [
     "Experiment",

@@ -4,22 +4,23 @@ From the shapes of networks and simulators; nothing is computed, compiled or all
 take between half and twice of what is estimated here.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import UserError, global_simulator_of, is_host
+from hinterland.core import Kind, UserError, global_simulator_of, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training.apart import STEPS_PER_CALL, first_place
+from hinterland.training.apart import STEPS_PER_CALL, first_place, shapes
 from hinterland.training.evaluate import BLOCK
-from hinterland.training.messages import bytes_of, dset_shape
 from hinterland.training.plan import Plan
-from hinterland.training.run import simulator_processes
+from hinterland.training.workers import copies_of
 
 BASE = 0.8e9
 """Bytes of JAX, its compiler and a few programs."""
@@ -30,8 +31,8 @@ CLEARLY, NEAR = 1.5, 0.8
 free: the estimate is one."""
 PASS_S = 1 / 20e9
 """Seconds of a core for a floating-point operation, and, of an accelerator, a tenth of it."""
-STEP_S = {"traced": 2e-6, "host": 1e-4}
-"""Seconds of an agent-step beside its networks."""
+STEP_S = {False: 2e-6, True: 1e-4}
+"""Seconds of an agent-step beside its networks: traced, and on hosts."""
 START_S = 1.0
 """Seconds until a worker is there."""
 LONG_S = 600
@@ -47,48 +48,29 @@ class Part(NamedTuple):
     """What to lower, most effective first."""
 
 
-class Stretch(NamedTuple):
-    """Work of one kind, during which the run gets no further."""
-
-    name: str
-    seconds: float
-    cure: str
-    """What shortens it."""
-
-
-class _Sizes(NamedTuple):
-    """Bytes, each of one."""
-
-    network: int
-    """Of an agent, or of the team."""
-    learner: int
-    predictor: int
-    copy: float
-    """Of the simulator, as it lies between two updates; with everybody in it, or of one region."""
-    state: int
-    """Of the global simulator."""
-    step: float
-    """Of one agent's experience."""
-    pair: float
-    """Of a d-set with its influence."""
-
-
 def check_resources(config: Config, domain: Any, runtime: LocalRuntime) -> list[str]:
     """Whether the machine bears the run; notes of what is near, or will take long.
 
     Raises:
         UserError: it clearly does not.
     """
-    sizes = _sizes(config, domain)
-    notes = check_memory(memory(config, domain, runtime, sizes))
+    estimate = Estimate(config, domain, runtime)
+    notes = check_memory(estimate.memory())
     if (device := runtime.devices[0]).platform != "cpu":
         limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-        notes += _judged(on_device(config, domain, runtime, sizes), limit, limit, "an accelerator")
+        notes += _judged(estimate.on_device(), limit, limit, "an accelerator")
     return notes + [
-        f"{one.name} may take about {_span(one.seconds)}; {one.cure} would shorten it"
-        for one in stretches(config, domain, runtime, sizes)
-        if one.seconds > LONG_S
+        f"{name} may take about {_span(seconds)}; a lower {options} would shorten it"
+        for name, seconds, options in estimate.stretches()
+        if seconds > LONG_S
     ]
+
+
+def check_evaluation(
+    config: Config, domain: Any, runtime: LocalRuntime, episodes: int
+) -> list[str]:
+    """As `check_resources`, of the command that only evaluates so many episodes."""
+    return check_memory(Estimate(config, domain, runtime).memory_of_evaluation(episodes))
 
 
 def check_memory(parts: list[Part], machine: tuple[float, float] | None = None) -> list[str]:
@@ -161,183 +143,234 @@ def machine_memory() -> tuple[float, float]:
     return float(total), float(max(free, 0))
 
 
-def _sizes(config: Config, domain: Any) -> _Sizes:
-    """From shapes alone."""
-    plan, spec = Plan(config, domain), domain.spec
-    learner, predictor = plan.shapes()
-    learners, regions = plan.learners, len(plan.regions)
-    networks = [one.network for one in learner] if plan.apart else learner.network
-    sizes = {"network": bytes_of(networks) // learners,
-             "learner": bytes_of(learner) // learners,
-             "predictor": bytes_of(predictor) // max(regions, 1) if plan.local else 0}  # fmt: skip
-    carried = 4 * config.hidden * (config.network == "gru")
-    whole = global_simulator_of(domain)
-    key = jax.random.key(0)
-    state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
-    step = 4 * spec.observation + 48 + carried + spec.actions
-    if not plan.local:
-        copy: float = state + domain.agents * carried
-        return _Sizes(**sizes, copy=copy, state=state, step=step, pair=0)
-    pair, copy = 4.0 * spec.dset, 0.0
-    if not plan.is_host:  # of the regions' mean
-        small = Plan(config.model_copy(update={"slot_networks": "own"}), domain)
-        copy = pair = seen = 0.0
-        for number, kind in enumerate(plan.kinds):
-            share, of = len(kind.regions) / regions, partial(first_place, small, kind=number)
-            copy += share * bytes_of(jax.eval_shape(of, jax.numpy.int32(0))) / config.copies
-            pair += share * bytes_of(dset_shape(kind))
-            local = kind.local_simulator
-            shown = jax.eval_shape(lambda x=local, k=kind: x.observe(k.reset(key)))
-            seen += len(kind.regions) / domain.agents * bytes_of(shown)
-        step = seen + 48 + carried
-    return _Sizes(**sizes, copy=copy, state=state, step=step, pair=pair + 2 * spec.sources + 1)
+def bytes_of(parts: Any) -> int:
+    """Of all leaves; of arrays or only of their shapes."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(parts))
 
 
-def memory(
-    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
-) -> list[Part]:
-    """Parts of the largest memory of a run on this machine, its processes included."""
-    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
-    agents, local, learners = domain.agents, plan.local, plan.learners
-    workers, actors = config.workers or 1, config.actors or 1
-    several = config.schedule != "fused" and not plan.apart
-    copies = config.copies * (workers * actors if several else 1) * (agents if local else 1)
-    dials = config.simulation == "dials"
-    # Before and after an update lie side by side; each device has the networks for evaluation.
-    networks = learners * (2 * one.learner + len(runtime.devices) * one.network)
-    if config.opponents is not None:
-        networks += (config.pool or 1) * one.network
-    episodes = -(-config.predictor_episodes // BLOCK) * BLOCK
-    data = dials * agents * episodes * domain.spec.horizon * one.pair
-    travels = learners * (one.learner + one.predictor) + copies * one.copy + data
-    widths = ("agents", "hidden") if config.channels is None else ("channels",)
-    parts = [
-        Part("JAX and its programs", BASE, ()),
-        Part("networks and optimisers", networks, widths),
-        Part("predictors", local * 2 * agents * one.predictor, ("agents", "predictor_hidden")),
-        Part("simulator copies", 2 * copies * one.copy,
-             ("copies", "actors", "workers") if several else ("copies", "agents")),
-        Part("datasets of the predictors", 3 * data, ("predictor_episodes", "agents")),
-        Part("experience of an update", _experience(config, domain, runtime, one),
-             ("copies", "windows", "window")),
-        Part("episodes of an evaluation", len(runtime.devices) * _evaluation(config, domain, one),
-             ("agents", "hidden")),
-        _processes(config, domain, runtime),
-    ]  # fmt: skip
-    if runtime.units_travel:
-        parts.append(Part("messages", 2 * travels, ("agents", "copies")))
-    return parts
+class Message(NamedTuple):
+    """One agent's part of a shard's messages, in MB (10^6 bytes)."""
+
+    up: float
+    down: float
 
 
-def on_device(
-    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
-) -> list[Part]:
-    """Parts of the largest memory of one accelerator: its share of the agents, all at a time."""
-    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
-    block = min(plan.learners, runtime.block(domain.agents))
-    copies = config.copies * (block if plan.apart else domain.agents if plan.local else 1)
-    return [
-        Part("networks and optimisers", 2 * block * one.learner, ("agents", "hidden")),
-        Part("simulator copies", copies * one.copy, ("copies", "agents")),
-        Part("experience of an update", _experience(config, domain, runtime, one)
-             / len(runtime.devices), ("copies", "windows", "window")),
-        Part("episodes of an evaluation", _evaluation(config, domain, one), ("agents", "hidden")),
-    ]  # fmt: skip
+def message_sizes(config: Config, domain: Any) -> dict[str, Message]:
+    """By phase: of `train`, as a round begins, and what the others need of every agent.
 
-
-def _experience(config: Config, domain: Any, runtime: LocalRuntime, one: _Sizes) -> float:
-    """Of one update wherever it lies, with what a minibatch's gradients keep."""
-    steps = config.steps_per_update
-    rows = steps / config.minibatches / (config.pieces or 1)
-    orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
-    kept = 4 * (8 * config.hidden + 3 * config.trunk)  # of one agent's step
+    Args:
+        config: of a run with local simulators that JAX traces.
+        domain: the system.
+    """
     plan = Plan(config, domain)
-    kept = 0 if plan.boards else kept
-    if plan.learners == 1:
-        return domain.agents * (3 * steps * one.step + rows * kept) + orders
-    block = runtime.block(domain.agents) * len(runtime.devices)
-    block = min(block, domain.agents)
-    if not plan.apart:
-        return 3 * steps * domain.agents * one.step + block * (rows * kept + orders)
-    return block * (2 * steps * one.step + rows * kept + orders)
+    learners, predictors, places = shapes(plan)
+    # Of the regions' mean. Influence and who is alive are bytes.
+    pairs = [len(k.regions) * (bytes_of(dset_shape(k)) + k.spec.sources + 1) for k in plan.kinds]
+    regions, steps = len(plan.regions), config.predictor_episodes * domain.spec.horizon
+    dataset = steps * sum(pairs) / regions / 1e6
+    network, own, state = (
+        bytes_of(x) / regions / 1e6
+        for x in ([one.network for one in learners], predictors, (learners, places))
+    )
+    return {
+        "collect": Message(network, dataset),
+        "train": Message(state + own + dataset, state + own),
+        "evaluate": Message(network, 0.0),
+    }
 
 
-def _evaluation(config: Config, domain: Any, one: _Sizes) -> float:
-    """Of the episodes that one device plays side by side, and of their records."""
-    systems = (getattr(domain, name, None) for name in ("entity_simulator", "global_simulator"))
-    count = SESSIONS if any(is_host(system) for system in systems) else BLOCK
-    playing = 2 * one.state + domain.agents * 4 * (4 * config.hidden + domain.spec.observation)
-    records = domain.spec.horizon * domain.agents * (5 + one.pair)
-    return count * (playing + records)
+def dset_shape(kind: Kind) -> Any:
+    """What a predictor of this kind sees at one step."""
+    return jax.eval_shape(lambda: kind.local_simulator.dset(kind.reset(jax.random.key(0))))
 
 
-def _processes(config: Config, domain: Any, runtime: LocalRuntime) -> Part:
-    """Of simulators outside of JAX, and of workers."""
-    plan, simulators = Plan(config, domain), simulator_processes(config, domain)
-    workers = 0
-    if plan.is_host and config.schedule == "pipeline" and not plan.apart:
-        workers = config.workers or 1
-        simulators -= workers
-    options: tuple[str, ...] = ("copies",)
-    if config.schedule != "fused":
-        options = ("copies", "workers") if hasattr(plan.system.simulator, "shared_sessions") else (
-            "copies", "actors", "workers"
-        )  # fmt: skip
-    if runtime.joined:  # other machines' memory; evaluation's are here
-        simulators, workers = min(simulators, SESSIONS), 0
-    size = simulators * PROCESS["simulator"] + workers * PROCESS["worker"]
-    return Part(f"{simulators + workers:,.0f} processes", size, options)
+def simulator_processes(config: Config, domain: Any) -> int:
+    """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
+    return sum(_processes_of(Plan(config, domain)))
 
 
-def stretches(
-    config: Config, domain: Any, runtime: LocalRuntime, sizes: _Sizes | None = None
-) -> list[Stretch]:
-    """What is done between two signs of progress, and how long it lasts at a low speed."""
-    one, plan = sizes or _sizes(config, domain), Plan(config, domain)
-    systems = (getattr(domain, name, None) for name in ("entity_simulator", "global_simulator"))
-    kind = "host" if any(is_host(system) for system in systems) else "traced"
-    speed = PASS_S / (1 if runtime.devices[0].platform == "cpu" else 10)
-    forward = one.network / 4 * 2 * speed
-    agents, steps = domain.agents, config.steps_per_update
-    learning = forward * (1 + 3 * config.epochs)
-    if not plan.apart:
-        update = steps * agents * (learning + STEP_S[kind])
-        update /= 1 if plan.learners == 1 else len(runtime.devices)
-    else:
-        each = 1 if runtime.units_travel else runtime.block(agents)
-        update = max(steps, STEPS_PER_CALL) * each * (learning + STEP_S["traced"])
-    cure = "a lower --windows, --window, --copies or --epochs"
-    found = [Stretch("one policy update", update, cure)]
-    if config.schedule != "fused" and not plan.apart:
-        found.append(Stretch("the start of the workers", START_S * (config.workers or 1),
-                             "a lower --workers"))  # fmt: skip
-    if config.simulation == "dials":
-        rows = config.predictor_epochs * config.predictor_episodes * domain.spec.horizon
-        fit = rows * runtime.block(agents) * (3 * one.predictor / 4 * 2 * speed + 1e-7)
-        found.append(Stretch("the training of one predictor", fit,
-                             "a lower --predictor-epochs or --predictor-episodes"))  # fmt: skip
-        collected = config.predictor_episodes * domain.spec.horizon * agents
-        found.append(Stretch("each collection for the predictors",
-                             collected * (forward + STEP_S[kind]) / len(runtime.devices),
-                             "a lower --predictor-episodes"))  # fmt: skip
-    played = domain.spec.horizon * agents * (forward + STEP_S[kind])
-    for option in ("evaluate_episodes", "final_episodes"):
-        whole = 2 * getattr(config, option) * played / len(runtime.devices)
-        name = "the last evaluation" if option == "final_episodes" else "each evaluation"
-        found.append(Stretch(name, whole, f"a lower --{option.replace('_', '-')}"))
-    return found
+def _processes_of(plan: Plan) -> tuple[int, int]:
+    """(processes of simulators, of workers)."""
+    config, each = plan.config, plan.config.copies_per_process or 1
+    workers, copies = config.workers or 1, copies_of(config)
+    acting = workers * (config.schedule == "pipeline")
+    evaluating = SESSIONS
+    if hasattr(plan.system.simulator, "games"):
+        evaluating = -(-SESSIONS // each)
+    if plan.local:
+        evaluating *= is_host(plan.domain.global_simulator)
+        if not plan.is_host:
+            return evaluating, 0
+        if plan.apart:  # sessions beside one for each device
+            return evaluating + 1 + acting, 0
+        return evaluating + len(plan.regions) - acting, acting
+    if not plan.is_host:
+        return 0, 0
+    if config.schedule == "fused":  # processes of one copy are evaluation's too
+        return max(SESSIONS, copies) if each == 1 else evaluating + copies // each, 0
+    held = workers * copies // each
+    if acting and each >= copies:
+        held = workers * (each == 1)
+    return evaluating + held, acting
 
 
-def check_evaluation(
-    config: Config, domain: Any, runtime: LocalRuntime, episodes: int
-) -> list[str]:
-    """As `check_resources`, of the command that only evaluates so many episodes."""
-    one = _sizes(config, domain)
-    learners = Plan(config, domain).learners
-    networks = learners * one.network * (2 + len(runtime.devices))
-    playing = len(runtime.devices) * _evaluation(config, domain, one)
-    return check_memory([
-        Part("JAX and its programs", BASE, ()),
-        Part("networks", networks, ("devices",)),
-        Part("episodes", playing + 8.0 * episodes, ("devices",)),
-    ])  # fmt: skip
+class Estimate:
+    """Of one run on one machine.
+
+    Args:
+        config: of the run.
+        domain: the system.
+        runtime: where it would happen.
+    """
+
+    def __init__(self, config: Config, domain: Any, runtime: LocalRuntime) -> None:
+        self._config, self._domain, self._runtime = config, domain, runtime
+        self._plan = plan = Plan(config, domain)
+        self._agents, self._devices = domain.agents, len(runtime.devices)
+        # Bytes, each of one: of an agent's network, or of the team's, and of what it learns with.
+        learner, predictor = plan.shapes()
+        networks = [one.network for one in learner] if plan.apart else learner.network
+        self._network = bytes_of(networks) // plan.learners
+        self._learner = bytes_of(learner) // plan.learners
+        self._predictor = bytes_of(predictor) // max(len(plan.regions), 1) if plan.local else 0
+        spec, carried = domain.spec, 4 * config.hidden * (config.network == "gru")
+        whole, key = global_simulator_of(domain), jax.random.key(0)
+        self._on_host = is_host(whole)
+        self._state = 0 if self._on_host else bytes_of(jax.eval_shape(whole.reset, key))
+        # A simulator's copy, as it lies between two updates, with everybody in it, or of a region;
+        # one agent's experience at a step; a d-set with its influence.
+        self._copy: float = self._state + domain.agents * carried
+        self._step: float = 4 * spec.observation + 48 + carried + spec.actions
+        self._pair = 0.0
+        if not plan.local:
+            return
+        self._copy, dset = 0.0, 4.0 * spec.dset
+        if not plan.is_host:  # of the regions' mean
+            small = Plan(config.model_copy(update={"slot_networks": "own"}), domain)
+            seen = dset = 0.0
+            for number, kind in enumerate(plan.kinds):
+                share, of = len(kind.regions) / len(plan.regions), partial(first_place, small)
+                place = jax.eval_shape(lambda of=of, n=number: of(jnp.int32(0), kind=n))
+                self._copy += share * bytes_of(place) / config.copies
+                dset += share * bytes_of(dset_shape(kind))
+                shown = jax.eval_shape(lambda k=kind: k.local_simulator.observe(k.reset(key)))
+                seen += len(kind.regions) / domain.agents * bytes_of(shown)
+            self._step = seen + 48 + carried
+        self._pair = dset + 2 * spec.sources + 1
+
+    def memory(self) -> list[Part]:
+        """Parts of the largest memory of a run on this machine, its processes included."""
+        config, plan, agents = self._config, self._plan, self._agents
+        several = config.schedule != "fused" and not plan.apart
+        copies = copies_of(config) * (config.workers or 1) if several else config.copies
+        copies *= agents if plan.local else 1
+        # Before and after an update lie side by side; each device has the networks for evaluation.
+        networks = plan.learners * (2 * self._learner + self._devices * self._network)
+        if config.opponents is not None:
+            networks += (config.pool or 1) * self._network
+        episodes = -(-config.predictor_episodes // BLOCK) * BLOCK
+        dials = config.simulation == "dials"
+        data = dials * agents * episodes * self._domain.spec.horizon * self._pair
+        widths = ("agents", "hidden") if config.channels is None else ("channels",)
+        parts = [
+            Part("JAX and its programs", BASE, ()),
+            Part("networks and optimisers", networks, widths),
+            Part("predictors", plan.local * 2 * agents * self._predictor,
+                 ("agents", "predictor_hidden")),
+            Part("simulator copies", 2 * copies * self._copy,
+                 ("copies", "actors", "workers") if several else ("copies", "agents")),
+            Part("datasets of the predictors", 3 * data, ("predictor_episodes", "agents")),
+            self._experience(1),
+            self._evaluation(self._devices),
+            self._processes(),
+        ]  # fmt: skip
+        if self._runtime.units_travel:
+            travels = plan.learners * (self._learner + self._predictor) + copies * self._copy + data
+            parts.append(Part("messages", 2 * travels, ("agents", "copies")))
+        return parts
+
+    def on_device(self) -> list[Part]:
+        """Parts of the largest memory of one accelerator: its share of the agents, all at once."""
+        plan, agents = self._plan, self._agents
+        block = min(plan.learners, self._runtime.block(agents))
+        copies = self._config.copies * (block if plan.apart else agents if plan.local else 1)
+        return [
+            Part("networks and optimisers", 2 * block * self._learner, ("agents", "hidden")),
+            Part("simulator copies", copies * self._copy, ("copies", "agents")),
+            self._experience(self._devices),
+            self._evaluation(1),
+        ]
+
+    def memory_of_evaluation(self, episodes: int) -> list[Part]:
+        """Of the command that only evaluates so many."""
+        networks = self._plan.learners * self._network * (2 + self._devices)
+        playing = self._evaluation(self._devices).size
+        return [
+            Part("JAX and its programs", BASE, ()),
+            Part("networks", networks, ("devices",)),
+            Part("episodes", playing + 8.0 * episodes, ("devices",)),
+        ]
+
+    def _experience(self, devices: int) -> Part:
+        """Of one update, with what a minibatch's gradients keep; of one of so many devices."""
+        config, plan, agents = self._config, self._plan, self._agents
+        steps = config.steps_per_update
+        rows = steps / config.minibatches / (config.pieces or 1)
+        orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
+        # Of one agent's step.
+        kept = rows * 4 * (8 * config.hidden + 3 * config.trunk) * (not plan.boards)
+        block = min(self._runtime.block(agents) * self._devices, agents)
+        if plan.learners == 1:
+            size = agents * (3 * steps * self._step + kept) + orders
+        elif plan.apart:
+            size = block * (2 * steps * self._step + kept + orders)
+        else:
+            size = 3 * steps * agents * self._step + block * (kept + orders)
+        return Part("experience of an update", size / devices, ("copies", "windows", "window"))
+
+    def _evaluation(self, devices: int) -> Part:
+        """Of the episodes that so many devices play side by side, and of their records."""
+        spec = self._domain.spec
+        playing = 2 * self._state + self._agents * 4 * (4 * self._config.hidden + spec.observation)
+        records = spec.horizon * self._agents * (5 + self._pair)
+        size = devices * (SESSIONS if self._on_host else BLOCK) * (playing + records)
+        return Part("episodes of an evaluation", size, ("agents", "hidden"))
+
+    def _processes(self) -> Part:
+        """Of simulators outside of JAX, and of workers."""
+        simulators, workers = _processes_of(self._plan)
+        options: tuple[str, ...] = ("copies",)
+        if self._config.schedule != "fused":
+            shared = hasattr(self._plan.system.simulator, "shared_sessions")
+            options = ("copies", "workers") if shared else ("copies", "actors", "workers")
+        if self._runtime.joined:  # other machines' memory; evaluation's are here
+            simulators, workers = min(simulators, SESSIONS), 0
+        size = simulators * PROCESS["simulator"] + workers * PROCESS["worker"]
+        return Part(f"{simulators + workers:,.0f} processes", size, options)
+
+    def stretches(self) -> Iterator[tuple[str, float, str]]:
+        """What is done between two signs of progress: its name, seconds at a low speed, options."""
+        config, plan, runtime = self._config, self._plan, self._runtime
+        agents, steps, horizon = self._agents, config.steps_per_update, self._domain.spec.horizon
+        speed = PASS_S / (1 if runtime.devices[0].platform == "cpu" else 10)
+        forward, step_s = self._network / 4 * 2 * speed, STEP_S[self._on_host]
+        learning = forward * (1 + 3 * config.epochs)
+        if plan.apart:
+            each = 1 if runtime.units_travel else runtime.block(agents)
+            update = max(steps, STEPS_PER_CALL) * each * (learning + STEP_S[False])
+        else:
+            update = steps * agents * (learning + step_s)
+            update /= 1 if plan.learners == 1 else self._devices
+        yield "one policy update", update, "--windows, --window, --copies or --epochs"
+        if config.schedule != "fused" and not plan.apart:
+            yield "the start of the workers", START_S * (config.workers or 1), "--workers"
+        played = horizon * agents * (forward + step_s) / self._devices
+        if config.simulation == "dials":
+            rows = config.predictor_epochs * config.predictor_episodes * horizon
+            fit = rows * runtime.block(agents) * (3 * self._predictor / 4 * 2 * speed + 1e-7)
+            options = "--predictor-epochs or --predictor-episodes"
+            yield "the training of one predictor", fit, options
+            collected = config.predictor_episodes * played
+            yield "each collection for the predictors", collected, "--predictor-episodes"
+        yield "each evaluation", 2 * config.evaluate_episodes * played, "--evaluate-episodes"
+        yield "the last evaluation", 2 * config.final_episodes * played, "--final-episodes"

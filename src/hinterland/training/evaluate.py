@@ -9,7 +9,7 @@ is the mean number of them in those steps. A system's own figures, and their sta
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,12 +48,6 @@ def nobody(episodes: int) -> None:
 def system_of(domain: Any, policy: Any = None) -> Any:
     """The global system, with a central state if the policy's critic wants one."""
     return whole_system(domain, central=getattr(policy, "critic", None) is not None)
-
-
-def _together(system: HostSystem, episodes: int, with_states: bool) -> int:
-    """Episodes that are played side by side; of agents always as many, whose draws they decide."""
-    few = with_states or system.of_entities
-    return min(SESSIONS, episodes) if few else SESSIONS
 
 
 def check_players(domain: Any, policy: str, opponent: str | None = None) -> None:
@@ -138,35 +132,34 @@ def network_episodes(
         record: of games, keep the simulator's own replay.
     """
     system = system_of(domain, policy)
-    name = policy if isinstance(policy, str) else None
-    if not system.is_host:
-        copies = min(BLOCK, episodes) if with_states else BLOCK
-        # One program serves evaluation and collection, compiled once.
+    on_host: bool = system.is_host
+    own = system.of_entities and on_host  # each episode's draws are its own
+    # Of others always as many are played side by side: their number decides their draws.
+    count = SESSIONS if on_host else BLOCK
+    count = min(count, episodes) if own or with_states else count
+    name, network = (policy, None) if isinstance(policy, str) else (None, policy)
+    wanted: dict[str, Any] = {"with_influence": with_influence, "with_states": with_states}
+    if on_host:
+        wanted |= {"greedy": greedy, "opponent": opponent, "record": record}
+    else:  # one program serves evaluation and collection, compiled once
         pairs = system.has_regions and name is None and not with_states
-        function = partial(
-            _block, domain=domain, name=name, copies=copies, with_influence=pairs,
-            with_states=with_states,
-        )  # fmt: skip
-        network = None if name is not None else policy
-        for blocks in runtime.in_groups(range(-(-episodes // copies))):
-            units = [(stream(*place, block), greedy, network) for block in blocks]
-            for block in runtime.map(function, units, lambda _: told(copies)):
-                yield Episodes(**block)
-        return
-    count = _together(system, episodes, with_states)
-    wave = partial(
-        host_wave, domain=domain, name=name, greedy=greedy, opponent=opponent, count=count,
-        with_influence=with_influence, with_pictures=with_states, record=record,
-    )  # fmt: skip
-    network = None if name is not None else policy
+        wanted["with_influence"] = pairs
+    play = partial(
+        host_wave if on_host else _block, domain=domain, name=name, copies=count, **wanted
+    )
     for numbers in runtime.in_groups(range(-(-episodes // count))):
-        units = [(stream(*place, number), number, network) for number in numbers]
-        if system.of_entities or with_states:  # here, in the domain's own sessions
+        units = [
+            (stream(*place, number), number if on_host else greedy, network) for number in numbers
+        ]
+        if not on_host:
+            for block in runtime.map(play, units, lambda _: told(count)):
+                yield Episodes(**block)
+        elif own or with_states:  # here, in the domain's own sessions
             for unit in units:
-                yield wave(*unit, stopping=runtime.raise_if_interrupted)
+                yield play(*unit, stopping=runtime.raise_if_interrupted)
                 told(count)
         else:
-            yield from runtime.one_by_one(wave, units, lambda _: told(count))
+            yield from runtime.one_by_one(play, units, lambda _: told(count))
 
 
 def host_wave(
@@ -176,40 +169,39 @@ def host_wave(
     *,
     domain: Any,
     name: str | None,
+    copies: int,
     greedy: bool,
     opponent: str | None,
-    count: int,
+    with_influence: bool,
+    with_states: bool,
+    record: bool,
     stopping: Callable[[], None],
-    **wanted: bool,
 ) -> Episodes:
     """One episode in each of so many sessions, side by side."""
     system: HostSystem = system_of(domain, policy)
     simulator = system.simulator
     shares = isinstance(simulator, SharingPool) and simulator.together > 1
-    sessions = (simulator.games if shares else simulator.sessions)(count)
-    keys = jax.random.split(key, count)
-    act: Any = None
-    memory: Any = None
-    controllers: list[Any] = [None] * count
+    sessions = (simulator.games if shares else simulator.sessions)(copies)
+    games = range(int(number) * copies, (int(number) + 1) * copies)
+    by_hand = name and domain.scripted[name]
+    act, memory, controllers = None, None, [None] * copies
     if system.of_games:
-        first = int(number) * count
-        who = name and domain.scripted[name]
-        other = who if opponent is None else domain.scripted[opponent]
-        controllers = [_sides(system.sides, first + game, who, other) for game in range(count)]
-    elif name is not None and isinstance(domain.scripted[name], str):
-        controllers = [domain.scripted[name]] * count
+        other = by_hand if opponent is None else domain.scripted[opponent]
+        controllers = [_sides(system.sides, game, by_hand, other) for game in games]
+    elif isinstance(by_hand, str):  # it plays inside of the simulator
+        controllers = [by_hand] * copies
     elif name is not None:
         act, memory = partial(_choose_by_hand, domain=domain, name=name), ()
     if name is None:
         policy = jax.device_put(policy)
         act = partial(_choose, policy, greedy)
-        memory = policy.initial(count * system.sides)
+        memory = policy.initial(copies * system.sides)
     found = host_episodes(
-        keys, sessions, system, act, memory, controllers,
-        with_figures=not wanted["with_influence"], stopping=stopping, **wanted,
+        jax.random.split(key, copies), sessions, system, act, memory, controllers,
+        with_influence=with_influence, with_figures=not with_influence, with_pictures=with_states,
+        record=record, stopping=stopping,
     )  # fmt: skip
     if opponent is not None:
-        games = range(int(number) * count, (int(number) + 1) * count)
         found = found._replace(figures=_of_sides(found.figures, games, system.sides))
     return found
 
@@ -233,40 +225,31 @@ def _of_sides(figures: dict[str, np.ndarray], games: range, sides: int) -> dict[
     return found
 
 
-class _Sums(NamedTuple):
-    """Of each episode of a block, [copy]; rewards of each slot, [copy, slots]."""
-
-    reward: np.ndarray
-    length: np.ndarray
-    alive: np.ndarray
-    figures: dict[str, np.ndarray]
-
-
-def _summed(block: Episodes) -> _Sums:
+def _summed(block: Episodes) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Of each episode: rewards of each slot, steps in which somebody lived, lives, own figures."""
     reward, alive = np.asarray(block.reward), np.asarray(block.alive)
     figures = {name: np.asarray(x, np.float64) for name, x in block.figures.items()}
-    return _Sums(reward.sum(0), alive.any(2).sum(0), alive.sum((0, 2)), figures)
+    return reward.sum(0), alive.any(2).sum(0), alive.sum((0, 2)), figures
 
 
-def figures_of_episodes(blocks: list[_Sums], episodes: int, domain: Any) -> dict[str, Any]:
-    """See the module.
+def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict[str, Any]:
+    """See the module; of what `_summed` gives.
 
     Raises:
         UserError: a return or another figure is not finite, or blocks give different ones.
     """
     system = whole_system(domain)
-    names = set(blocks[0].figures)
-    if odd := next((set(one.figures) ^ names for one in blocks if set(one.figures) != names), None):
+    names = [set(figures) for *_, figures in blocks]
+    if odd := set.union(*names) - set.intersection(*names):
         raise UserError(f"{domain.name} gives the figure {sorted(odd)[0]!r} in some episodes only")
-    sums: _Sums = jax.tree.map(lambda *x: np.concatenate(x)[:episodes], *blocks)
-    own = dict(sums.figures)
+    reward, length, alive, own = jax.tree.map(lambda *x: np.concatenate(x)[:episodes], *blocks)
     if system.sides > 1:
         each = own.pop("return")
         if "losses" not in own:  # of the policy against itself
             own.pop("wins", None)
         own = {name: x for name, x in own.items() if not name.rpartition("/")[2].isdigit()}
     else:
-        earned = sums.reward.astype(np.float64)
+        earned = reward.astype(np.float64)
         each = earned.sum(1) if system.of_entities else earned.mean(1)
         _check_finite(earned, domain, system)
     for name, x in {"return": each, **own}.items():
@@ -284,9 +267,9 @@ def figures_of_episodes(blocks: list[_Sums], episodes: int, domain: Any) -> dict
         "episodes": count,
     }
     if system.of_entities and system.sides == 1:
-        steps = max(int(sums.length.sum()), 1)
-        found |= {"length": float(sums.length.mean()), "alive": float(sums.alive.sum() / steps)}
-        found |= _by_name(sums.reward, getattr(domain, "names", ()))
+        steps = max(int(length.sum()), 1)
+        found |= {"length": float(length.mean()), "alive": float(alive.sum() / steps)}
+        found |= _by_name(reward, getattr(domain, "names", ()))
     found |= {name: float(x.mean()) for name, x in own.items()}
     return found | {f"{name}_std": float(x.std(ddof=ddof)) for name, x in own.items()}
 
@@ -317,41 +300,25 @@ def evaluate_policy(
 
     `policy` is of all slots, or the name of a hand-written one, which has no greedy actions.
     """
-    blocks = [
-        _summed(block)
-        for block in network_episodes(
-            runtime, domain, policy, episodes=episodes, greedy=greedy, **how
-        )
-    ]
-    name = policy if isinstance(policy, str) else "learned"
-    said = {"policy": name, "greedy": greedy}
-    if (opponent := how.get("opponent")) is not None:
-        said["opponent"] = opponent
-    return {**figures_of_episodes(blocks, episodes, domain), **said}
+    blocks = network_episodes(runtime, domain, policy, episodes=episodes, greedy=greedy, **how)
+    found = figures_of_episodes(list(map(_summed, blocks)), episodes, domain)
+    found |= {"policy": policy if isinstance(policy, str) else "learned", "greedy": greedy}
+    opponent = how.get("opponent")
+    return found if opponent is None else found | {"opponent": opponent}
 
 
 def evaluate_scripted(
-    runtime: LocalRuntime,
-    domain: Any,
-    name: str,
-    *,
-    episodes: int,
-    seed: int,
-    place: int = 0,
-    opponent: str | None = None,
-    told: Told = nobody,
-) -> dict[str, Any]:
+    runtime: LocalRuntime, domain: Any, name: str, *, seed: int, place: int = 0,
+    opponent: str | None = None, **how: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Figures of episodes in which everybody follows one hand-written policy.
 
     Raises:
         UserError: the domain has no policy of that name.
     """
     check_players(domain, name, opponent)
-    where = (seed, "evaluate/scripted", place)
-    return evaluate_policy(
-        runtime, domain, name, episodes=episodes, greedy=False, place=where, opponent=opponent,
-        told=told,
-    )  # fmt: skip
+    how |= {"place": (seed, "evaluate/scripted", place), "opponent": opponent}
+    return evaluate_policy(runtime, domain, name, greedy=False, **how)
 
 
 def evaluate(experiment: Experiment, policy: Any, updates: int) -> dict[str, float]:
@@ -359,28 +326,22 @@ def evaluate(experiment: Experiment, policy: Any, updates: int) -> dict[str, flo
 
     Whole games outside of JAX cost as much as a long stretch of training: sampled actions only.
     """
-    config = experiment.config
-    values: dict[str, float] = {}
+    config, values = experiment.config, {}
     games = whole_system(experiment.domain).sides > 1
-    with experiment.phase("evaluate", (1 if games else 2) * config.evaluate_episodes):
-        for greedy in (False,) if games else (False, True):
-            purpose = "evaluate/greedy" if greedy else "evaluate/sampled"
+    kinds = {"sampled": False} if games else {"sampled": False, "greedy": True}
+    how: dict[str, Any] = {
+        "episodes": config.evaluate_episodes, "told": experiment.progress.advance
+    }  # fmt: skip
+    with experiment.phase("evaluate", len(kinds) * config.evaluate_episodes):
+        for kind, greedy in kinds.items():
+            place = (config.seed, f"evaluate/{kind}", updates)
             figures = evaluate_policy(
-                experiment.runtime,
-                experiment.domain,
-                policy,
-                episodes=config.evaluate_episodes,
-                greedy=greedy,
-                place=(config.seed, purpose, updates),
-                told=experiment.progress.advance,
+                experiment.runtime, experiment.domain, policy, greedy=greedy, place=place, **how
             )
-            name = "eval/greedy" if greedy else "eval/sampled"
-            values[f"{name}/return"] = figures["return_mean"]
-            values[f"{name}/return_std"] = figures["return_std"]
-            values[f"{name}/return_ci95"] = figures["return_ci95"]
-            values[f"{name}/episodes"] = figures["episodes"]
-            own = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
-            values |= {f"{name}/{x}": figures[x] for x in own}
+            shown = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
+            shown |= {"return_std", "return_ci95", "episodes"}
+            values[f"eval/{kind}/return"] = figures["return_mean"]
+            values |= {f"eval/{kind}/{x}": figures[x] for x in shown}
     experiment.log(updates, "evaluate", values)
     return values
 

@@ -4,7 +4,7 @@ import resource
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -47,25 +47,14 @@ class Record(Protocol):
 
     def log(self, step: int, wall_s: float, phase: str, values: Mapping[str, Any]) -> None:
         """Appends one line of metrics."""
-        ...
 
     def save_checkpoint(
         self, step: int, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]
     ) -> None:
         """Stores everything that the run needs to continue."""
-        ...
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Stores the run's result."""
-        ...
-
-
-class Checkpoint(NamedTuple):
-    """Everything that the run needs to continue from here."""
-
-    step: int
-    state: Any
-    meta: dict[str, Any]
 
 
 class Experiment:
@@ -116,11 +105,6 @@ class Experiment:
         return self._compiled_before + COMPILING.seconds(since=self._here)
 
     @property
-    def spent(self) -> dict[str, Any]:
-        """What a resumed run needs to go on counting."""
-        return {"wall_s": self.wall_s, "time": dict(self.time), "compile_s": self.compile_s}
-
-    @property
     def wall_s(self) -> float:
         """Seconds since the run began, earlier parts included."""
         return time.perf_counter() - self._began
@@ -136,14 +120,13 @@ class Experiment:
 
     def due(self, updates: int, period: int) -> bool:
         """Whether a multiple of `period` steps has just been reached (0 included)."""
-        return updates == self._next(updates, period, inclusive=True)
+        return updates == self._next(updates - 1, period)
 
-    def _next(self, updates: int, period: int, inclusive: bool = False) -> int:
+    def _next(self, updates: int, period: int) -> int:
         """The next update count at which a multiple of `period` steps is reached."""
         per = self.config.steps_per_update
-        ahead = updates if inclusive else updates + 1
-        multiple = -(-((ahead - 1) * per + 1) // period) if ahead > 0 else 0
-        return max(ahead, -(-multiple * period // per))
+        multiple = updates * per // period + 1
+        return -(-multiple * period // per)
 
     def next_stop(self, updates: int) -> int:
         """Where the next stretch of training ends: evaluation, refresh, its most or the end.
@@ -163,13 +146,14 @@ class Experiment:
 
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
+        times = 1
         if is_host(kinds_of(self.domain)[0].local_simulator):
-            return STRETCH_AGENT_STEPS
-        if self.runtime.units_travel and self.config.schedule == "fused":
-            return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
-        if self.runtime.devices[0].platform != "cpu" and not self._outside:
-            return STRETCH_AGENT_STEPS * ACCELERATED
-        return STRETCH_AGENT_STEPS
+            pass
+        elif self.runtime.units_travel and self.config.schedule == "fused":
+            times = max(1, self.runtime.processors // 2)
+        elif self.runtime.devices[0].platform != "cpu" and not self._outside:
+            times = ACCELERATED
+        return STRETCH_AGENT_STEPS * times
 
     @property
     def _outside(self) -> list[Any]:
@@ -205,7 +189,7 @@ class Experiment:
             meet: (state, updates) -> state; does what is due between two stretches.
             learn: (state, updates, stop) -> state; learns until there were `stop` updates.
         """
-        unsaved: Checkpoint | None = None
+        save: Callable[[], None] = _nothing
         try:
             while True:
                 state = meet(state, updates)
@@ -213,14 +197,13 @@ class Experiment:
                     return state
                 stop = self.next_stop(updates)
                 state = learn(state, updates, stop)
-                updates, unsaved = stop, self._checkpoint(stop, state)
+                updates, save = stop, self._saving(stop, state)
                 if self._saves(updates):
-                    saving, unsaved = unsaved, None
-                    self._save(saving)
+                    saving, save = save, _nothing
+                    saving()
         except BaseException:  # Ctrl-C above all
-            if unsaved is not None:
-                with suppress(UserError):  # what ended the run is what the user must hear
-                    self._save(unsaved)
+            with suppress(UserError):  # what ended the run is what the user must hear
+                save()
             raise
 
     @contextmanager
@@ -248,14 +231,12 @@ class Experiment:
                     f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}; mend it, then "
                     "resume from the last checkpoint"
                 )
-        restarts = [simulator.restarts for simulator in self._outside]
-        if restarts:
-            plain["host/restarts"] = float(sum(restarts) + self.lost)
+        if outside := self._outside:
+            plain["host/restarts"] = float(sum(one.restarts for one in outside) + self.lost)
         for clock in (phase, f"{phase}_cpu"):
             plain[f"time/{clock}_s"] = self.time[clock]
         plain |= self._figures.pop(phase, {})
-        plain["time/save_s"] = self.time["save"]
-        plain["time/compile_s"] = self.compile_s
+        plain |= {"time/save_s": self.time["save"], "time/compile_s": self.compile_s}
         plain["agent_steps_per_s"] = self.agent_steps_per_s(updates)
         plain["memory/peak_mb"] = self.peak_memory_mb()
         self.progress.overall(self.step_of(updates), plain)
@@ -271,21 +252,20 @@ class Experiment:
         due = time.perf_counter() - self._saved >= self._checkpoint_every_s
         return due or updates == self.total_updates or bool(self._outside)
 
-    def _checkpoint(self, updates: int, state: Any) -> Checkpoint | None:
-        """As it is now: a resumed run writes the lines again that are logged from here on."""
-        if self.record is None:
-            return None
-        meta = {"updates": updates, "metrics_lines": self.record.logged, "spent": self.spent}
-        return Checkpoint(self.step_of(updates), state, meta)
+    def _saving(self, updates: int, state: Any) -> Callable[[], None]:
+        """Saves it as it is now: a resumed run writes the lines again that come from here on."""
+        if (record := self.record) is None:
+            return _nothing
+        spent = {"wall_s": self.wall_s, "time": dict(self.time), "compile_s": self.compile_s}
+        meta = {"updates": updates, "metrics_lines": record.logged, "spent": spent}
 
-    def _save(self, checkpoint: Checkpoint | None) -> None:
-        if checkpoint is None or self.record is None:
-            return
-        start = time.perf_counter()
-        step, state, meta = checkpoint
-        self.record.save_checkpoint(step, to_arrays(state), meta)
-        self._saved = time.perf_counter()
-        self.time["save"] += self._saved - start
+        def save() -> None:
+            start = time.perf_counter()
+            record.save_checkpoint(self.step_of(updates), to_arrays(state), meta)
+            self._saved = time.perf_counter()
+            self.time["save"] += self._saved - start
+
+        return save
 
     def summary(self, updates: int, evaluation: dict[str, Any], finished: bool) -> dict[str, Any]:
         """The run's result as it stands in summary.json."""
@@ -313,6 +293,10 @@ class Experiment:
         return own + self._children_mb
 
 
+def _nothing() -> None:
+    """Nothing is unsaved."""
+
+
 class Unevaluated(Experiment):
     """One that trains only, for benchmarks."""
 
@@ -332,17 +316,15 @@ def cpu_seconds() -> float:
     """CPU time so far of this process and of its children, ended ones included, in s."""
     this = psutil.Process()
     children = sum(map(cpu_seconds_of, this.children(recursive=True)))
-    times = this.cpu_times()
-    return time.process_time() + times.children_user + times.children_system + children
+    return time.process_time() + sum(this.cpu_times()[2:4]) + children
 
 
 def cpu_seconds_of(process: psutil.Process) -> float:
     """CPU time so far of another process and of its ended children, in s; 0 if it is gone."""
     try:
-        times = process.cpu_times()
+        return sum(process.cpu_times()[:4])  # its own, and of children
     except psutil.Error:  # it has just ended: its parent's figures hold its time now
         return 0.0
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ Qi et al., arXiv 2205.05248, and Sample Factory (Petrenko et al. 2020). Regions 
 their own have no need of it: see `apart`.
 """
 
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -19,8 +18,8 @@ import numpy as np
 from hinterland.core import Segment, stream
 from hinterland.learn import Learner, measures, update
 from hinterland.rollout import random_observations
-from hinterland.runtime import ClusterRuntime, over_block
-from hinterland.training import processes, remote
+from hinterland.runtime import over_block
+from hinterland.training.carriers import workers_elsewhere
 from hinterland.training.dials import measure_drift, meet
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
@@ -144,13 +143,11 @@ class Loop:
 
     def _prepared(self, state: State) -> Any:
         experiment, plan, scripts = self._experiment, self._plan, self._opponents.scripts
-        config, domain, runtime = experiment.config, experiment.domain, experiment.runtime
-        if isinstance(runtime, ClusterRuntime):
-            return remote.workers(runtime, config, domain, state.workers, scripts)
-        on_cpu = runtime.devices[0].platform == "cpu"
-        if config.schedule == "pipeline" and plan.is_host and on_cpu:
-            # There they would share a CPU with the learner, and Python's lock.
-            return processes.workers(config, domain, state.workers, scripts)
+        runtime = experiment.runtime
+        # On hosts they would share a CPU with the learner, and Python's lock.
+        own = plan.is_host and runtime.devices[0].platform == "cpu"
+        if runtime.units_travel or (own and plan.config.schedule == "pipeline"):
+            return workers_elsewhere(plan, runtime, state.workers, scripts)
         workers = _made(experiment, plan, scripts)
         for worker, one in zip(workers, state.workers, strict=True):
             worker.prepare(one)
@@ -158,14 +155,13 @@ class Loop:
 
     def _schedule(self) -> Any:
         config, runtime = self._experiment.config, self._experiment.runtime
-        if config.schedule == "fused":
-            return Fused(self.workers, runtime, self._plan.is_host)
-        parts = (self.workers, config.windows // (config.actors or 1), self._meters, runtime)
+        fused = config.schedule == "fused"
+        each = 1 if fused else config.windows // (config.actors or 1)
+        parts = (self.workers, each, self._meters, runtime)
         if config.schedule == "pipeline":
-            return Pipeline(
-                *parts, LAG if config.lag is None else config.lag, config.queue or QUEUE
-            )
-        return InTurn(*parts)
+            lag = LAG if config.lag is None else config.lag
+            return Pipeline(*parts, lag=lag, room=config.queue or QUEUE)
+        return Fused(*parts) if fused and not self._plan.is_host else InTurn(*parts)
 
     def _publish(self, state: State, policy: Any, updates: int, since: int) -> None:
         newest = Snapshot(policy, state.predictors, since)
@@ -190,9 +186,8 @@ class Loop:
             for number in range(updates, stop):
                 batch = self.schedule.batch()
                 returns += sum(one.returns for one in batch)
-                began = time.perf_counter()
-                learners, found = self._updated(state.learners, batch)
-                meters.add("learner_s", time.perf_counter() - began)
+                with meters.timing("learner_s"):
+                    learners, found = self._updated(state.learners, batch)
                 policy = plan.local_policy(learners)
                 pool = self._opponents.learned_from(state.pool, number + 1, policy, batch)
                 state = state._replace(learners=learners, pool=pool)

@@ -99,13 +99,8 @@ def with_snapshot(pool: Pool, version: int, network: Any) -> Pool:
         all_[place] = np.asarray(one)
         return all_
 
-    networks = jax.tree.map(put, pool.networks, network)
-    nothing = np.zeros(3, np.float32)
-    return pool._replace(
-        networks=networks,
-        version=put(pool.version, version),
-        results=put(pool.results, nothing),
-    )
+    rows = jax.tree.map(put, pool[:3], (network, version, np.zeros(3)))
+    return Pool(*rows, pool.latest)
 
 
 def win_rates(results: Float[np.ndarray, "members 3"]) -> Float[np.ndarray, " members"]:
@@ -140,13 +135,11 @@ def draw(key: Key[Array, ""], pool: Pool, mix: Mix, count: int, network: Any) ->
     """
     probabilities = weights_of(pool, mix)
     points = np.asarray(jax.random.uniform(key, (count,)), np.float64)
-    choice = np.minimum(
-        np.searchsorted(probabilities.cumsum(), points, side="right"), len(probabilities) - 1
-    )
-    member = np.where(choice == len(probabilities) - 1, LATEST, choice).astype(np.int32)
-    size = len(pool.version)
-    past = (member >= 0) & (member < size)
-    place = np.where(past, member, 0)
+    size, last = len(pool.version), len(probabilities) - 1
+    choice = np.minimum(np.searchsorted(probabilities.cumsum(), points, side="right"), last)
+    member = np.where(choice == last, LATEST, choice).astype(np.int32)
+    past = choice < size
+    place = np.where(past, choice, 0)
 
     def chosen(snapshots: np.ndarray, newest: Any) -> np.ndarray:
         flags = past.reshape(-1, *(1,) * (snapshots.ndim - 1))
@@ -161,13 +154,9 @@ def with_results(
     pool: Pool, member: Int[np.ndarray, " seat"], results: Int[np.ndarray, "seat 3"]
 ) -> Pool:
     """The pool after games against these members."""
-    each, latest = pool.results.copy(), pool.latest.copy()
-    for who, found in zip(member, results, strict=True):
-        if who == LATEST:
-            latest += found
-        else:
-            each[who] += found
-    return pool._replace(results=each, latest=latest)
+    each = np.concatenate([pool.results, pool.latest[None]])  # where LATEST finds its own
+    np.add.at(each, member, results)
+    return pool._replace(results=each[:-1], latest=each[-1])
 
 
 def standing(pool: Pool, mix: Mix) -> dict[str, float]:
@@ -175,11 +164,9 @@ def standing(pool: Pool, mix: Mix) -> dict[str, float]:
     size = len(pool.version)
     rows = {"latest": pool.latest, "past": pool.results[:size].sum(0)}
     rows |= {name: pool.results[size + i] for i, (name, _) in enumerate(mix.scripted)}
-    found = {
-        f"opponents/won/{name}": float(row[1] / row[0]) for name, row in rows.items() if row[0]
-    }
-    found["opponents/games"] = float(sum(row[0] for row in rows.values()))
-    return found | {"opponents/snapshots": float((pool.version >= 0).sum())}
+    won = {f"opponents/won/{name}": float(x[1] / x[0]) for name, x in rows.items() if x[0]}
+    games, snapshots = sum(x[0] for x in rows.values()), (pool.version >= 0).sum()
+    return won | {"opponents/games": float(games), "opponents/snapshots": float(snapshots)}
 
 
 class Opponents:
@@ -208,9 +195,8 @@ class Opponents:
 
     def first_pool(self, network: Any) -> Any:
         """The pool at the start."""
-        if self.mix is None:
-            return ()
-        return empty_pool(network, self._config.pool or POOL, len(self.scripts))
+        size = self._config.pool or POOL
+        return () if self.mix is None else empty_pool(network, size, len(self.scripts))
 
     def snapshot(self, pool: Any, version: int, newest: Snapshot, copies: int) -> Snapshot:
         """What workers, of so many copies each, play with from this version on."""

@@ -8,15 +8,12 @@ class Progress(Protocol):
 
     def phase(self, name: str, total: int) -> None:
         """A phase of `total` units of work begins."""
-        ...
 
     def advance(self, amount: int) -> None:
         """So much of the phase's work is done."""
-        ...
 
     def overall(self, step: int, values: dict[str, float]) -> None:
         """The run has reached this step; the newest metrics."""
-        ...
 
 
 class Silent:

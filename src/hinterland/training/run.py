@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_host
-from hinterland.rollout import SESSIONS
+from hinterland.core import UserError
 from hinterland.training import apart, loop
 from hinterland.training.evaluate import evaluate_policy, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
 from hinterland.training.opponents import Opponents
 from hinterland.training.plan import Plan, check_plan
-from hinterland.training.workers import copies_of
 
 
 def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
@@ -40,32 +38,6 @@ def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
     if plan.local and config.opponents is not None:
         raise UserError("--opponents: regions have no other side; add --simulation global")
     return plan
-
-
-def simulator_processes(config: Config, domain: Any) -> int:
-    """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
-    plan, each = Plan(config, domain), config.copies_per_process or 1
-    workers, copies = config.workers or 1, copies_of(config)
-    evaluating = SESSIONS
-    if hasattr(plan.system.simulator, "games"):
-        evaluating = -(-SESSIONS // each)
-    if plan.local:
-        whole = evaluating if is_host(domain.global_simulator) else 0
-        if not plan.is_host:
-            return whole
-        return whole + (apart_processes(config) if plan.apart else len(plan.regions))
-    if not plan.is_host:
-        return 0
-    if config.schedule == "fused":  # processes of one copy are evaluation's too
-        return max(SESSIONS, config.copies) if each == 1 else evaluating + config.copies // each
-    if config.schedule == "lockstep":
-        return evaluating + workers * copies // each
-    return evaluating + workers * (1 + (copies // each if each < copies else each == 1))
-
-
-def apart_processes(config: Config) -> int:
-    """Sessions of local simulators, beside one for each device."""
-    return 1 + (config.workers or 1) * (config.schedule == "pipeline")
 
 
 def loop_of(plan: Plan) -> Any:

@@ -115,30 +115,23 @@ def measure_one(
     runtime = make_runtime(devices)
     from hinterland.config import make_config
     from hinterland.domains import load_domain
+    from hinterland.domains.traffic import bench_cost
     from hinterland.training import Experiment
-    from hinterland.training import cost as costs
 
     configs = {number: make_config({**values, "steps": number}) for number in steps}
     config = configs[steps[0]]
     domain = load_domain(config.domain, config.agents, config.domain_options)
-    cost = costs.measure(config, domain, runtime, updates, repeat)
-    return {
-        "schedules": {
-            str(number): costs.schedule(Experiment(each, domain, runtime), updates)._asdict()
-            for number, each in configs.items()
-        },
-        "steps_per_update": config.steps_per_update,
-        "wall": [part._asdict() for part in cost.wall],
-        "cpu": [part._asdict() for part in cost.cpu],
-        "critical": cost.critical._asdict(),
-        "compile_s": cost.compile_s,
-        "peak_mb": cost.peak_mb,
+    schedules = {
+        str(number): bench_cost.schedule(Experiment(each, domain, runtime), updates)._asdict()
+        for number, each in configs.items()
     }
+    found = bench_cost.measure(config, domain, runtime, updates, repeat)
+    return {"schedules": schedules, "steps_per_update": config.steps_per_update, **found}
 
 
 def charged(measured: list[dict[str, Any]], steps: str) -> list[dict[str, Any]]:
     """Seconds of whole runs of that many steps, a row for each case."""
-    from hinterland.training.cost import Part, Schedule, charge
+    from hinterland.domains.traffic.bench_cost import Part, Schedule, charge
 
     rows = []
     for one in measured:

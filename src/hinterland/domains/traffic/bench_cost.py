@@ -1,23 +1,21 @@
 """What a whole run costs in wall time, in CPU time and on its critical path, from a part of it.
 
 The part is really run, by the main loops' own functions, and charged in proportion. Evaluation is
-left out, and so is compilation: the first part is not counted. For domains whose global simulator
-lives in sessions.
+left out, and so is compilation: the first part is not counted.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import Domain, InfluenceBatch, is_host
+from hinterland.core import Domain, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training import apart, dials, loop
-from hinterland.training.experiment import Experiment, cpu_seconds, cpu_seconds_of
+from hinterland.training import Experiment, apart, dials, loop
+from hinterland.training.experiment import cpu_seconds, cpu_seconds_of
 from hinterland.training.plan import Plan
 
 
@@ -53,23 +51,9 @@ def schedule(experiment: Experiment, measured: int) -> Schedule:
     return Schedule(updates, sum(due) * (config.simulation == "dials"), measured)
 
 
-class Cost(NamedTuple):
-    """Of one kind of simulation; one part for each repetition."""
-
-    wall: list[Part]
-    """On this machine's devices."""
-    cpu: list[Part]
-    """All cores and the simulators' processes together."""
-    critical: Part
-    """CPU seconds of what cannot be done side by side, had each session of the global simulator
-    and each agent a core of its own: there it is their wall time, for nothing else waits."""
-    compile_s: float
-    peak_mb: float
-
-
 def measure(
     config: Config, domain: Domain, runtime: LocalRuntime, updates: int, repeat: int
-) -> Cost:
+) -> dict[str, Any]:
     """Runs `repeat` parts after one that compiles, then one agent after the other.
 
     Args:
@@ -78,21 +62,26 @@ def measure(
         runtime: where the parts run.
         updates: of each agent in a part.
         repeat: counted parts.
+
+    Returns:
+        Parts by name, one for each repetition: "wall", on this machine's devices, and "cpu", all
+        cores and the simulators' processes together. "critical": one part, CPU seconds of what
+        cannot be done side by side, had each session of the global simulator and each agent a core
+        of its own: there it is their wall time, for nothing else waits. "compile_s" and "peak_mb".
     """
     experiment = Experiment(config, domain, runtime)
-    kind = _Global if config.simulation == "global" else _Dials
-    one = kind(experiment)
-    wall, cpu = [], []
+    one: Any = _Global(experiment) if config.simulation == "global" else _Dials(experiment)
+    spent = []
     for _ in range(repeat + 1):
         before = dict(experiment.time)
         one.part(experiment, updates)
-        spent = {name: value - before[name] for name, value in experiment.time.items()}
-        wall.append(Part(*(spent[name] for name in Part._fields)))
-        cpu.append(Part(*(spent[f"{name}_cpu"] for name in Part._fields)))
-    compile_s, peak_mb = experiment.compile_s, experiment.peak_memory_mb()
+        spent.append({name: value - before[name] for name, value in experiment.time.items()})
+    found = {"compile_s": experiment.compile_s, "peak_mb": experiment.peak_memory_mb()}
     alone = OneByOne(domain, config)
     critical = one.critical(Experiment(config, domain, alone), alone, updates)
-    return Cost(wall[1:], cpu[1:], critical, compile_s, peak_mb)
+    for kind, suffix in (("wall", ""), ("cpu", "_cpu")):
+        found[kind] = [{name: x[name + suffix] for name in Part._fields} for x in spent[1:]]
+    return found | {"critical": critical._asdict()}
 
 
 class OneByOne(LocalRuntime):
@@ -105,8 +94,8 @@ class OneByOne(LocalRuntime):
 
     def __init__(self, domain: Domain, config: Config) -> None:
         super().__init__(devices=1, block=1)
-        on_host = is_host(domain.local_simulator) and config.simulation != "global"
         local: Any = domain.local_simulator
+        on_host = is_host(local) and config.simulation != "global"
         self._sessions = local.sessions(1, config.copies) if on_host else []
         self.agents: list[list[float]] = []
         """For each call of `map_agents` so far, CPU seconds by agent."""
@@ -120,6 +109,8 @@ class OneByOne(LocalRuntime):
         at_once: int | None = None,
     ) -> Any:
         """As `LocalRuntime.map_agents`."""
+        import jax
+
         del at_once
         seconds: list[float] = []
         self.agents.append(seconds)
@@ -140,12 +131,12 @@ def _by_session(sessions: Sequence[Any]) -> list[float]:
     return [cpu_seconds_of(psutil.Process(session.pid)) for session in sessions]
 
 
-def _side_by_side(sessions: Sequence[Any], work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """(result, CPU seconds of the busiest session, CPU seconds of all but the sessions)."""
+def _side_by_side(sessions: Sequence[Any], work: Callable[[], Any]) -> tuple[Any, float]:
+    """(result, CPU seconds of the busiest session and of all that is no session)."""
     before, all_before = _by_session(sessions), cpu_seconds()
     result = work()
     spent = [b - a for a, b in zip(before, _by_session(sessions), strict=True)]
-    return result, max(spent), cpu_seconds() - all_before - sum(spent)
+    return result, max(spent) + cpu_seconds() - all_before - sum(spent)
 
 
 class _Dials:
@@ -154,16 +145,13 @@ class _Dials:
     def __init__(self, experiment: Experiment) -> None:
         self._plan, self._at = Plan(experiment.config, experiment.domain), 0
         self._state = apart.start(experiment, self._plan)
-        self._datasets: InfluenceBatch
-        self._collect_critical = 0.0
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two meetings of the agents."""
-        self._datasets, busiest, rest = _side_by_side(
+        self._datasets, self._collecting = _side_by_side(
             experiment.domain.global_simulator.sessions(SESSIONS),
             lambda: dials.collect(experiment, self._plan, self._state.learners, self._at),
         )
-        self._collect_critical = busiest + rest
         self._learn(experiment, updates)
 
     def _learn(self, experiment: Experiment, updates: int) -> None:
@@ -172,11 +160,11 @@ class _Dials:
         self._state = apart.learn_apart(experiment, self._plan, state, self._at, stop)
         self._at = stop
 
-    def critical(self, experiment: Experiment, runtime: "OneByOne", updates: int) -> Part:
+    def critical(self, experiment: Experiment, runtime: OneByOne, updates: int) -> Part:
         """The last collection, the slowest agent's fit, the slowest agent's updates."""
         self._learn(experiment, updates)
         fit, train = runtime.agents
-        return Part(self._collect_critical, max(fit), max(train))
+        return Part(self._collecting, max(fit), max(train))
 
 
 class _Global:
@@ -193,12 +181,8 @@ class _Global:
             self._state = learning.learn(self._state, self._at, stop)
         self._at = stop
 
-    def critical(self, experiment: Experiment, runtime: "OneByOne", updates: int) -> Part:
+    def critical(self, experiment: Experiment, runtime: OneByOne, updates: int) -> Part:
         """The busiest session, acting for all agents, and the slowest agent of each update."""
-        config, domain = experiment.config, experiment.domain
-        _, busiest, rest = _side_by_side(
-            domain.global_simulator.sessions(config.copies), lambda: self.part(experiment, updates)
-        )
-        agents = runtime.agents
-        waiting = sum(sum(seconds) - max(seconds) for seconds in agents)
-        return Part(0.0, 0.0, busiest + rest - waiting)
+        sessions = experiment.domain.global_simulator.sessions(experiment.config.copies)
+        _, seconds = _side_by_side(sessions, lambda: self.part(experiment, updates))
+        return Part(0.0, 0.0, seconds - sum(sum(each) - max(each) for each in runtime.agents))
