@@ -212,7 +212,7 @@ def begin(
     from hinterland.training import check_config, check_resources
 
     check_config(config, domain, kind)
-    check_applies(config, hasattr(domain, "planes"))
+    check_applies(config, hasattr(domain, "own_network"))
     return check_resources(config, domain, runtime)
 
 

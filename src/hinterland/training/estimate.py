@@ -168,7 +168,7 @@ def _sizes(config: Config, domain: Any) -> _Sizes:
     sizes = {"network": bytes_of(learner.network) // learners,
              "learner": bytes_of(learner) // learners,
              "predictor": bytes_of(predictor) // max(regions, 1) if plan.local else 0}  # fmt: skip
-    carried = 4 * config.hidden * (config.network == "gru")
+    carried = 4 * plan.memory
     whole = global_simulator_of(domain)
     key = jax.random.key(0)
     state = 0 if is_host(whole) else bytes_of(jax.eval_shape(whole.reset, key))
@@ -204,7 +204,7 @@ def memory(
     episodes = -(-config.predictor_episodes // BLOCK) * BLOCK
     data = dials * agents * episodes * domain.spec.horizon * one.pair
     travels = learners * (one.learner + one.predictor) + copies * one.copy + data
-    widths = ("agents", "hidden") if config.channels is None else ("channels",)
+    widths = ("agents", "hidden") if plan.maker is None else ()
     parts = [
         Part("JAX and its programs", BASE, ()),
         Part("networks and optimisers", networks, widths),
@@ -246,7 +246,7 @@ def _experience(config: Config, domain: Any, runtime: LocalRuntime, one: _Sizes)
     orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
     kept = 4 * (8 * config.hidden + 3 * config.trunk)  # of one agent's step
     plan = Plan(config, domain)
-    kept = 0 if plan.boards else kept
+    kept = kept if plan.maker is None else 0
     if plan.learners == 1:
         return domain.agents * (3 * steps * one.step + rows * kept) + orders
     block = runtime.block(domain.agents) * len(runtime.devices)

@@ -24,15 +24,15 @@ from hinterland.learn import (
     first_learner,
 )
 from hinterland.nets import (
-    BoardNetwork,
-    EntityGrid,
     PassingNetwork,
     PredictorNetwork,
     TeamNetwork,
     joined,
+    made,
     team_network,
 )
 from hinterland.rollout import System, whole_system
+from hinterland.training.own_networks import is_own, maker_of
 
 
 class Plan:
@@ -50,8 +50,18 @@ class Plan:
         self.config, self.domain = config, domain
         self.of_entities, self.of_games = is_entity_domain(domain), is_game(domain)
         self.local = config.simulation != "global"
-        self.boards = getattr(domain, "planes", None) is not None
-        self.sharing = config.slot_networks or ("shared" if self.of_entities else "own")
+        self.maker = maker_of(config, domain)
+        """Of networks in place of ours; None: there is none."""
+        own = None if self.maker is None else jax.eval_shape(self._made, jax.random.key(0))
+        self.memory: int = (
+            config.hidden * (config.network == "gru") if own is None else own.initial(1).shape[-1]
+        )
+        """Width of what a slot remembers."""
+        self.whole = hasattr(own, "act")
+        """Whether its own network is a policy of all slots at once."""
+        self.sharing = config.slot_networks or (
+            "shared" if self.of_entities or self.whole else "own"
+        )
         central = config.critic == "central"
         self.system: Any = (
             System(domain, domain.local_simulator, central) if self.local
@@ -91,7 +101,7 @@ class Plan:
             config.correction or ("vtrace" if config.schedule == "pipeline" else "clip"),
             config.pieces or 1,
             # Agents keep their windows: taking them whole is a quarter faster in small networks.
-            by_step=config.network == "feed-forward" and self.of_entities,
+            by_step=not self.memory and self.of_entities,
         )
 
     @cached_property
@@ -106,26 +116,30 @@ class Plan:
         return tuple(roles[slot] for slot in self.regions.reshape(-1)) if self.local else roles
 
     def network(self, learner: Any = 0) -> Any:
-        """The untrained network of one learner: convolutions where observations are boards."""
-        config, domain, spec = self.config, self.domain, self.domain.spec
+        """The untrained network of one learner."""
+        config, spec = self.config, self.domain.spec
         place = (learner,) if self.learners > 1 else ()
         if config.shared_policy:
             place = (0,)
         key = stream(config.seed, "initial/network", *place)
-        if self.boards:
-            blocks = tuple(map(int, (config.blocks or "2,2").split(",")))
-            grid = EntityGrid(key, domain.planes, channels=config.channels or 32, residuals=blocks)
-            return BoardNetwork(grid, domain.unpack, domain.agents)
+        if self.whole:
+            return self._made(key)
         return team_network(
             key,
             self.roles,
             spec.observation,
             spec.actions,
             central=self.system.central,
-            kind=config.network,
+            kind="gru" if self.memory else "feed-forward",
             hidden=config.hidden,
             trunk=config.trunk,
+            actor=None if self.maker is None else self._made,
         )
+
+    def _made(self, key: Any) -> Any:
+        """By `maker`, which there is."""
+        assert self.maker is not None
+        return made(self.maker, key, self.domain.spec)
 
     def policy(self, networks: Any) -> Any:
         """The policy of all slots, out of the learners' networks (stacked on the learner axis)."""
@@ -144,10 +158,10 @@ class Plan:
         return jax.tree.map(lambda x: x[0], networks) if self.local else self.policy(networks)
 
     def learner(self, number: Any, observation: Any = None) -> Learner:
-        """One learner before the first update; boards' statistics are taken of `observation`."""
+        """One learner before the first update; statistics are taken of `observation`, if any."""
         net = self.network(number)
         if observation is not None:
-            net = net.measured(observation)
+            net = net.renewed(jax.tree.map(lambda x: x[None], observation))
         return first_learner(net, ppo_settings(self.config))
 
     def predictor(self, region: Any) -> PredictorNetwork:
@@ -164,7 +178,7 @@ class Plan:
 
     def first_learners(self, observation: Any = None) -> Learner:
         """All learners, stacked."""
-        if observation is not None:  # boards have one
+        if observation is not None:  # of games, which have one learner
             one = jax.jit(self.learner)(0, observation)
             return jax.tree.map(lambda x: np.asarray(x)[None], one)
         return stacked(self.learner, self.learners)
@@ -246,14 +260,16 @@ def check_plan(config: Config, domain: Any) -> Plan:
         _check_regions(config, domain)
     if config.shared_policy:
         _check_shared_policy(config, domain)
-    boards = getattr(domain, "planes", None) is not None
-    if boards and config.network != "feed-forward":
-        raise UserError(f"{name}: boards are for networks without memory: --network feed-forward")
-    if not boards and (config.channels or config.blocks):
-        raise UserError(f"--channels and --blocks are for boards, which {name} has not")
     if config.slot_networks == "role" and not hasattr(domain, "roles"):
         raise UserError(f"--slot-networks role: {name} knows no roles")
     plan = Plan(config, domain)
+    if plan.whole:
+        _check_whole(config, domain)
+    elif plan.of_games and is_own(config):
+        raise UserError(
+            f"network {config.network} is of one slot, and what games show is between {name} and "
+            "its network: give a core.Policy of all slots"
+        )
     if config.windows % (config.actors or 1):
         raise UserError(
             f"--actors {config.actors}: must divide --windows {config.windows}; an update learns "
@@ -282,6 +298,19 @@ def _check_regions(config: Config, domain: Any) -> None:
             )
     if each > 1 and is_host(domain.local_simulator):
         raise UserError(f"{domain.name}: local simulators outside of JAX are of one agent each")
+
+
+def _check_whole(config: Config, domain: Any) -> None:
+    network = config.network if is_own(config) else f"that {domain.name} brings"
+    said = f"network {network} is one policy of all slots"
+    if config.simulation != "global":
+        raise UserError(f"{said}, and not of a region: add --simulation global")
+    if config.shared_policy:
+        raise UserError(f"{said}: leave out --shared-policy")
+    if config.slot_networks in ("own", "role"):
+        raise UserError(f"{said}: leave out --slot-networks {config.slot_networks}")
+    if config.opponents is not None:
+        raise UserError(f"{said}, which cannot play the other side: leave out --opponents")
 
 
 def _check_shared_policy(config: Config, domain: Any) -> None:
