@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hinterland
 from hinterland.api.evaluation import milestones
 from hinterland.applies import check_applies
 from hinterland.cli.main import main
@@ -414,6 +415,42 @@ def test_what_cannot_be_exported_or_played_is_said(
     arrays[name] = arrays[name][:, :, :, :16]
     with pytest.raises(UserError, match=r"\[1, 3, 3, 16, 4\], expected .*17, 4\]"):
         load_policy(arrays, _config(), domain)
+
+
+def test_policies_play_in_a_loop_of_ones_own(run: Path, domain: LuxDomain) -> None:
+    """By the likeliest actions they play the game that evaluation plays; alone or both sides."""
+    policies = hinterland.load(run)
+    game = LuxSession(domain.rules)
+    key = jax.random.key(4)
+    seen, memory = game.reset(5), policies.initial(2)
+    while not (seen.get("terminated") or seen.get("truncated")):
+        shown = {"mask": seen["masks"], "alive": seen["alive"], "greedy": True}
+        actions, memory = policies(seen["observation"], memory, **shown)
+        assert isinstance(actions, np.ndarray)
+        seen = game.step(actions)
+    played = game.metrics()
+    network = _network(run, domain)
+    act = jax.jit(lambda view: network.act(key, network.initial(2), view, True)[1].action)
+    seen = game.reset(5)
+    while not (seen.get("terminated") or seen.get("truncated")):
+        seen = game.step(np.asarray(act(_view(seen))))
+    assert game.metrics() == played
+
+    seen = game.reset(5)
+    both = {"mask": seen["masks"], "alive": seen["alive"]}
+    whole, _ = policies(seen["observation"], policies.initial(2), greedy=True, **both)
+    own = jax.tree.map(lambda x: x[1], {"observation": seen["observation"], **both})
+    alone, _ = policies(own.pop("observation"), policies.initial(), greedy=True, **own)
+    np.testing.assert_array_equal(alone, whole[1])
+    assert whole.shape == (2, SLOTS, 6)
+    sampled = [policies(seen["observation"], policies.initial(2), key=7, **both) for _ in "ab"]
+    np.testing.assert_array_equal(sampled[0][0], sampled[1][0])
+    for wrong, sentence in (
+        ({"alive": seen["alive"], "key": 0}, "lux: give mask= too, as the simulator shows it"),
+        ({**both, "alive": seen["alive"][:1], "key": 0}, r"observation.*is \[2, .*alive is \[1, 8"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            policies(seen["observation"], policies.initial(2), **wrong)
 
 
 def test_exported_weights_are_the_actor_alone(run: Path, domain: LuxDomain) -> None:

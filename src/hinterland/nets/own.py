@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import unwrap
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -37,12 +38,11 @@ class OwnNetwork(eqx.Module):
         self, carry: Float[Array, "... hidden"], observation: Array
     ) -> tuple[Float[Array, "... hidden"], Float[Array, "... actions"], Float[Array, "..."]]:
         """(recurrent state, logits, values) after seeing one observation per copy."""
-        axes = observation.ndim - 1
-        flat = [x.reshape(-1, x.shape[-1]) for x in (carry, observation.astype(jnp.float32))]
-        network = self._whole()
-        with blaming(_what(self.make), network.step):
-            found = jax.vmap(network.step)(*flat)
-        return jax.tree.map(lambda x: x.reshape(*observation.shape[:axes], *x.shape[1:]), found)
+        step = self._whole().step
+        for _ in range(observation.ndim - 1):
+            step = jax.vmap(step)
+        with blaming(_what(self.make)):
+            return step(carry, observation.astype(jnp.float32))
 
     def unroll(
         self,
@@ -88,7 +88,7 @@ def made(make: Make, key: Key[Array, ""], spec: AgentSpec) -> Any:
     Raises:
         UserError: the function raises, or what it gives is neither.
     """
-    with blaming(_what(make), make):
+    with blaming(_what(make), unwrap(make)):
         found = make(key, spec)
     if hasattr(found, "act"):
         return found
@@ -106,7 +106,7 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
         UserError: it is none; the user's file and line.
     """
     what = _what(make)
-    with blaming(what, make):
+    with blaming(what, unwrap(make)):
         network = eqx.filter_eval_shape(make, jax.random.key(0), spec)
     memory = getattr(network, "memory", None)
     if not isinstance(memory, int) or not callable(getattr(network, "step", None)):

@@ -28,9 +28,10 @@ class Maker:
 
     def __call__(self, *arguments: Any) -> Any:
         """What it returns."""
-        return self.found()(*arguments)
+        return self.__wrapped__(*arguments)
 
-    def found(self) -> Callable[..., Any]:
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
         """The function itself.
 
         Raises:
@@ -52,8 +53,12 @@ def is_given(config: Config) -> bool:
     return config.network in _GIVEN
 
 
-def given(function: Any) -> str:
-    """The name by which `maker_of` finds a function: where it can be imported, or its own.
+def give(function: Any, name: str | None = None) -> str:
+    """The name by which `maker_of` finds a function from now on.
+
+    Args:
+        function: of a script or a module.
+        name: that a run has for it; None: where it can be imported, or its own.
 
     Raises:
         UserError: it is no function.
@@ -63,14 +68,14 @@ def given(function: Any) -> str:
             f"network is {named.kind_of(function)}: give gru, feed-forward, MODULE:FUNCTION, or a "
             "function (docs/python.md)"
         )
-    module, name = getattr(function, "__module__", "script"), getattr(function, "__name__", "")
-    text = f"{module}:{name if name.isidentifier() else 'network'}"
+    module, own = getattr(function, "__module__", "script"), getattr(function, "__name__", "")
+    text = f"{module}:{own if own.isidentifier() else 'network'}"
     home = sys.modules.get(module) if module != "__main__" else None
-    if getattr(home, name, None) is function:
+    if name in (None, text) and getattr(home, own, None) is function:
         _GIVEN.pop(text, None)
     else:
-        _GIVEN[text] = function
-    return text
+        _GIVEN[name or text] = function
+    return name or text
 
 
 def maker_of(config: Config, domain: Any) -> Callable[..., Any] | None:

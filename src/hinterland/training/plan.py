@@ -309,6 +309,8 @@ def _check_whole(config: Config, domain: Any) -> None:
         raise UserError(f"{said}: leave out --shared-policy")
     if config.slot_networks in ("own", "role"):
         raise UserError(f"{said}: leave out --slot-networks {config.slot_networks}")
+    if config.critic == "central":
+        raise UserError(f"{said}, with values of its own: leave out --critic central")
     if config.opponents is not None:
         raise UserError(f"{said}, which cannot play the other side: leave out --opponents")
 
