@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hinterland.core import UserError
-from hinterland.nets import EntityGrid, masked_heads, numpy_grid, to_numpy, trainable
-from hinterland.nets.board_embedding import BatchNorm, Conv, _convolve
+from hinterland.domains.lux import heads as masked_heads
+from hinterland.domains.lux import numpy_grid
+from hinterland.domains.lux.embedding import BatchNorm, Conv, _convolve
+from hinterland.domains.lux.entity_grid import EntityGrid, to_numpy, trainable
 
 BATCH, SLOTS, HEIGHT, WIDTH = 3, 8, 4, 5  # not square: mixing up x and y must show
 SIZE = (HEIGHT, WIDTH)

@@ -483,6 +483,8 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
         tiny = {} if "resume" in settings else {x: y for x, y in TINY.items() if x != "agents"}
         if settings.get("simulation") == "global":
             tiny = {x: y for x, y in GLOBAL.items() if x != "agents"}
+        if callable(settings.get("network")):
+            tiny = {x: y for x, y in tiny.items() if x not in ("network", "hidden", "trunk")}
         return real(*given, **{**settings, **tiny})
 
     monkeypatch.setattr(hinterland, "train", smaller)

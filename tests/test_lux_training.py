@@ -20,16 +20,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hinterland
 from hinterland.api.evaluation import milestones
+from hinterland.applies import check_applies
 from hinterland.cli.main import main
 from hinterland.config import Config, make_config
 from hinterland.core import Chosen, UserError, View, is_entity_domain, is_host, stream
 from hinterland.domains import declared, registry
 from hinterland.domains.lux import LuxDomain, Rules, engine, make
 from hinterland.domains.lux.engine import Game, plain
+from hinterland.domains.lux.entity_grid import to_numpy
 from hinterland.domains.lux.session import LuxSession
 from hinterland.domains.lux.state import PLAYERS
-from hinterland.nets import to_numpy
 from hinterland.record import RunFolder
 from hinterland.rollout import (
     HostActor,
@@ -77,7 +79,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def domain() -> Iterator[LuxDomain]:
-    made = make(SLOTS, map=16, length=LENGTH, train_length=HORIZON)
+    made = make(SLOTS, map=16, length=LENGTH, train_length=HORIZON, channels=4, blocks="0")
     yield made
     made.entity_simulator.close()
 
@@ -197,7 +199,7 @@ def test_a_rollout_is_what_the_games_alone_give(domain: LuxDomain) -> None:
     sessions = domain.entity_simulator.sessions(SESSIONS)
     seen = [session.begin("reset", episode_seed(jax.random.key(9))) for session in sessions]
     boards = jax.tree.map(lambda *x: np.concatenate(x), *(one["observation"] for one in seen))
-    network = plan.network().measured(boards)
+    network = plan.network().renewed(jax.tree.map(lambda x: x[None], boards))
     key = jax.random.key(5)
     actions = network.act(key, network.initial(2), _view(seen[0]))[1].action
     place = begin_place(network, first_place(plan.system, SESSIONS, actions), 2 * SESSIONS)
@@ -363,15 +365,21 @@ def _config(**changed: Any) -> Config:
     ("changed", "message"),
     [
         ({"simulation": "dials"}, "lux is a game of sides, which has no regions: add"),
-        ({"network": "gru"}, "lux: boards are for networks without memory: --network feed-forward"),
+        ({"network": "gru"}, "--network gru: boards are for networks without memory"),
+        ({"hidden": 8}, "--hidden 8: boards have convolutions: see --channels and --blocks"),
+        ({"slot_networks": "own"}, "one policy of all slots: leave out --slot-networks own"),
         ({"pieces": 3}, "--pieces 3: must divide a minibatch's 16 steps"),
     ],
 )
 def test_what_a_run_cannot_do_is_said(
     domain: LuxDomain, changed: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=message):
+    def begin() -> None:
         check_config(_config(**changed), domain)
+        check_applies(_config(**changed))
+
+    with pytest.raises(UserError, match=message):
+        begin()
 
 
 def test_impossible_games_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,8 +413,44 @@ def test_what_cannot_be_exported_or_played_is_said(
     arrays = dict(_end(run))
     name = next(x for x in arrays if x.endswith("actor.layers[0].weight"))
     arrays[name] = arrays[name][:, :, :, :16]
-    with pytest.raises(UserError, match="the policy was saved for 16 planes, but lux now has 17"):
+    with pytest.raises(UserError, match=r"\[1, 3, 3, 16, 4\], expected .*17, 4\]"):
         load_policy(arrays, _config(), domain)
+
+
+def test_policies_play_in_a_loop_of_ones_own(run: Path, domain: LuxDomain) -> None:
+    """By the likeliest actions they play the game that evaluation plays; alone or both sides."""
+    policies = hinterland.load(run)
+    game = LuxSession(domain.rules)
+    key = jax.random.key(4)
+    seen, memory = game.reset(5), policies.initial(2)
+    while not (seen.get("terminated") or seen.get("truncated")):
+        shown = {"mask": seen["masks"], "alive": seen["alive"], "greedy": True}
+        actions, memory = policies(seen["observation"], memory, **shown)
+        assert isinstance(actions, np.ndarray)
+        seen = game.step(actions)
+    played = game.metrics()
+    network = _network(run, domain)
+    act = jax.jit(lambda view: network.act(key, network.initial(2), view, True)[1].action)
+    seen = game.reset(5)
+    while not (seen.get("terminated") or seen.get("truncated")):
+        seen = game.step(np.asarray(act(_view(seen))))
+    assert game.metrics() == played
+
+    seen = game.reset(5)
+    both = {"mask": seen["masks"], "alive": seen["alive"]}
+    whole, _ = policies(seen["observation"], policies.initial(2), greedy=True, **both)
+    own = jax.tree.map(lambda x: x[1], {"observation": seen["observation"], **both})
+    alone, _ = policies(own.pop("observation"), policies.initial(), greedy=True, **own)
+    np.testing.assert_array_equal(alone, whole[1])
+    assert whole.shape == (2, SLOTS, 6)
+    sampled = [policies(seen["observation"], policies.initial(2), key=7, **both) for _ in "ab"]
+    np.testing.assert_array_equal(sampled[0][0], sampled[1][0])
+    for wrong, sentence in (
+        ({"alive": seen["alive"], "key": 0}, "lux: give mask= too, as the simulator shows it"),
+        ({**both, "alive": seen["alive"][:1], "key": 0}, r"observation.*is \[2, .*alive is \[1, 8"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            policies(seen["observation"], policies.initial(2), **wrong)
 
 
 def test_exported_weights_are_the_actor_alone(run: Path, domain: LuxDomain) -> None:

@@ -63,7 +63,7 @@ OPTIONS: dict[str, dict[str, tuple[float, float]]] = {
     },
 }  # fmt: skip
 REAL = {"bench pipeline": {"step-ms": (0, 10_000)}}
-PATTERNS = ("keep", "grouping", "blocks")
+PATTERNS = ("keep", "grouping")
 """Words with numbers inside."""
 FIELDS = {
     (domain, name): field
@@ -105,7 +105,7 @@ def cases() -> list[tuple[list[str], str]]:
             if not allowed(text, bounds.least, bounds.most, is_real(field), bounds.above):
                 flag = f"--{name.replace('_', '-')}={text}"
                 found.append((["train", domain, flag], text))
-    taken = {("credit", "0"), ("credit", "0.5"), ("blocks", "0")}
+    taken = {("credit", "0"), ("credit", "0.5")}
     for name in (*PATTERNS, "credit"):
         found += [(["train", "corridor", f"--{name}={text}"], text) for text in NUMBERS
                   if (name, text) not in taken]  # fmt: skip
@@ -113,6 +113,7 @@ def cases() -> list[tuple[list[str], str]]:
         rule = {"keep": "top-", "grouping": "mod-"}[name]
         found += [(["train", "corridor", f"--{name}={rule}{text}"], text) for text in NUMBERS]
     found += [(["train", "traffic", f"--grid={text}x{text}"], text) for text in NUMBERS]
+    found += [(["train", "lux", f"--blocks={text}"], text) for text in NUMBERS if text != "0"]
     return found
 
 
@@ -299,8 +300,6 @@ READ: dict[str, tuple[Any, frozenset[str]]] = {
     "normaliser": ("steps", ALL),
     "slot_networks": ("own", ALL - {"boards"}),
     "pieces": (2, ALL),
-    "channels": (8, frozenset(("boards",))),
-    "blocks": ("2", frozenset(("boards",))),
     "schedule": ("pipeline", ALL),
     "workers": (3, SCHEDULED | {"apart"}),
     "actors": (1, SCHEDULED),
@@ -321,6 +320,8 @@ ONE_DOMAIN: dict[str, tuple[Any, frozenset[str]]] = {
     "length": (500, frozenset(("boards",))),
     "train_length": (100, frozenset(("boards",))),
     "water": (True, frozenset(("boards",))),
+    "channels": (8, frozenset(("boards",))),
+    "blocks": ("2", frozenset(("boards",))),
     "detectors": (1, frozenset(("league",))),
     "opponent": ("nearest", frozenset(("league",))),
 }
@@ -336,7 +337,7 @@ def refused(values: dict[str, Any]) -> str | None:
         config = make_config(values)
         domain: Any = load_domain(config.domain, config.agents, config.domain_options)
         check_config(config, domain)
-        check_applies(config, hasattr(domain, "planes"))
+        check_applies(config, hasattr(domain, "own_network"))
     except UserError as error:
         return str(error)
     return None
@@ -398,8 +399,8 @@ PAIRS = [
     ({"domain": "combat", "schedule": "lockstep", "opponents": "latest=1", "pool": 3},
      "--pool 3: is for --opponents past=WEIGHT"),
     ({"domain": "colony", "schedule": "lockstep", "channels": 8},
-     "--channels and --blocks are for boards"),
-    ({"domain": "colony", "channels": 8}, "--channels and --blocks are for boards"),
+     "--channels is an option of lux and not of colony"),
+    ({"domain": "colony", "channels": 8}, "--channels is an option of lux and not of colony"),
     ({"domain": "colony", "slot_networks": "role"}, "--slot-networks role: colony knows no roles"),
 ]  # fmt: skip
 

@@ -35,31 +35,32 @@ def given(config: Config) -> list[str]:
     ]
 
 
-def ignored(config: Config, boards: bool = False) -> dict[str, str]:
+def ignored(config: Config, brings: bool = False) -> dict[str, str]:
     """For each given field that such a run does not read, what it is for.
 
     Args:
         config: of the run.
-        boards: whether observations are boards.
+        brings: whether the domain brings its own network.
     """
     settings = config.model_dump(exclude_none=True)
     unread = {
         **_without_predictors(config),
         **_periods(config),
         **_of_schedules(config),
+        **_of_networks(config, brings),
         **declared_by(config.domain).unread(given_options(settings)),
-        **_of_credit(config, boards),
+        **_of_credit(config),
     }
     return {name: unread[name] for name in given(config) if name in unread}
 
 
-def check_applies(config: Config, boards: bool = False) -> None:
+def check_applies(config: Config, brings: bool = False) -> None:
     """Refuses what would be ignored; arguments as `ignored`.
 
     Raises:
         UserError: the first such option, and what it is for.
     """
-    for name, reason in ignored(config, boards).items():
+    for name, reason in ignored(config, brings).items():
         value = {**config.domain_options, **dict(config)}.get(name)
         flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
         said = flag if isinstance(value, bool) else f"{flag} {value}"
@@ -97,7 +98,17 @@ def _of_schedules(config: Config) -> dict[str, str]:
     return found
 
 
-def _of_credit(config: Config, boards: bool) -> dict[str, str]:
+def _of_networks(config: Config, brings: bool) -> dict[str, str]:
+    found: dict[str, str] = {}
+    own = ":" in config.network
+    if (own or brings) and config.critic != "central":
+        found |= dict.fromkeys(("hidden", "trunk"), "is for --network gru and feed-forward")
+    if brings and not own:
+        found["network"] = f"{config.domain} brings its own network"
+    return found
+
+
+def _of_credit(config: Config) -> dict[str, str]:
     found: dict[str, str] = {}
     own: Any = config.credit if isinstance(config.credit, float) else 1.0
     team = own < 1 or {"reward", "advantage"} & {*config.global_names}
@@ -107,9 +118,4 @@ def _of_credit(config: Config, boards: bool) -> dict[str, str]:
         )
     if "reward" in config.global_names and config.credit is not None:
         found["credit"] = "--global-parts reward pays everybody the team's reward"
-    if boards:
-        reason = "boards have convolutions: see --channels and --blocks"
-        found |= dict.fromkeys(("hidden", "trunk"), reason)
-        if config.slot_networks == "own":
-            found["slot_networks"] = "boards have one network for all entities"
     return found

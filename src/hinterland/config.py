@@ -89,7 +89,11 @@ class Config(BaseModel):
         256, ge=2, le=MILLION, description="episodes of the last evaluation"
     )
 
-    network: Literal["gru", "feed-forward"] = Field("gru", description="kind of actor-critic")
+    network: str = Field(
+        "gru",
+        pattern=r"^(gru|feed-forward|[^:]+:[^:]+)$",
+        description="kind of actor-critic, gru or feed-forward, or MODULE:FUNCTION of your own",
+    )
     hidden: int = Field(256, ge=1, le=WIDTH, description="width of the first (recurrent) layer")
     trunk: int = Field(128, ge=1, le=WIDTH, description="width of the second layer")
     copies: int = Field(
@@ -175,16 +179,6 @@ class Config(BaseModel):
         le=MILLION,
         description="parts of a minibatch whose gradients are computed one after "
         "another; bounds memory, changes no result beyond rounding (1)",
-    )
-
-    channels: int | None = Field(
-        None, ge=2, le=4_096, description="boards: channels of the convolutions (32)"
-    )
-    blocks: str | None = Field(
-        None,
-        pattern=r"^[0-9](,[0-9]){0,7}$",
-        description="boards: residual blocks before each further convolution, such as 2,2 "
-        "(the default)",
     )
 
     schedule: Literal["fused", "lockstep", "pipeline"] = Field(
@@ -319,7 +313,7 @@ _SAID = {
     "grouping": "must be entity, single or mod-N, for example mod-4; N is 999,999 at most",
     "keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1; "
     "N is 999,999 at most",
-    "blocks": "must be up to eight numbers from 0 to 9, for example 2,2",
+    "network": "must be gru, feed-forward, or MODULE:FUNCTION of your own",
 }
 
 

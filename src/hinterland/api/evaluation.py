@@ -30,6 +30,7 @@ def evaluate(
     seed: int = 0,
     step: int | None = None,
     domain: "Domain | None" = None,
+    network: "Callable[..., Any] | None" = None,
     devices: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def evaluate(
         seed: of the episodes.
         step: of a folder's checkpoint; the newest by default.
         domain: the object that a folder's run was trained in, if no name makes it again.
+        network: the function that a folder's run was trained with, if no name finds it again.
         devices: cores of the CPU, or accelerators; all by default.
         progress: say on standard error how far it is.
 
@@ -69,7 +71,7 @@ def evaluate(
     if isinstance(run, Run):
         run = run.policies
     if isinstance(run, Policies):
-        for name, given in (("step", step), ("domain", domain)):
+        for name, given in (("step", step), ("domain", domain), ("network", network)):
             if given is not None:
                 raise UserError(f"{name} is for a run's folder: policies have their own")
     if progress:
@@ -82,7 +84,7 @@ def evaluate(
             reached: dict[str, int | None] = {}
         else:
             folder = RunFolder.read(Path(run))
-            config, made, learned, at = players(folder, policy, step, domain)
+            config, made, learned, at = players(folder, policy, step, domain, network)
             reached = milestones(folder.metrics()) if policy == "learned" else {}
         try:
             return figures(config, made, learned, at, runtime, policy, greedy, how) | reached
@@ -108,15 +110,18 @@ def check_used(policy: str, given: dict[str, bool]) -> None:
 
 
 def players(
-    folder: "RunFolder", policy: str, step: int | None = None, given: "Domain | None" = None
+    folder: "RunFolder",
+    policy: str,
+    step: int | None = None,
+    given: "Domain | None" = None,
+    network: Any = None,
 ) -> "tuple[Config, Domain, Any, int]":
     """(configuration, domain, policy, step) of a run; of hand-written policies (…, None, 0)."""
     if policy == "learned":
-        return trained_policy(folder, step, given)
+        return trained_policy(folder, step, given, network)
     from hinterland.config import make_config
 
-    if given is None:
-        look_where_it_was(folder)
+    look_where_it_was(folder, given, network)
     config = make_config(folder.config)
     return config, get_domain(config, folder, given), None, 0
 

@@ -1,5 +1,6 @@
 """Trained policies to be called in a loop of one's own; JAX or NumPy, in and out."""
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from jaxtyping import Array
 
 from hinterland.api.systems import trained_policy
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, View, is_entity_domain, possible_actions
+from hinterland.core import Domain, UserError, View, is_entity_domain, is_game, possible_actions
 from hinterland.core.types import HostOrDevice
 from hinterland.training.networks import check_step, load_policy
 
@@ -28,6 +29,9 @@ class Policies:
     Observations are [slots, observation], or [copy, slots, observation] of several copies of the
     system; actions have the same leading axes. NumPy arrays are answered by NumPy arrays, JAX's by
     JAX's, also within `jax.jit`, `jax.vmap` and `jax.lax.scan`.
+
+    Of games, observations, masks and actions are what the simulator's session shows and takes: each
+    side is a copy.
     """
 
     domain: Domain
@@ -56,49 +60,49 @@ class Policies:
 
     def __call__(
         self,
-        observation: HostOrDevice,
+        observation: Any,
         state: HostOrDevice,
         *,
         key: Array | int | None = None,
         greedy: bool = False,
         fresh: HostOrDevice | bool = False,
-        mask: HostOrDevice | None = None,
-        alive: HostOrDevice | None = None,
+        mask: Any = None,
+        alive: Any = None,
     ) -> tuple[HostOrDevice, HostOrDevice]:
         """(actions [slots], state for the next step); all with an axis [copy] before, or none.
 
         Args:
-            observation: [slots, observation], of every agent, or entity.
+            observation: [slots, observation], of every agent, or entity; of games as shown.
             state: of the step before, or `initial`.
             key: of the random choices, another one at each step: JAX's, or a whole number.
             greedy: the likeliest actions; no key is needed.
             fresh: in which copies an episode begins with this step: what is remembered there is
                 forgotten before.
-            mask: [slots, actions], what each may do now; by default all that an agent ever has.
+            mask: [slots, actions], what each may do now; by default all that an agent ever has. Of
+                games as shown, and needed.
             alive: [slots], which hold an entity; needed where they come and go. Empty slots get
                 action 0, and forget.
 
         Raises:
             UserError: a shape is another, or a key or who is alive is missing.
         """
-        on_host = isinstance(observation, np.ndarray)
-        if getattr(self.domain, "planes", None) is not None:
-            raise UserError(
-                f"{self.domain.name} shows boards, for which policies cannot be called one by one "
-                "yet: use hinterland.evaluate, or 'hinterland export'"
-            )
-        slots, spec = self.domain.agents, self.domain.spec
-        shape = np.shape(observation)
-        if shape[-2:] != (slots, spec.observation) or len(shape) > 3:
-            raise UserError(
-                f"observations are {list(shape)}, expected [{slots}, {spec.observation}] or "
-                f"[copies, {slots}, {spec.observation}]"
-            )
-        if alive is None and is_entity_domain(self.domain):
-            raise UserError(f"entities of {self.domain.name} come and go: give alive= and mask=")
+        on_host = all(isinstance(x, np.ndarray) for x in jax.tree.leaves(observation))
+        domain, slots, games = self.domain, self.domain.agents, is_game(self.domain)
+        if not games:
+            shape, size = np.shape(observation), domain.spec.observation
+            if shape[-2:] != (slots, size) or len(shape) > 3:
+                raise UserError(
+                    f"observations are {list(shape)}, expected [{slots}, {size}] or "
+                    f"[copies, {slots}, {size}]"
+                )
+        if alive is None and is_entity_domain(domain):
+            raise UserError(f"entities of {domain.name} come and go: give alive= and mask=")
+        if games and mask is None:
+            raise UserError(f"{domain.name}: give mask= too, as the simulator shows it")
         if key is None and not greedy:
             raise UserError("sampled actions need key=, another one at each step; or greedy=True")
-        copies, single = (shape[0], False) if len(shape) == 3 else (1, True)
+        shape = np.shape(alive) if games else np.shape(observation)[:-1]
+        copies, single = (shape[0], False) if len(shape) == 2 else (1, True)
 
         def with_copies(name: str, value: Any, *expected: int) -> Array:
             given, wanted = np.shape(value), (copies, *expected)
@@ -107,34 +111,52 @@ class Policies:
                 raise UserError(f"{name} is {list(given)}, expected {said}")
             return jnp.asarray(value).reshape(wanted)
 
+        def parts(name: str, value: Any) -> Any:
+            """Those of a game, which are between its simulator and its network."""
+            for path, part in jax.tree_util.tree_leaves_with_path(value):
+                if not single and np.shape(part)[:1] != (copies,):
+                    raise UserError(
+                        f"{name}{jax.tree_util.keystr(path)} is {list(np.shape(part))}, expected "
+                        f"[{copies}, ...]: alive is [{copies}, {slots}]"
+                    )
+            return jax.tree.map(lambda x: jnp.asarray(x)[None] if single else jnp.asarray(x), value)
+
         living = jnp.ones((copies, slots), bool)
         if alive is not None:
             living = with_copies("alive", alive, slots)
-        possible = jnp.broadcast_to(possible_actions(self.domain), (copies, slots, spec.actions))
-        if mask is not None:
-            possible = possible & with_copies("mask", mask, slots, spec.actions)
+        if games:
+            seen, possible = parts("observation", observation), parts("mask", mask)
+        else:
+            seen = jnp.asarray(observation).reshape(copies, slots, -1)
+            shape = (copies, slots, domain.spec.actions)
+            possible = jnp.broadcast_to(possible_actions(domain), shape)
+            if mask is not None:
+                possible = possible & with_copies("mask", mask, *shape[1:])
+            possible = possible & living[..., None]
         memory = with_copies("state", state, *self.policy.initial(copies).shape[1:])
         new = jnp.broadcast_to(jnp.asarray(fresh), (copies,))
-        actions, after = _act(
-            self.policy, _key_of(key), memory, new, jnp.asarray(observation).reshape(
-                copies, slots, spec.observation
-            ), possible, living, greedy,
-        )  # fmt: skip
+        found = _act(self.policy, _key_of(key), memory, new, seen, possible, living, greedy)
         if single:
-            actions, after = actions[0], after[0]
-        return (np.asarray(actions), np.asarray(after)) if on_host else (actions, after)
+            found = jax.tree.map(lambda x: x[0], found)
+        return jax.tree.map(np.asarray, found) if on_host else found
 
 
 @jax.jit
 def _act(policy, key, memory, fresh, observation, mask, alive, greedy):  # type: ignore[no-untyped-def]
-    """(actions [copy, slots], memory)."""
-    mask = mask & alive[..., None]
-    view = View(observation, mask, alive, mask.any(-1), jnp.zeros((len(alive), 0)))
+    """(actions [copy, slots, ...], memory)."""
+    acting = jnp.stack([x.any(-1) for x in jax.tree.leaves(mask)]).any(0)
+    view = View(observation, mask, alive, acting & alive, jnp.zeros((len(alive), 0)))
     memory = jnp.where(fresh[:, None, None], 0.0, memory)
-    memory, logits = policy.decide(memory, view)
-    actions = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
+    if hasattr(policy, "decide"):  # without values, for which a central critic would see more
+        memory, logits = policy.decide(memory, view)
+        actions = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
+    else:
+        memory, chosen = policy.act(key, memory, view, greedy)
+        actions = chosen.action
     memory = jnp.where(alive[..., None], memory, 0.0)
-    return jnp.where(alive, actions, 0).astype(jnp.int32), memory
+    if actions.ndim == alive.ndim:
+        actions = jnp.where(alive, actions, 0).astype(jnp.int32)
+    return actions, memory
 
 
 def _key_of(key: Any) -> Array:
@@ -156,7 +178,11 @@ def policies_of(checkpoint: "Checkpoint", config: Config, domain: Domain) -> Pol
 
 
 def load(
-    run: str | PathLike[str], *, step: int | None = None, domain: Domain | None = None
+    run: str | PathLike[str],
+    *,
+    step: int | None = None,
+    domain: Domain | None = None,
+    network: Callable[..., Any] | None = None,
 ) -> Policies:
     """The policies of a run.
 
@@ -164,6 +190,7 @@ def load(
         run: its folder.
         step: of the checkpoint; the newest by default.
         domain: the object that it was trained in, if no name makes it again.
+        network: the function that made its network, if no name finds it again.
 
     Raises:
         UserError: there is none, or it is damaged.
@@ -173,5 +200,5 @@ def load(
 
     folder = RunFolder.read(Path(run))
     with machine(None):
-        config, made, policy, at = trained_policy(folder, step, domain)
+        config, made, policy, at = trained_policy(folder, step, domain, network)
     return Policies(policy, config, made, at)

@@ -1,6 +1,6 @@
 """`hinterland.train`, and what the command line shares with it: the order in which a run begins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -52,6 +52,7 @@ def train(
     *,
     out: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    network: str | Callable[..., Any] | None = None,
     devices: int | None = None,
     logger: Logger | None = None,
     progress: bool = False,
@@ -67,6 +68,9 @@ def train(
         out: folder of the run, as the command line writes it; by default nothing is written. Of a
             run in an object, `evaluate` and `load` need the object again.
         resume: folder of a run that goes on as it was configured; instead of `out` and settings.
+        network: "gru", "feed-forward", or one of your own (docs/python.md): a function (key, spec)
+            -> network, or its name, "MODULE:FUNCTION". Of a run with a function that no name finds,
+            `resume`, `evaluate` and `load` need it again.
         devices: cores of the CPU, or accelerators; all by default. It changes no result on CPUs.
         logger: its `log(step, wall_s, phase, values)` is called for every line of metrics.
         progress: say on standard error how far it is.
@@ -84,10 +88,12 @@ def train(
     if resume is None:
         if domain is None:
             raise UserError("which domain? Give a name ('hinterland domains'), or an object")
+        if network is not None:
+            settings = {"network": network, **settings}
         return _new(domain, None if out is None else Path(out), how, settings)
     if given := [name for name, x in (("out", out), *settings.items()) if x is not None]:
         raise UserError(f"resume continues a run as it was configured; leave out {given[0]}")
-    return _resumed(Path(resume), domain, how)
+    return _resumed(Path(resume), domain, network, how)
 
 
 def _new(domain: "str | Domain", out: Path | None, how: _How, settings: dict[str, Any]) -> Run:
@@ -97,6 +103,10 @@ def _new(domain: "str | Domain", out: Path | None, how: _How, settings: dict[str
     from hinterland.record import RunFolder
 
     set_cores(how.devices)
+    if not isinstance(settings.get("network", ""), str):
+        from hinterland.training import own_networks
+
+        settings["network"] = own_networks.give(settings["network"])
     config = make_config(settings_of(domain, settings))
     check_applies(config)
     if not isinstance(domain, str) and (own := config.domain_options.keys() & settings.keys()):
@@ -123,18 +133,20 @@ def said(domain: "str | Domain", out: Path, settings: Mapping[str, Any]) -> str:
     return ", ".join([first, *(f"{name}={value!r}" for name, value in named.items())])
 
 
-def _resumed(path: Path, domain: "str | Domain | None", how: _How) -> Run:
+def _resumed(path: Path, domain: "str | Domain | None", network: Any, how: _How) -> Run:
     from hinterland.api.policies import load
     from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
     if isinstance(domain, str):
         raise UserError("resume continues a run in its own domain; leave out the domain's name")
+    if isinstance(network, str):
+        raise UserError("resume continues a run with its own network; leave out the network's name")
     folder = RunFolder.read(path)
     if (summary := folder.result()) is not None:
-        return Run(summary, load(path, domain=domain), path)
+        return Run(summary, load(path, domain=domain, network=network), path)
     with RunFolder.open(path) as folder:
-        config, checkpoint = where_it_was(folder)
+        config, checkpoint = where_it_was(folder, domain, network)
         with machine(how.devices) as runtime:
             made = get_domain(config, folder, domain)
             notes = go_on(config, made, runtime, checkpoint)
@@ -214,19 +226,23 @@ def begin(
     from hinterland.training import check_config, check_resources
 
     check_config(config, domain, kind)
-    check_applies(config, hasattr(domain, "planes"))
+    check_applies(config, hasattr(domain, "own_network"))
     return check_resources(config, domain, runtime)
 
 
-def where_it_was(folder: "RunFolder") -> "tuple[Config, Checkpoint | None]":
+def where_it_was(
+    folder: "RunFolder", domain: "Domain | None" = None, network: Any = None
+) -> "tuple[Config, Checkpoint | None]":
     """(configuration, newest checkpoint) of a run that is to go on; nothing changes in its folder.
+
+    The other arguments are as of `look_where_it_was`.
 
     Raises:
         UserError: something in it is damaged.
     """
     from hinterland.config import make_config
 
-    look_where_it_was(folder)
+    look_where_it_was(folder, domain, network)
     config = make_config(folder.config)
     checkpoint = folder.load_checkpoint() if folder.checkpoint_steps() else None
     folder.check_metrics(checkpoint[1]["metrics_lines"] if checkpoint else 0)
@@ -255,10 +271,15 @@ def go_on(
 def manifest_of(config: "Config", command: list[str], runtime: "LocalRuntime") -> dict[str, Any]:
     """What a new run's folder says of its beginning."""
     from hinterland.domains.registry import file_of
+    from hinterland.training import own_networks
 
     manifest: dict[str, Any] = {"command": command, "devices": runtime.describe()}
     if (file := file_of(config.domain)) is not None:
         manifest["domain_file"] = str(Path(file).resolve())
+    if own_networks.is_given(config):
+        manifest["network_object"] = True
+    elif (file := file_of(config.network)) is not None:
+        manifest["network_file"] = str(Path(file).resolve())
     return manifest
 
 

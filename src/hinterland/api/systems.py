@@ -131,16 +131,43 @@ def is_named(domain: "str | Domain") -> bool:
     return isinstance(domain, str) or source_of(domain) is not None
 
 
-def look_where_it_was(folder: "RunFolder") -> None:
-    """Whether a run's own module is found, and is the one it began with; before it is imported.
+def look_where_it_was(
+    folder: "RunFolder", domain: "Domain | None" = None, network: Any = None
+) -> None:
+    """Whether a run's own modules are found, and are those it began with; before they are imported.
+
+    Args:
+        folder: of the run.
+        domain: the object that was given in place of a module.
+        network: the function that was given in place of one.
 
     Raises:
-        UserError: it is not found.
+        UserError: one is not found, or a function is missing.
     """
+    from hinterland.core.errors import UserError
+    from hinterland.training import own_networks
+
+    if domain is None:
+        _look(str(folder.config["domain"]), folder.manifest.get("domain_file"))
+    name = str(folder.config.get("network", ""))
+    if network is not None:
+        if ":" not in name:
+            raise UserError(f"the network of run {folder.path} is ours, {name}: leave out network")
+        own_networks.give(network, name)
+    elif folder.manifest.get("network_object"):
+        raise UserError(
+            f"run {folder.path} has a network that only its script can make, {name!r}: go on "
+            "there, and give the function as network=; or train with MODULE:FUNCTION, which can "
+            "be made again by name"
+        )
+    else:
+        _look(name, folder.manifest.get("network_file"))
+
+
+def _look(name: str, before: Any) -> None:
     from hinterland.core.errors import UserError
     from hinterland.domains.registry import file_of
 
-    name, before = str(folder.config["domain"]), folder.manifest.get("domain_file")
     if not isinstance(before, str):
         return
     module, here = name.partition(":")[0], file_of(name)
@@ -161,14 +188,16 @@ def _note(text: str) -> None:
 
 
 def trained_policy(
-    folder: "RunFolder", step: int | None = None, given: "Domain | None" = None
+    folder: "RunFolder",
+    step: int | None = None,
+    given: "Domain | None" = None,
+    network: Any = None,
 ) -> tuple[Any, Any, Any, int]:
     """(configuration, domain, policy, step) of a run's newest or named checkpoint."""
     from hinterland.config import make_config
     from hinterland.training.networks import check_step, load_policy
 
-    if given is None:
-        look_where_it_was(folder)
+    look_where_it_was(folder, given, network)
     config = make_config(folder.config)
     # What is damaged is said before a domain, which may be a thousand processes, is made.
     arrays, meta = folder.load_checkpoint(step)

@@ -167,6 +167,8 @@ def _add_option(
         options["choices"] = tuple(word for each in kinds for word in get_args(each))
     elif FILE in field.metadata:
         options |= {"type": path_text, "metavar": "FILE"}
+    elif name == "network":
+        options["metavar"] = "gru|feed-forward|MODULE:FUNCTION"
     elif name == "credit":
         options |= {"type": or_word(real(Range(0, 1))), "metavar": "agent|team|WEIGHT"}
     elif name in ("refresh", "evaluate_every"):

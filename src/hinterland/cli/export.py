@@ -39,12 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     from hinterland.api.systems import trained_policy
 
     make_runtime(None)
-    _, domain, network, step = trained_policy(folder, options.step)
+    _, domain, policy, step = trained_policy(folder, options.step)
     if not hasattr(domain, "submission"):
         raise UserError(f"export {options.domain}: there is no competition of it to export to")
-    from hinterland.nets import numpy_grid, to_numpy
-
-    grid = Path(numpy_grid.__file__).read_text(encoding="utf-8")
-    write_files(options.out, domain.submission(to_numpy(network.network), grid))
+    write_files(options.out, domain.submission(policy))
     print(f"{printable(str(options.out))}: the policy of step {step:,}")
     return 0

@@ -106,7 +106,7 @@ def _ignored(settings: dict[str, Any]) -> dict[str, str]:
     from hinterland.config import make_config
 
     config = make_config(settings)
-    return ignored(config, config.channels is not None or config.blocks is not None)
+    return ignored(config)
 
 
 def values_of(study: dict[str, Any], name: str, seed: int) -> dict[str, Any]:

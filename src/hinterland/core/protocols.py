@@ -222,8 +222,29 @@ class Policy(Protocol):
         """(log-probabilities of the segment's actions, entropies, values)."""
         ...
 
-    def renewed(self, segment: Segment) -> "Policy":
-        """The network before it learns from this: with fresh statistics, if it has any."""
+    def renewed(self, observation: Any) -> "Policy":
+        """The network before it learns from what was seen: with fresh statistics, if it has any.
+
+        Observations are [time, copy, ...], those of a segment. Before its first action a policy of
+        games sees some of games between the domain's own players.
+        """
+        ...
+
+
+class SlotNetwork(Protocol):
+    """A policy and value of ONE slot, in ONE copy, for ONE step: a network of one's own.
+
+    A pytree, such as an `equinox.Module`, whose arrays (float32) are its parameters. `train` maps
+    it over slots, copies and steps.
+    """
+
+    memory: int
+    """Length of what it remembers, which is zeroed when an episode or an entity begins; 0: none."""
+
+    def step(
+        self, memory: Float[Array, " memory"], observation: Float[Array, " observation"]
+    ) -> tuple[Float[Array, " memory"], Float[Array, " actions"], Float[Array, ""]]:
+        """(what it remembers from now on, logits of the actions, value)."""
         ...
 
 
@@ -318,9 +339,6 @@ class HostEntityDomain(Protocol):
     scripted: Mapping[str, str]
     """Controllers by name."""
 
-    # Where observations are boards, the domain also has `planes`, their number, and
-    # `unpack(observation)`, a pure function to what `nets.EntityGrid` takes.
-
     def scene(self, start: Any) -> dict[str, Any]:
         """As in `Domain`, for a game whose first picture is `start`."""
         ...
@@ -389,6 +407,9 @@ class Domain(Protocol):
     #
     # A domain may also have `action_mask` [agents, actions]: which actions each agent has at all
     # (spec.actions is the largest number), and `notes`: sentences that a user should read.
+    #
+    # Any domain, of agents or of entities, may bring its own network: `own_network(key, spec)`
+    # gives an untrained `SlotNetwork`, or a `Policy` of all slots, in place of ours.
 
     def scene(self) -> dict[str, Any]:
         """The unchanging part of a picture: {"width", "height", "shapes": [shape, ...]}."""

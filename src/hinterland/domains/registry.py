@@ -76,7 +76,7 @@ def factory_of(name: str) -> "Callable[..., Domain]":
             f"domain {name!r} is not known; known: {', '.join(sorted(found))}; "
             "for your own give MODULE:FACTORY (docs/own-domain.md)"
         )
-    _look_here()
+    look_here()
     return named.load(name, f"domain {name!r}")
 
 
@@ -123,7 +123,7 @@ def file_of(name: str) -> str | None:
     module, separator, _ = name.partition(":")
     if not separator:
         return None
-    _look_here()
+    look_here()
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -131,7 +131,7 @@ def file_of(name: str) -> str | None:
     return found.origin if found is not None and found.has_location else None
 
 
-def _look_here() -> None:
+def look_here() -> None:
     """Modules of the current folder are found too.
 
     Raises:

@@ -246,7 +246,7 @@ def update(
     keep_key = key
     if how.credit.separation.keep == "random":
         keep_key, key = jax.random.split(key)
-    learner = learner._replace(network=learner.network.renewed(segment))
+    learner = learner._replace(network=learner.network.renewed(segment.observation))
     now = None
     if how.correction == "vtrace":
         probability, _, value = learner.network.unroll(segment)

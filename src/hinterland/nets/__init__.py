@@ -1,11 +1,10 @@
-"""Networks; the only room that knows Equinox."""
+"""General networks; a domain may bring its own."""
 
 from hinterland.nets.actor_critic import ActorCritic
-from hinterland.nets.boards import BoardNetwork
-from hinterland.nets.entity_grid import EntityGrid, to_numpy, trainable
 from hinterland.nets.gru import GRU
 from hinterland.nets.kinds import KindsNetwork
 from hinterland.nets.linear import Linear
+from hinterland.nets.own import OwnNetwork, made
 from hinterland.nets.passing import PassingNetwork
 from hinterland.nets.predictor import PredictorNetwork
 from hinterland.nets.team import TeamNetwork, joined, team_network
@@ -13,15 +12,13 @@ from hinterland.nets.team import TeamNetwork, joined, team_network
 __all__ = [
     "GRU",
     "ActorCritic",
-    "BoardNetwork",
-    "EntityGrid",
     "KindsNetwork",
     "Linear",
+    "OwnNetwork",
     "PassingNetwork",
     "PredictorNetwork",
     "TeamNetwork",
     "joined",
+    "made",
     "team_network",
-    "to_numpy",
-    "trainable",
 ]

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from hinterland.core import Chosen, View
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
+from hinterland.nets.own import OwnNetwork
 from hinterland.nets.team import decided
 
 
@@ -21,7 +22,7 @@ class PassingNetwork(eqx.Module):
         slots: how many they are.
     """
 
-    network: ActorCritic
+    network: ActorCritic | OwnNetwork
     slots: int = eqx.field(static=True)
 
     def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:

@@ -12,6 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, Key, Real
 from hinterland.core import Chosen, Segment, View
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.linear import Linear
+from hinterland.nets.own import OwnNetwork
+
+Actor = ActorCritic | OwnNetwork
 
 
 class CentralCritic(eqx.Module):
@@ -45,7 +48,7 @@ class CentralCritic(eqx.Module):
 
 
 class TeamNetwork(eqx.Module):
-    """One `ActorCritic` per role, and each slot's role: all the same, one each, or in between.
+    """One network per role, and each slot's role: all the same, one each, or in between.
 
     A `core.Policy`. With a central critic the actor-critics' own value heads are not used.
 
@@ -55,7 +58,7 @@ class TeamNetwork(eqx.Module):
         roles: the role of each slot, 0, 1, ...
     """
 
-    actors: ActorCritic
+    actors: Actor
     critic: CentralCritic | None
     roles: tuple[int, ...] = eqx.field(static=True)
 
@@ -114,9 +117,9 @@ class TeamNetwork(eqx.Module):
         entropy = -jnp.where(mask, jnp.exp(every) * every, 0.0).sum(-1)
         return chosen(every, segment.action, mask), entropy, self._valued(value, segment)
 
-    def renewed(self, segment: Segment) -> "TeamNetwork":
+    def renewed(self, observation: Any) -> "TeamNetwork":
         """Itself: it has no statistics."""
-        del segment
+        del observation
         return self
 
     def _valued(self, value: Array, seen: View | Segment) -> Array:
@@ -128,7 +131,7 @@ class TeamNetwork(eqx.Module):
         found = self._by_role(lambda network, *x: network.step(*x), *slotted)
         return tuple(x.swapaxes(0, 1) for x in found)
 
-    def _role(self, role: int) -> ActorCritic:
+    def _role(self, role: int) -> Actor:
         return jax.tree.map(lambda x: x[role], self.actors)
 
     def _by_role(self, function: Callable[..., Any], *slotted: Array) -> Any:
@@ -157,6 +160,7 @@ def team_network(
     kind: Literal["gru", "feed-forward"] = "gru",
     hidden: int = 64,
     trunk: int = 64,
+    actor: Callable[[Key[Array, ""]], OwnNetwork] | None = None,
 ) -> TeamNetwork:
     """An untrained team.
 
@@ -169,9 +173,12 @@ def team_network(
         kind: with memory or without.
         hidden: width of the first layer.
         trunk: width of the second layer.
+        actor: makes the network of one role, in place of ours.
     """
 
-    def make(key: Key[Array, ""]) -> ActorCritic:
+    def make(key: Key[Array, ""]) -> Actor:
+        if actor is not None:
+            return actor(key)
         return ActorCritic(key, observation, actions, kind=kind, hidden=hidden, trunk=trunk)
 
     critic = None
@@ -192,7 +199,7 @@ def joined(networks: TeamNetwork) -> TeamNetwork:
     return TeamNetwork(actors, None, roles)
 
 
-def _unroll(network: ActorCritic, carry: Array, observation: Array, reset: Array) -> Any:
+def _unroll(network: Actor, carry: Array, observation: Array, reset: Array) -> Any:
     """All slots of one role as so many more copies; leaves are [slot, time, copy, ...]."""
     slots, time, copies = reset.shape
 

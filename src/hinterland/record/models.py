@@ -103,6 +103,9 @@ class Manifest(_Open):
     domain_file: Annotated[Text, AfterValidator(_file)] | None = None
     domain_object: Flag | None = None
     """Whether the domain was an object of a script, which no name makes again."""
+    network_file: Annotated[Text, AfterValidator(_file)] | None = None
+    network_object: Flag | None = None
+    """Whether the network is made by a function of a script, which no name finds again."""
 
 
 class Evaluation(_Open):

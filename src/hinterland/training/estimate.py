@@ -233,7 +233,7 @@ class Estimate:
         self._network = bytes_of(networks) // plan.learners
         self._learner = bytes_of(learner) // plan.learners
         self._predictor = bytes_of(predictor) // max(len(plan.regions), 1) if plan.local else 0
-        spec, carried = domain.spec, 4 * config.hidden * (config.network == "gru")
+        spec, carried = domain.spec, 4 * plan.memory
         whole, key = global_simulator_of(domain), jax.random.key(0)
         self._on_host = is_host(whole)
         self._state = 0 if self._on_host else bytes_of(jax.eval_shape(whole.reset, key))
@@ -271,7 +271,7 @@ class Estimate:
         episodes = -(-config.predictor_episodes // BLOCK) * BLOCK
         dials = config.simulation == "dials"
         data = dials * agents * episodes * self._domain.spec.horizon * self._pair
-        widths = ("agents", "hidden") if config.channels is None else ("channels",)
+        widths = ("agents", "hidden") if plan.maker is None else ()
         parts = [
             Part("JAX and its programs", BASE, ()),
             Part("networks and optimisers", networks, widths),
@@ -318,7 +318,7 @@ class Estimate:
         rows = steps / config.minibatches / (config.pieces or 1)
         orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
         # Of one agent's step.
-        kept = rows * 4 * (8 * config.hidden + 3 * config.trunk) * (not plan.boards)
+        kept = rows * 4 * (8 * config.hidden + 3 * config.trunk) * (plan.maker is None)
         block = min(self._runtime.block(agents) * self._devices, agents)
         if plan.learners == 1:
             size = agents * (3 * steps * self._step + kept) + orders

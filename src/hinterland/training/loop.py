@@ -35,7 +35,7 @@ from hinterland.training.workers import (
 )
 
 SAMPLES, APART = 16, 8
-"""Of each session and side for the first statistics of boards, and steps between two of them."""
+"""Of each session and side for the first statistics, and steps between two of them."""
 
 
 LAG, QUEUE = 1, 2
@@ -68,7 +68,7 @@ def start(experiment: Experiment, plan: Plan) -> State:
         observation = random_observations(
             plan.system, sessions, players, config.seed, SAMPLES, APART
         )
-    learners = plan.first_learners(observation if plan.boards else None)
+    learners = plan.first_learners(observation)
     predictors, policy = plan.first_predictors(), plan.policy(learners)
     acting = plan.local_policy(learners)
     states = [worker.first_state(acting, predictors) for worker in workers]

@@ -28,8 +28,6 @@ def load_policy(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain
         UserError: the checkpoint is of another run, or a parameter is not finite.
     """
     plan = Plan(config, domain)
-    if plan.boards:
-        _check_planes(arrays, domain)
     template = loop_of(plan).shapes(plan)
     parts = template._asdict()
     unless = tuple(f".{name}" for name, part in parts.items() if part is None)
@@ -41,20 +39,6 @@ def load_policy(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain
                 "wrong before it; take an earlier one, or train anew with a lower --learning-rate"
             )
     return plan.policy(jax.tree.map(jnp.asarray, state.learners))
-
-
-def _check_planes(arrays: Mapping[str, np.ndarray], domain: Any) -> None:
-    first = next(
-        (x for name, x in arrays.items()
-         if name.startswith(".learners.network") and name.endswith("actor.layers[0].weight")),
-        np.zeros(()),
-    )  # fmt: skip
-    planes = getattr(domain, "planes", None)
-    if planes is not None and first.ndim > 3 and first.shape[3] != planes:
-        raise UserError(
-            f"the policy was saved for {first.shape[3]} planes, but {domain.name} now has "
-            f"{planes}: train anew, or use the version that trained it"
-        )
 
 
 def check_step(meta: Mapping[str, Any], config: Config) -> None:

@@ -17,7 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import UserError, is_entity_domain, is_game, is_host, kinds_of, stream
+from hinterland.core import (
+    AgentSpec,
+    UserError,
+    is_entity_domain,
+    is_game,
+    is_host,
+    kinds_of,
+    stream,
+)
 from hinterland.learn import (
     Credit,
     How,
@@ -27,16 +35,16 @@ from hinterland.learn import (
     first_learner,
 )
 from hinterland.nets import (
-    BoardNetwork,
-    EntityGrid,
     KindsNetwork,
     PassingNetwork,
     PredictorNetwork,
     TeamNetwork,
     joined,
+    made,
     team_network,
 )
 from hinterland.rollout import System, whole_system
+from hinterland.training.own_networks import is_own, maker_of
 
 
 class Plan:
@@ -54,8 +62,18 @@ class Plan:
         self.config, self.domain = config, domain
         self.of_entities, self.of_games = is_entity_domain(domain), is_game(domain)
         self.local = config.simulation != "global"
-        self.boards = getattr(domain, "planes", None) is not None
-        self.sharing = config.slot_networks or ("shared" if self.of_entities else "own")
+        self.maker = maker_of(config, domain)
+        """Of networks in place of ours; None: there is none."""
+        own = None if self.maker is None else jax.eval_shape(self._made, jax.random.key(0))
+        self.memory: int = (
+            config.hidden * (config.network == "gru") if own is None else own.initial(1).shape[-1]
+        )
+        """Width of what a slot remembers."""
+        self.whole = hasattr(own, "act")
+        """Whether its own network is a policy of all slots at once."""
+        self.sharing = config.slot_networks or (
+            "shared" if self.of_entities or self.whole else "own"
+        )
         central = config.critic == "central"
         self.system: Any = (
             System(domain, kinds_of(domain)[0].local_simulator, central) if self.local
@@ -105,7 +123,7 @@ class Plan:
             config.correction or ("vtrace" if config.schedule == "pipeline" else "clip"),
             config.pieces or 1,
             # Agents keep their windows: taking them whole is a quarter faster in small networks.
-            by_step=config.network == "feed-forward" and self.of_entities,
+            by_step=not self.memory and self.of_entities,
         )
 
     @cached_property
@@ -120,33 +138,35 @@ class Plan:
         return tuple(roles[s] for region in self.regions for s in region) if self.local else roles
 
     def network(self, learner: Any = 0, kind: int = 0) -> Any:
-        """The untrained network of one learner: convolutions where observations are boards.
+        """The untrained network of one learner.
 
         Apart, of a region of this kind, with one role for each of its slots.
         """
-        config, domain = self.config, self.domain
+        config, spec, roles = self.config, self.domain.spec, None
         if self.apart:
-            spec, roles = self.kinds[kind].spec, tuple(range(self.kinds[kind].regions.shape[1]))
-        else:
-            spec, roles = domain.spec, self.roles
+            spec, roles = self.kinds[kind].spec, range(self.kinds[kind].regions.shape[1])
         place = (learner,) if self.learners > 1 else ()
         if config.shared_policy:
             place = (0,)
         key = stream(config.seed, "initial/network", *place)
-        if self.boards:
-            blocks = tuple(map(int, (config.blocks or "2,2").split(",")))
-            grid = EntityGrid(key, domain.planes, channels=config.channels or 32, residuals=blocks)
-            return BoardNetwork(grid, domain.unpack, domain.agents)
+        if self.whole:
+            return self._made(key)
         return team_network(
             key,
-            roles,
+            self.roles if roles is None else tuple(roles),
             spec.observation,
             spec.actions,
             central=self.system.central,
-            kind=config.network,
+            kind="gru" if self.memory else "feed-forward",
             hidden=config.hidden,
             trunk=config.trunk,
+            actor=None if self.maker is None else partial(self._made, spec=spec),
         )
+
+    def _made(self, key: Any, spec: AgentSpec | None = None) -> Any:
+        """By `maker`, which there is; of these sizes, or the domain's."""
+        assert self.maker is not None
+        return made(self.maker, key, spec or self.domain.spec)
 
     def policy(self, learners: Any) -> Any:
         """The policy of all slots, out of all learners (stacked; apart, by kind)."""
@@ -177,10 +197,10 @@ class Plan:
         return self.policy(learners)
 
     def learner(self, number: Any, observation: Any = None, kind: int = 0) -> Learner:
-        """One learner before the first update; boards' statistics are taken of `observation`."""
+        """One learner before the first update; statistics are taken of `observation`, if any."""
         net = self.network(number, kind)
         if observation is not None:
-            net = net.measured(observation)
+            net = net.renewed(jax.tree.map(lambda x: x[None], observation))
         return first_learner(net, ppo_settings(self.config))
 
     def predictor(self, region: Any, kind: int = 0) -> PredictorNetwork:
@@ -197,7 +217,7 @@ class Plan:
 
     def first_learners(self, observation: Any = None) -> Any:
         """All learners, stacked; apart, by kind."""
-        if observation is not None:  # boards have one
+        if observation is not None:  # of games, which have one learner
             one = jax.jit(self.learner)(0, observation)
             return jax.tree.map(lambda x: np.asarray(x)[None], one)
         if self.apart:
@@ -295,14 +315,16 @@ def check_plan(config: Config, domain: Any) -> Plan:
         _check_regions(config, domain)
     if config.shared_policy:
         _check_shared_policy(config, domain)
-    boards = getattr(domain, "planes", None) is not None
-    if boards and config.network != "feed-forward":
-        raise UserError(f"{name}: boards are for networks without memory: --network feed-forward")
-    if not boards and (config.channels or config.blocks):
-        raise UserError(f"--channels and --blocks are for boards, which {name} has not")
     if config.slot_networks == "role" and not hasattr(domain, "roles"):
         raise UserError(f"--slot-networks role: {name} knows no roles")
     plan = Plan(config, domain)
+    if plan.whole:
+        _check_whole(config, domain)
+    elif plan.of_games and is_own(config):
+        raise UserError(
+            f"network {config.network} is of one slot, and what games show is between {name} and "
+            "its network: give a core.Policy of all slots"
+        )
     if config.windows % (config.actors or 1):
         raise UserError(
             f"--actors {config.actors}: must divide --windows {config.windows}; an update learns "
@@ -338,6 +360,21 @@ def _check_regions(config: Config, domain: Any) -> None:
             f"{len(kinds)} kinds, with sizes of their own, which share no network: leave it out, "
             "or add --simulation global"
         )
+
+
+def _check_whole(config: Config, domain: Any) -> None:
+    network = config.network if is_own(config) else f"that {domain.name} brings"
+    said = f"network {network} is one policy of all slots"
+    if config.simulation != "global":
+        raise UserError(f"{said}, and not of a region: add --simulation global")
+    if config.shared_policy:
+        raise UserError(f"{said}: leave out --shared-policy")
+    if config.slot_networks in ("own", "role"):
+        raise UserError(f"{said}: leave out --slot-networks {config.slot_networks}")
+    if config.critic == "central":
+        raise UserError(f"{said}, with values of its own: leave out --critic central")
+    if config.opponents is not None:
+        raise UserError(f"{said}, which cannot play the other side: leave out --opponents")
 
 
 def _check_shared_policy(config: Config, domain: Any) -> None:

@@ -11,6 +11,7 @@ from hinterland.training import apart, loop
 from hinterland.training.evaluate import evaluate_policy, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
 from hinterland.training.opponents import Opponents
+from hinterland.training.own_networks import is_given
 from hinterland.training.plan import Plan, check_plan
 
 
@@ -34,6 +35,12 @@ def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
                     f"--{name}: each region has a learner of its own, whose newest policy acts: "
                     "leave it out, or add --slot-networks shared"
                 )
+    elsewhere = plan.is_host and config.schedule == "pipeline" and not plan.apart
+    if is_given(config) and (elsewhere or runtime == "ray"):
+        raise UserError(
+            f"network {config.network!r} is a function of a script, and workers in processes of "
+            "their own find it by name only: put it into a module, and import it from there"
+        )
     Opponents(config, domain)
     if plan.local and config.opponents is not None:
         raise UserError("--opponents: regions have no other side; add --simulation global")

@@ -77,7 +77,7 @@ def measure(options: Any) -> dict[str, Any]:
 def _parameters(network: Any) -> int:
     import jax
 
-    from hinterland.nets import trainable
+    from hinterland.domains.lux.entity_grid import trainable
 
     sizes = jax.tree.map(lambda x, learned: x.size * learned, network, trainable(network))
     return sum(jax.tree.leaves(sizes))

@@ -1,10 +1,7 @@
 """Lux AI Season 2 as a domain: games of two sides, both played by the policy that learns."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from hinterland.core import AgentSpec, UserError
 from hinterland.domains.lux import drawing, features
@@ -13,6 +10,9 @@ from hinterland.domains.lux.games import LuxSessions
 from hinterland.domains.lux.rules import Rules
 from hinterland.domains.lux.state import LENGTH
 from hinterland.domains.lux.submission import submission
+
+if TYPE_CHECKING:  # it starts JAX
+    from hinterland.domains.lux.network import BoardNetwork
 
 PATIENCE_S = 180
 """Patience with one call: the slowest is a whole game of two bots."""
@@ -24,30 +24,38 @@ class LuxDomain:
     Args:
         rules: of all games.
         horizon: steps after which games are truncated in training; evaluation plays whole ones.
+        channels: of the network's convolutions.
+        blocks: residual blocks before each further convolution.
     """
 
     name = "lux"
     sides = 2
-    planes = len(features.PLANES)
     scripted = {  # noqa: RUF012 - never mutated
         "random": "random", "idle": "idle", "heuristic": "heavy", "rule": "heavy",
     }  # fmt: skip
 
-    def __init__(self, rules: Rules, horizon: int) -> None:
+    def __init__(
+        self, rules: Rules, horizon: int, channels: int = 32, blocks: tuple[int, ...] = (2, 2)
+    ) -> None:
         self.rules, self.agents, self.length = rules, rules.seats, rules.length
-        self.spec = AgentSpec(self.planes, actions=7, dset=0, sources=0, classes=0, horizon=horizon)
+        planes = len(features.PLANES)
+        self.spec = AgentSpec(planes, actions=7, dset=0, sources=0, classes=0, horizon=horizon)
+        self._channels, self._blocks = channels, blocks
         self.entity_simulator = LuxSessions(rules, PATIENCE_S)
 
-    @staticmethod
-    def unpack(observation: dict[str, Any]) -> dict[str, Any]:
-        """What a network sees of observations as they are stored; traced by JAX."""
-        import jax.numpy as jnp
+    def own_network(self, key: Any, spec: AgentSpec) -> "BoardNetwork":
+        """The untrained network of a side's entities, which sees whole boards."""
+        from hinterland.domains.lux.entity_grid import EntityGrid
+        from hinterland.domains.lux.network import BoardNetwork
 
-        return features.for_network(observation, jnp)
+        grid = EntityGrid(key, spec.observation, channels=self._channels, residuals=self._blocks)
+        return BoardNetwork(grid, self.agents)
 
-    def submission(self, weights: Mapping[str, np.ndarray], grid: str) -> dict[str, Any]:
+    def submission(self, policy: "BoardNetwork") -> dict[str, Any]:
         """Files of a player for the competition, see `submission.submission`."""
-        return submission(weights, grid, self.agents, self.rules.water)
+        from hinterland.domains.lux.entity_grid import to_numpy
+
+        return submission(to_numpy(policy.network), self.agents, self.rules.water)
 
     def scene(self, start: dict[str, Any]) -> dict[str, Any]:
         """The ground of one game."""
@@ -65,6 +73,8 @@ def make(
     length: int = LENGTH,
     train_length: int = 256,
     water: bool = False,
+    channels: int = 32,
+    blocks: str = "2,2",
 ) -> LuxDomain:
     """Games of the real engine.
 
@@ -75,6 +85,8 @@ def make(
         length: steps of a whole game.
         train_length: steps after which games are truncated in training.
         water: whether factories may water lichen.
+        channels: of the network's convolutions.
+        blocks: residual blocks before each further convolution, such as 2,2.
 
     Raises:
         UserError: settings that make no game, or the engine is not installed.
@@ -87,7 +99,7 @@ def make(
         raise UserError(
             f"--train-length {train_length}: must be 1 to {length}, the length of a whole game"
         )
-    return LuxDomain(rules, train_length)
+    return LuxDomain(rules, train_length, channels, tuple(int(x) for x in blocks.split(",")))
 
 
 def _range(text: str | None) -> tuple[int, int] | None:

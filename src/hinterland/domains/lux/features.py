@@ -7,7 +7,7 @@ each with its own entities as friends.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping  # noqa: UP035 - Python 3.7
 
 import numpy as np
 
@@ -94,14 +94,14 @@ def planes(observation: dict[str, Any], xp: Any = np) -> Any:
     return xp.concatenate([tiled, board], -3)
 
 
-def board_planes(observation: dict[str, Any], xp: Any = np) -> Any:
+def board_planes(observation: Mapping[str, Any], xp: Any = np) -> Any:
     """[..., 15, y, x]: those of `planes` that are not the same everywhere."""
     shares = observation["flags"].astype(np.float32) / FULL.astype(np.float32)[:, None, None]
     return xp.concatenate([shares, observation["values"].astype(np.float32)], -3)
 
 
-def for_network(observation: dict[str, Any], xp: Any = np) -> dict[str, Any]:
-    """What `nets.EntityGrid` and `nets.numpy_grid` take: "board", "scalars", and who is where."""
+def for_network(observation: Mapping[str, Any], xp: Any = np) -> dict[str, Any]:
+    """What `EntityGrid` and `numpy_grid` take: "board", "scalars", and who is where."""
     whole = {name: observation[name].astype(np.int32) for name in ("cell", "kind")}
     return {
         "board": board_planes(observation, xp),

@@ -1,9 +1,10 @@
 """Options and presets of Lux AI Season 2."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hinterland.core.options import DomainOptions
 
@@ -59,7 +60,7 @@ SLOTS = ((48, 128), (24, 64), (0, 32))
 
 
 class Options(DomainOptions):
-    """Rules of a game."""
+    """Rules of a game, and the size of the network, which is of boards."""
 
     map: int = Field(48, ge=1, le=1_000, description="cells on a side of the board")
     factories: str | None = Field(
@@ -72,11 +73,31 @@ class Options(DomainOptions):
         256, ge=1, le=100_000, description="steps after which games are truncated in training"
     )
     water: bool = Field(False, description="whether factories may water lichen")
+    channels: int = Field(32, ge=2, le=4_096, description="channels of the network's convolutions")
+    blocks: str = Field(
+        "2,2", description="residual blocks before each further convolution, such as 2,2"
+    )
 
     summary = "Lux AI Season 2: the competition's own engine, both sides learn"
     kind = "games"
     presets = {"fast": FAST, "paper": PAPER}  # noqa: RUF012 - never mutated
     benches = {"lux-speed": "hinterland.domains.lux.bench_speed"}  # noqa: RUF012
+
+    @field_validator("blocks")
+    @classmethod
+    def _check_blocks(cls, text: str) -> str:
+        if re.fullmatch(r"[0-9](,[0-9]){0,7}", text) is None:
+            raise ValueError("must be up to eight numbers from 0 to 9, for example 2,2")
+        return text
+
+    @classmethod
+    def unread(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:
+        """What is for other networks."""
+        if ":" in settings["network"]:
+            return dict.fromkeys(("channels", "blocks"), "is for the network of lux itself")
+        of_boards = "boards have convolutions: see --channels and --blocks"
+        found = dict.fromkeys(("hidden", "trunk"), of_boards)
+        return found | {"network": "boards are for networks without memory"}
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

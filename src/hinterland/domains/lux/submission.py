@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-MODULES = ("state", "features", "actions", "placement", "agent")
+MODULES = ("state", "features", "actions", "placement", "agent", "numpy_grid")
 """Files beside this one that need NumPy only, and of ours only each other."""
 MAIN = '''\
 """A player of Lux AI Season 2; made by `hinterland export lux`. Needs NumPy only.
@@ -57,13 +57,12 @@ if __name__ == "__main__":
 
 
 def submission(
-    weights: Mapping[str, np.ndarray], grid: str, slots: int, water: bool
+    weights: Mapping[str, np.ndarray], slots: int, water: bool
 ) -> dict[str, str | Mapping[str, np.ndarray]]:
     """Its files by name: text, or arrays.
 
     Args:
-        weights: of `nets.to_numpy`.
-        grid: the text of `nets.numpy_grid`.
+        weights: of `entity_grid.to_numpy`.
         slots: of each side, as in training.
         water: whether factories may water lichen, as in training.
     """
@@ -72,7 +71,6 @@ def submission(
         "weights.npz": weights,
         "settings.json": json.dumps({"slots": slots, "water": water}) + "\n",
         "player/__init__.py": "",
-        "player/numpy_grid.py": grid,
     }
     for name in MODULES:
         text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 This one file and an .npz of `to_numpy(network)` are all that an exported agent needs of the
 network; it runs on Python 3.7 and NumPy 1.21, as the server of the Lux AI competition does. One
-observation at a time, without a batch axis. Words, heads and directions: see `masked_heads`.
+observation at a time, without a batch axis. Words, heads and directions: see `heads`.
 """
 
 import numpy as np

@@ -11,17 +11,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int8, Key
 
 from hinterland.core import UserError
-from hinterland.nets.board_embedding import (
+from hinterland.domains.lux.embedding import (
     HIDDEN_GAIN,
     BatchNorm,
     Conv,
+    Dense,
     Embedding,
     Grid,
     Residual,
-    orthogonal,
 )
-from hinterland.nets.linear import Linear
-from hinterland.nets.masked_heads import SIZES, Heads, Masks, by_column, sample, score
+from hinterland.domains.lux.heads import SIZES, Heads, Masks, by_column, sample, score
 
 OUTPUT_GAIN = 0.01
 EXTRA_SCALE = 0.01
@@ -38,7 +37,7 @@ class EntityGrid(eqx.Module):
     An observation is {"board": [batch, plane, row, column], "scalars": [batch, plane] (planes
     that are constant over the board), "cell": [batch, slots] (row * columns + column), "kind":
     [batch, slots] (0 factory, 1 unit), "active": [batch, slots] (False: an empty slot)}. Actions
-    and masks are those of `masked_heads`. Log-probability, entropy and value of empty slots are 0.
+    and masks are those of `heads`. Log-probability, entropy and value of empty slots are 0.
 
     Args of the constructor:
         planes: of board and scalars together.
@@ -50,9 +49,9 @@ class EntityGrid(eqx.Module):
 
     actor: Embedding
     critic: Embedding
-    heads: dict[str, Linear]
-    local_value: Linear
-    global_value: Linear
+    heads: dict[str, Dense]
+    local_value: Dense
+    global_value: Dense
 
     def __init__(
         self,
@@ -73,11 +72,11 @@ class EntityGrid(eqx.Module):
         self.critic = Embedding(critic_key, *shape, **norms)
         gain = OUTPUT_GAIN * extra
         self.heads = {
-            name: orthogonal(k, channels, size, gain)
+            name: Dense(k, channels, size, gain)
             for k, (name, size) in zip(keys[2:], SIZES.items(), strict=True)
         }
-        self.local_value = orthogonal(keys[0], channels, 2, gain)
-        self.global_value = orthogonal(keys[1], channels, 2, gain)
+        self.local_value = Dense(keys[0], channels, 2, gain)
+        self.global_value = Dense(keys[1], channels, 2, gain)
 
     def act(
         self,
@@ -93,7 +92,7 @@ class EntityGrid(eqx.Module):
     ]:
         """(action, mask as used, log-probability, value); the key is consumed.
 
-        `evaluate` must be given the mask as used: see `masked_heads.sample`.
+        `evaluate` must be given the mask as used: see `heads.sample`.
         """
         kind, active = observation["kind"], observation["active"]
         logits = self.logits(observation)
@@ -187,7 +186,7 @@ def to_numpy(network: EntityGrid) -> dict[str, np.ndarray]:
     return {name: np.asarray(x, np.float32) for name, x in arrays.items()}
 
 
-def _named(name: str, layer: Linear) -> dict[str, Array]:
+def _named(name: str, layer: Dense) -> dict[str, Array]:
     return {f"{name}/weight": layer.weight, f"{name}/bias": layer.bias}
 
 

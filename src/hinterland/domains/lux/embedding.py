@@ -22,8 +22,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from hinterland.nets.linear import Linear
-
 SLOPE = 0.01
 """Of LeakyReLU below 0."""
 HIDDEN_GAIN = (2 / (1 + SLOPE**2)) ** 0.5
@@ -33,13 +31,21 @@ SQUARINGS = 6
 Grid = Float[Array, "batch row column _channel"]
 
 
-def orthogonal(key: Key[Array, ""], inputs: int, outputs: int, gain: float) -> Linear:
-    """A dense layer with an orthogonal matrix times `gain`, and no bias yet."""
-    # Cut from a square matrix: as random as a narrow one, and compiled once for all layers.
-    size = max(inputs, outputs)
-    weight = gain * jax.nn.initializers.orthogonal()(key, (size, size))[:inputs, :outputs]
-    layer = eqx.filter_eval_shape(Linear, key, inputs, outputs)  # its own draw is not needed
-    return eqx.tree_at(lambda x: (x.weight, x.bias), layer, (weight, jnp.zeros(outputs)))
+class Dense(eqx.Module):
+    """y = x W + b, with an orthogonal matrix times `gain`, and no bias yet."""
+
+    weight: Float[Array, "inputs outputs"]
+    bias: Float[Array, " outputs"]
+
+    def __init__(self, key: Key[Array, ""], inputs: int, outputs: int, gain: float) -> None:
+        # Cut from a square matrix: as random as a narrow one, and compiled once for all layers.
+        size = max(inputs, outputs)
+        square = jax.nn.initializers.orthogonal()(key, (size, size))
+        self.weight, self.bias = gain * square[:inputs, :outputs], jnp.zeros(outputs)
+
+    def __call__(self, x: Float[Array, "*any inputs"]) -> Float[Array, "*any outputs"]:
+        """Applies the layer to the last axis."""
+        return x @ self.weight + self.bias
 
 
 @jax.custom_vjp
@@ -187,15 +193,15 @@ class Residual(eqx.Module):
 
     first: Conv
     second: Conv
-    squeeze: Linear
-    excite: Linear
+    squeeze: Dense
+    excite: Dense
 
     def __init__(self, key: Key[Array, ""], channels: int, gain: float, **norms: bool) -> None:
         keys = jax.random.split(key, 4)
         self.first = Conv(keys[0], channels, channels, gain, **norms)
         self.second = Conv(keys[1], channels, channels, gain, **norms)
-        self.squeeze = orthogonal(keys[2], channels, channels // 2, gain)
-        self.excite = orthogonal(keys[3], channels // 2, channels, gain)
+        self.squeeze = Dense(keys[2], channels, channels // 2, gain)
+        self.excite = Dense(keys[3], channels // 2, channels, gain)
 
     def __call__(self, x: Grid) -> Grid:
         """The block's output, of the same shape."""
