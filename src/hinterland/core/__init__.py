@@ -8,105 +8,37 @@ from typing import TYPE_CHECKING
 from hinterland.core.lazy import names_of
 
 if TYPE_CHECKING:
-    from hinterland.core.errors import UserError
-    from hinterland.core.keys import stream
+    from hinterland.core.errors import UserError as UserError
+    from hinterland.core.keys import stream as stream
     from hinterland.core.protocols import (
-        Domain,
-        EntityDomain,
-        EntityPolicy,
-        EntitySimulator,
-        GlobalSimulator,
-        HostEntityDomain,
-        HostEntitySimulator,
-        HostSession,
-        HostSimulator,
-        LocalSimulator,
-        Policy,
-        ScriptedPolicy,
-        global_simulator_of,
-        is_entity_domain,
-        is_game,
-        is_host,
-        possible_actions,
-        regions_of,
+        Domain as Domain,
+        EntityDomain as EntityDomain,
+        EntityPolicy as EntityPolicy,
+        EntitySimulator as EntitySimulator,
+        GlobalSimulator as GlobalSimulator,
+        HostEntityDomain as HostEntityDomain,
+        HostEntitySimulator as HostEntitySimulator,
+        HostSession as HostSession,
+        HostSimulator as HostSimulator,
+        LocalSimulator as LocalSimulator,
+        Policy as Policy,
+        ScriptedPolicy as ScriptedPolicy,
+        global_simulator_of as global_simulator_of,
+        is_entity_domain as is_entity_domain,
+        is_game as is_game,
+        is_host as is_host,
+        possible_actions as possible_actions,
+        regions_of as regions_of,
     )
-    from hinterland.core.spec import AgentSpec
+    from hinterland.core.spec import AgentSpec as AgentSpec
     from hinterland.core.types import (
-        Chosen,
-        EntityStep,
-        GlobalStep,
-        InfluenceBatch,
-        Segment,
-        Step,
-        View,
+        Chosen as Chosen,
+        EntityStep as EntityStep,
+        GlobalStep as GlobalStep,
+        InfluenceBatch as InfluenceBatch,
+        Segment as Segment,
+        Step as Step,
+        View as View,
     )
 
-__all__ = [
-    "AgentSpec",
-    "Chosen",
-    "Domain",
-    "EntityDomain",
-    "EntityPolicy",
-    "EntitySimulator",
-    "EntityStep",
-    "GlobalSimulator",
-    "GlobalStep",
-    "HostEntityDomain",
-    "HostEntitySimulator",
-    "HostSession",
-    "HostSimulator",
-    "InfluenceBatch",
-    "LocalSimulator",
-    "Policy",
-    "ScriptedPolicy",
-    "Segment",
-    "Step",
-    "UserError",
-    "View",
-    "global_simulator_of",
-    "is_entity_domain",
-    "is_game",
-    "is_host",
-    "possible_actions",
-    "regions_of",
-    "stream",
-]
-
-_HOMES = {
-    "errors": ("UserError",),
-    "keys": ("stream",),
-    "protocols": (
-        "Domain",
-        "EntityDomain",
-        "EntityPolicy",
-        "EntitySimulator",
-        "GlobalSimulator",
-        "HostEntityDomain",
-        "HostEntitySimulator",
-        "HostSession",
-        "HostSimulator",
-        "LocalSimulator",
-        "Policy",
-        "ScriptedPolicy",
-        "global_simulator_of",
-        "is_entity_domain",
-        "is_game",
-        "is_host",
-        "possible_actions",
-        "regions_of",
-    ),
-    "spec": ("AgentSpec",),
-    "types": (
-        "Chosen",
-        "EntityStep",
-        "GlobalStep",
-        "InfluenceBatch",
-        "Segment",
-        "Step",
-        "View",
-    ),
-}
-
-__getattr__ = names_of(
-    __name__, {name: module for module, names in _HOMES.items() for name in names}
-)
+__getattr__ = names_of(__name__)
