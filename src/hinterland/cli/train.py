@@ -29,7 +29,8 @@ from hinterland.cli.arguments import (
     real,
 )
 from hinterland.cli.setup import add_runtime_options
-from hinterland.config import MILLION, Range
+from hinterland.config import MILLION
+from hinterland.core.bounds import Range
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 from hinterland.domains import known_domains

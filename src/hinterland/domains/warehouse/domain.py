@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hinterland.core import AgentSpec, ScriptedPolicy
-from hinterland.core.spec import square_side
+from hinterland.domains.checked import square_side
 from hinterland.domains.warehouse import drawing
 from hinterland.domains.warehouse.cutting import SINGLE, agents_of, block_of
 from hinterland.domains.warehouse.global_simulator import GlobalWarehouse
