@@ -4,16 +4,10 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 from hinterland.core.bounds import checked, flag_of
 from hinterland.core.errors import UserError
@@ -44,97 +38,66 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Config(BaseModel):
     """Everything that decides the numbers of a run, and nothing else (no paths, no machine).
 
-    The text below a field is its help.
+    A field's description is its help; a long one stands below it.
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    domain: str
-    """name of the domain, or MODULE:OBJECT of your own"""
+    domain: str = Field(description="name of the domain, or MODULE:OBJECT of your own")
     simulation: Literal["dials", "global", "untrained"] = "dials"
     """where experience is simulated: local simulators with learned influence, the global simulator,
     or local simulators with an untrained predictor"""
-    agents: Count = 4
-    """number of learning agents N"""
-    steps: Steps = 1_000_000
-    """environment steps per agent, in total"""
+    agents: Count = Field(4, description="number of learning agents N")
+    steps: Steps = Field(1_000_000, description="environment steps per agent, in total")
     refresh: Steps | Literal["auto"] = "auto"
     """refresh period F: local steps per agent between two trainings of the influence predictors;
     auto: --steps divided by --refreshes"""
-    refreshes: Count = 20
-    """refresh periods in a run, if --refresh is auto"""
+    refreshes: Count = Field(20, description="refresh periods in a run, if --refresh is auto")
     preset: Literal["fast", "paper"] = "fast"
     """fast: many copies and large minibatches; paper: the paper's hyperparameters"""
-    seed: int = Field(0, ge=0, le=SEEDS)
-    """seed of every random stream of the run"""
+    seed: int = Field(0, ge=0, le=SEEDS, description="seed of every random stream of the run")
     shared_policy: bool = False
     """global simulation only: all agents share one network and one recurrent state, as in the
     paper's public code"""
 
     evaluate_every: Steps | Literal["auto"] = "auto"
     """steps per agent between evaluations; auto: --steps divided by --evaluations"""
-    evaluations: Count = 10
-    """evaluations in a run, if that is auto"""
+    evaluations: Count = Field(10, description="evaluations in a run, if that is auto")
     evaluate_episodes: Episodes = 64
     """episodes of one evaluation, for sampled and for greedy actions each"""
-    final_episodes: Episodes = 256
-    """episodes of the last evaluation"""
+    final_episodes: Episodes = Field(256, description="episodes of the last evaluation")
 
-    network: Literal["gru", "feed-forward"] = "gru"
-    """kind of actor-critic"""
-    hidden: Width = 256
-    """width of the first (recurrent) layer"""
-    trunk: Width = 128
-    """width of the second layer"""
-    copies: Count = 128
-    """parallel copies of each local simulator"""
-    window: Passes = 16
-    """steps of one recurrent sequence and of one GAE pass"""
-    windows: Passes = 1
-    """windows between two policy updates"""
-    epochs: Few = 2
-    """passes over the data of one update"""
-    minibatches: Count = 4
-    """minibatches of one epoch"""
-    learning_rate: Rate = 2e-3
-    """Adam step size at the start"""
-    anneal_rate: bool = True
-    """let the learning rate fall linearly to 0"""
-    clip: float = Field(0.2, gt=0, le=MILLION)
-    """PPO clip range at the start"""
-    anneal_clip: bool = False
-    """let the clip range fall linearly to 0"""
-    clip_value: bool = False
-    """clip the value loss by the same range"""
-    value_weight: Weight = 0.5
-    """weight of the value loss"""
-    entropy_weight: Weight = 0.02
-    """weight of the entropy bonus"""
-    anneal_entropy: bool = True
-    """let the entropy weight fall linearly to 0"""
+    network: Literal["gru", "feed-forward"] = Field("gru", description="kind of actor-critic")
+    hidden: Width = Field(256, description="width of the first (recurrent) layer")
+    trunk: Width = Field(128, description="width of the second layer")
+    copies: Count = Field(128, description="parallel copies of each local simulator")
+    window: Passes = Field(16, description="steps of one recurrent sequence and of one GAE pass")
+    windows: Passes = Field(1, description="windows between two policy updates")
+    epochs: Few = Field(2, description="passes over the data of one update")
+    minibatches: Count = Field(4, description="minibatches of one epoch")
+    learning_rate: Rate = Field(2e-3, description="Adam step size at the start")
+    anneal_rate: bool = Field(True, description="let the learning rate fall linearly to 0")
+    clip: float = Field(0.2, gt=0, le=MILLION, description="PPO clip range at the start")
+    anneal_clip: bool = Field(False, description="let the clip range fall linearly to 0")
+    clip_value: bool = Field(False, description="clip the value loss by the same range")
+    value_weight: Weight = Field(0.5, description="weight of the value loss")
+    entropy_weight: Weight = Field(0.02, description="weight of the entropy bonus")
+    anneal_entropy: bool = Field(True, description="let the entropy weight fall linearly to 0")
     gradient_norm: float = Field(0.5, ge=0, le=10**9)
     """largest global gradient norm; 0: no limit"""
-    adam_epsilon: float = Field(1e-5, gt=0, le=1)
-    """epsilon of Adam"""
-    discount: float = Field(0.9, gt=0, le=1)
-    """discount factor gamma"""
-    trace: Share = 0.9
-    """GAE lambda"""
+    adam_epsilon: float = Field(1e-5, gt=0, le=1, description="epsilon of Adam")
+    discount: float = Field(0.9, gt=0, le=1, description="discount factor gamma")
+    trace: Share = Field(0.9, description="GAE lambda")
 
-    predictor: Literal["gru", "feed-forward"] = "gru"
-    """kind of predictor"""
-    predictor_hidden: Width = 64
-    """width of the predictor's hidden layer"""
+    predictor: Literal["gru", "feed-forward"] = Field("gru", description="kind of predictor")
+    predictor_hidden: Width = Field(64, description="width of the predictor's hidden layer")
     predictor_episodes: Episodes = 100
     """global episodes collected for one training of the predictors"""
-    predictor_epochs: Passes = 15
-    """passes over the predictor's dataset"""
-    predictor_batch: Count = 15
-    """episodes in one predictor minibatch"""
-    predictor_rate: Rate = 3e-3
-    """predictor's Adam step size"""
+    predictor_epochs: Passes = Field(15, description="passes over the predictor's dataset")
+    predictor_batch: Count = Field(15, description="episodes in one predictor minibatch")
+    predictor_rate: Rate = Field(3e-3, description="predictor's Adam step size")
 
     credit: Literal["agent", "team"] | Share | None = None
     """who is paid for a reward: agent (the agent or entity; the default), team (one trajectory for
@@ -206,12 +169,9 @@ class Config(BaseModel):
         return hash(self.model_dump_json())
 
     @model_serializer(mode="wrap")
-    def _without_empty_table(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_table(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """A domain that has no options has no table of them either."""
-        found = dump(self)
-        if not found.get("domain_options"):
-            found.pop("domain_options", None)
-        return found
+        return {name: x for name, x in dump(self).items() if x or name != "domain_options"}
 
     @property
     def global_names(self) -> list[str]:

@@ -129,11 +129,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _read_config(path: Path) -> dict[str, Any]:
     from hinterland.core.errors import UserError
-    from hinterland.core.reading import read_toml
+    from hinterland.core.reading import parse_toml, read_as
     from hinterland.record.models import CONFIG_SIZE, Settings, check
 
     try:
-        values = read_toml(path, CONFIG_SIZE)
+        values = read_as(parse_toml, path, CONFIG_SIZE)
         check(Settings, {"domain": "", **values}, path)  # which may be given beside it
     except UserError as error:
         raise UserError(f"--config: {error}") from None

@@ -7,10 +7,10 @@ import inspect
 import os
 import re
 import sysconfig
-from collections.abc import Generator, Iterator
+import traceback
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from hinterland.core.errors import UserError
@@ -34,7 +34,7 @@ def place_of(error: BaseException) -> tuple[str, int] | None:
     The last frame in the user's own files; without one, the last frame of the installed package
     that was called from here, such as an environment's.
     """
-    frames = [*_frames(error.__traceback__), *_told(error)]
+    frames = _frames(error) + _told(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         frames.append((error.filename, error.lineno))
     own = [(file, line) for file, line in frames if _package(file) == ""]
@@ -61,7 +61,7 @@ def blamed(error: BaseException, called: Any = None) -> str:
     said, kind = lines[0], type(error).__name__
     if isinstance(error, SyntaxError) and error.msg:
         said = error.msg  # its text names the place itself
-    if list(_told(error)):
+    if _told(error):
         last = max(i for i, line in enumerate(lines) if line.lstrip().startswith('File "'))
         said = next((line for line in lines[last + 1 :] if not line.startswith(" ")), said)
     elif not isinstance(error, UserError):
@@ -86,7 +86,7 @@ def blaming(what: str, called: Any = None) -> Generator[None]:
     try:
         yield
     except UserError as error:
-        *_, (last, _) = _frames(error.__traceback__)
+        last, _ = _frames(error)[-1]
         if _package(last) is not None or place_of(error) is None:
             raise  # the user's own words
         raise UserError(blamed(error)) from error
@@ -114,19 +114,16 @@ def _first_line(called: Any) -> tuple[str, int] | None:
     return code.co_filename, code.co_firstlineno
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:
+def _frames(error: BaseException) -> list[tuple[str, int]]:
     """(file, line), from the outermost call to the innermost."""
-    while traceback is not None:
-        yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
-        traceback = traceback.tb_next
+    walked = traceback.walk_tb(error.__traceback__)
+    return [(frame.f_code.co_filename, line) for frame, line in walked]
 
 
-def _told(error: BaseException) -> Iterator[tuple[str, int]]:
+def _told(error: BaseException) -> list[tuple[str, int]]:
     """The same of a traceback that is the error's text: XLA's, of a callback that raised."""
-    _, told, text = str(error).partition("Traceback (most recent call last)")
-    if told:
-        for file, line in re.findall(r'File "(.+?)", line (\d+)', text):
-            yield file, int(line)
+    _, _, text = str(error).partition("Traceback (most recent call last)")
+    return [(file, int(line)) for file, line in re.findall(r'File "(.+?)", line (\d+)', text)]
 
 
 def _package(file: str) -> str | None:

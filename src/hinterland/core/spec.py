@@ -61,5 +61,4 @@ def is_whole(value: Any) -> bool:
 
 def integers_for(count: int) -> type[np.signedinteger]:
     """The narrowest signed type that holds 0 .. count-1: how actions and classes are kept."""
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    return next(kind for kind in kinds if count - 1 <= np.iinfo(kind).max)
+    return np.min_scalar_type(-max(count, 1)).type
