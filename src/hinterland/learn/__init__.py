@@ -1,7 +1,6 @@
 """Pure functions on arrays that turn experience into better policies."""
 
 from hinterland.learn.cells import Cells, Credit, as_cells, as_groups, cell_weights, windows_of
-from hinterland.learn.gae import gae
 from hinterland.learn.ppo import How, Learner, PPOSettings, first_learner, measures, update
 from hinterland.learn.separation import (
     PARTS,
@@ -17,4 +16,4 @@ from hinterland.learn.separation import (
     mix_rewards,
     single,
 )
-from hinterland.learn.vtrace import vtrace
+from hinterland.learn.targets import gae, vtrace

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.learn.gae import gae
-from hinterland.learn.vtrace import vtrace
+from hinterland.learn.targets import gae, vtrace
 
 PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 """What can be separate or global, each by itself."""
@@ -142,11 +141,11 @@ class Groups(NamedTuple):
 class Estimates(NamedTuple):
     """What learning from a cell needs; 0 where nobody lives."""
 
+    value: Float[Array, "time copy group"]
+    """As the critic's loss sees it, before the update."""
     advantage: Float[Array, "time copy group"]
     target: Float[Array, "time copy group"]
     """What the value is fitted to."""
-    value: Float[Array, "time copy group"]
-    """As the critic's loss sees it, before the update."""
     weight: Float[Array, "time copy group"] | None
     """Of each sample, where an older policy acted (see `vtrace`); None: 1."""
 
@@ -226,13 +225,12 @@ def _by_stream(
     """`gae` or `vtrace` along the first axis of [time, copy, group] arrays."""
     parts = [reward, value, next_value, done] + ([] if log_ratio is None else [log_ratio])
     streams = [x.reshape(x.shape[0], -1) for x in parts]
-    if log_ratio is None:
-        advantage = jax.vmap(lambda *x: gae(*x, *how), in_axes=1, out_axes=1)(*streams)
-        advantage = advantage.reshape(reward.shape)
-        return Estimates(advantage, advantage + value, value, None)
-    found = jax.vmap(lambda *x: vtrace(*x, *how), in_axes=1, out_axes=1)(*streams)
+    along = gae if log_ratio is None else vtrace
+    found = jax.vmap(lambda *x: along(*x, *how), in_axes=1, out_axes=1)(*streams)
     found = jax.tree.map(lambda x: x.reshape(reward.shape), found)
-    return Estimates(found.advantage, found.target, value, found.weight)
+    if log_ratio is None:
+        return Estimates(value, found, found + value, None)
+    return Estimates(value, found.advantage, found.target, found.weight)
 
 
 def kept_cells(
