@@ -8,6 +8,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from hinterland.core import Segment
 from hinterland.learn.separation import (
+    Each,
+    Flags,
     Groups,
     Separation,
     advantages,
@@ -45,7 +47,7 @@ class Credit(NamedTuple):
         """The groups of each team."""
         return x.reshape(*x.shape[:-1], self.teams, -1)
 
-    def team_sum(self, x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
+    def team_sum(self, x: Each) -> Each:
         """The sum over a team's groups, for each of them."""
         return team_sum(self.apart(x)).reshape(x.shape)
 
@@ -136,7 +138,7 @@ def as_cells(
     if separation.is_global("probabilities"):
         log_probability = team_sum(log_probability)
     valued = kept | (teams.alive & ~teams.active)
-    cells = Cells(log_probability, *found, teams.size, kept, valued)
+    cells = Cells(log_probability, **found._asdict(), size=teams.size, kept=kept, valued=valued)
     return jax.tree.map(lambda x: x.reshape(whole.alive.shape), cells)
 
 
@@ -166,9 +168,7 @@ def cell_weights(
     return kept / jnp.maximum(kept.sum(), 1)
 
 
-def normalised(
-    advantage: Float[Array, "*any group"], kept: Bool[Array, "*any group"]
-) -> Float[Array, "*any group"]:
+def normalised(advantage: Each, kept: Flags) -> Each:
     """Mean 0 and standard deviation 1 over the cells that count; 0 elsewhere."""
     count = jnp.maximum(kept.sum(), 1)
     centred = jnp.where(kept, advantage - jnp.where(kept, advantage, 0.0).sum() / count, 0.0)

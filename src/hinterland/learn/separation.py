@@ -21,6 +21,9 @@ PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 
 KEEP_RULES = ("all", "top", "top-abs", "top-return", "random")
 
+Each = Float[Array, "*any group"]
+Flags = Bool[Array, "*any group"]
+
 
 class Separation(NamedTuple):
     """Which parts of the trajectories are separate; all of them by default.
@@ -97,10 +100,7 @@ def apart_by_kind(
 
 
 def into_groups(
-    x: Array,
-    group: Int[Array, "... slots"] | None,
-    member: Bool[Array, "*any slots"],
-    groups: int,
+    x: Array, group: Int[Array, "... slots"] | None, member: Bool[Array, "*any slots"], groups: int
 ) -> Array:
     """Sums over the members of each group, [..., slots] to [..., groups].
 
@@ -141,36 +141,29 @@ class Groups(NamedTuple):
 class Estimates(NamedTuple):
     """What learning from a cell needs; 0 where nobody lives."""
 
-    value: Float[Array, "time copy group"]
-    """As the critic's loss sees it, before the update."""
     advantage: Float[Array, "time copy group"]
     target: Float[Array, "time copy group"]
     """What the value is fitted to."""
+    value: Float[Array, "time copy group"]
+    """As the critic's loss sees it, before the update."""
     weight: Float[Array, "time copy group"] | None
     """Of each sample, where an older policy acted (see `vtrace`); None: 1."""
 
 
-def team_sum(x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
+def team_sum(x: Each) -> Each:
     """The sum over groups, for each of them."""
     return jnp.broadcast_to(x.sum(-1, keepdims=True), x.shape)
 
 
-def team_rewards(
-    reward: Float[Array, "*any group"],
-    alive: Bool[Array, "*any group"],
-    how: Literal["mean", "sum"],
-) -> Float[Array, "*any 1"]:
+def team_rewards(reward: Each, alive: Flags, how: Literal["mean", "sum"]) -> Float[Array, "*any 1"]:
     """Mean or sum over living groups; 0 where there is none."""
     total = jnp.where(alive, reward, 0.0).sum(-1, keepdims=True)
     return total / jnp.maximum(alive.sum(-1, keepdims=True), 1) if how == "mean" else total
 
 
 def mix_rewards(
-    reward: Float[Array, "*any group"],
-    alive: Bool[Array, "*any group"],
-    own: float,
-    team_reward: Literal["mean", "sum"],
-) -> Float[Array, "*any group"]:
+    reward: Each, alive: Flags, own: float, team_reward: Literal["mean", "sum"]
+) -> Each:
     """w·own + (1-w)·team for living groups, 0 for others."""
     team = team_rewards(reward, alive, team_reward)
     return jnp.where(alive, own * reward + (1 - own) * team, 0.0)
@@ -229,19 +222,19 @@ def _by_stream(
     found = jax.vmap(lambda *x: along(*x, *how), in_axes=1, out_axes=1)(*streams)
     found = jax.tree.map(lambda x: x.reshape(reward.shape), found)
     if log_ratio is None:
-        return Estimates(value, found, found + value, None)
-    return Estimates(value, found.advantage, found.target, found.weight)
+        return Estimates(found, found + value, value, None)
+    return Estimates(found.advantage, found.target, value, found.weight)
 
 
 def kept_cells(
     key: Key[Array, ""],
     rule: str,
     count: int,
-    advantage: Float[Array, "*any group"],
-    target: Float[Array, "*any group"],
-    active: Bool[Array, "*any group"],
-    eligible: Bool[Array, "*any group"] | None = None,
-) -> Bool[Array, "*any group"]:
+    advantage: Each,
+    target: Each,
+    active: Flags,
+    eligible: Flags | None = None,
+) -> Flags:
     """Sample reduction: of each step, at most `count` of the active cells are learned from.
 
     Args:
