@@ -37,13 +37,10 @@ def place_of(error: BaseException) -> tuple[str, int] | None:
     frames = _frames(error) + _told(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         frames.append((error.filename, error.lineno))
-    own = [(file, line) for file, line in frames if _package(file) == ""]
-    if own:
-        return own[-1]
-    installed = [(file, line) for file, line in frames if _package(file)]
-    theirs = [at for at in installed if _package(at[0]) not in LIBRARIES]
+    own = [at for at in frames if _package(at[0]) == ""]
+    theirs = [at for at in frames if _package(at[0]) not in (None, "", *LIBRARIES)]
     called = [at for at in theirs if _package(at[0]) == _package(theirs[0][0])]
-    return called[-1] if called else None
+    return (own or called or [None])[-1]
 
 
 def blamed(error: BaseException, called: Any = None) -> str:
@@ -66,8 +63,7 @@ def blamed(error: BaseException, called: Any = None) -> str:
         said = next((line for line in lines[last + 1 :] if not line.startswith(" ")), said)
     elif not isinstance(error, UserError):
         said = f"{kind}: {said}" if said else kind
-    place = place_of(error) or _first_line(called)
-    return said if place is None else f"{said} ({_short(place[0])}, line {place[1]})"
+    return said + _at(place_of(error) or _first_line(called))
 
 
 @contextmanager
@@ -98,8 +94,7 @@ def blaming(what: str, called: Any = None) -> Generator[None]:
 
 def defined_at(called: Any) -> str:
     """Where the user wrote a function, such as " (my_domain.py, line 12)"; "" if it is not his."""
-    place = _first_line(inspect.unwrap(called))
-    return "" if place is None else f" ({_short(place[0])}, line {place[1]})"
+    return _at(_first_line(inspect.unwrap(called)))
 
 
 def _first_line(called: Any) -> tuple[str, int] | None:
@@ -141,7 +136,9 @@ def _package(file: str) -> str | None:
     return None if path.startswith(STANDARD) else ""
 
 
-def _short(file: str) -> str:
-    """Relative to the current folder, if it is in there."""
-    path, here = Path(os.path.realpath(file)), Path(os.path.realpath(Path.cwd()))
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+def _at(place: tuple[str, int] | None) -> str:
+    """The place in brackets, relative to the current folder if it is in there."""
+    if place is None:
+        return ""
+    path, here = Path(os.path.realpath(place[0])), Path(os.path.realpath(Path.cwd()))
+    return f" ({path.relative_to(here) if path.is_relative_to(here) else path}, line {place[1]})"

@@ -112,11 +112,7 @@ class Batch(NamedTuple):
 
 
 def loss(
-    network: Policy,
-    batch: Batch,
-    clip: float | Array,
-    entropy_weight: float | Array,
-    how: How,
+    network: Policy, batch: Batch, clip: float | Array, entropy_weight: float | Array, how: How
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Clipped surrogate, value and entropy terms of (a piece of) a minibatch, as weighted sums.
 

@@ -10,18 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+Stream = Float[Array, " time"]
+Marks = Bool[Array, " time"]
 LIMIT = 1.0
 """Bounds rho-bar and c-bar of the importance ratios; the paper's, and everybody's, choice."""
 
 
 def gae(
-    reward: Float[Array, " time"],
-    value: Float[Array, " time"],
-    next_value: Float[Array, " time"],
-    done: Bool[Array, " time"],
-    discount: float,
-    trace: float,
-) -> Float[Array, " time"]:
+    reward: Stream, value: Stream, next_value: Stream, done: Marks, discount: float, trace: float
+) -> Stream:
     """Advantages of one window.
 
     Args:
@@ -51,17 +48,17 @@ class Corrected(NamedTuple):
     ratio of its own step: `weight`, the truncated ratio, is what its gradient is multiplied by.
     """
 
-    target: Float[Array, " time"]
-    advantage: Float[Array, " time"]
-    weight: Float[Array, " time"]
+    target: Stream
+    advantage: Stream
+    weight: Stream
 
 
 def vtrace(
-    reward: Float[Array, " time"],
-    value: Float[Array, " time"],
-    next_value: Float[Array, " time"],
-    done: Bool[Array, " time"],
-    log_ratio: Float[Array, " time"],
+    reward: Stream,
+    value: Stream,
+    next_value: Stream,
+    done: Marks,
+    log_ratio: Stream,
     discount: float,
     trace: float,
 ) -> Corrected:
