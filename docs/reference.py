@@ -122,7 +122,8 @@ def settings(kind: Any) -> Iterator[str]:
     yield "| setting | default | what |\n|---|---|---|"
     for name, field in kind.model_fields.items():
         default = "" if field.is_required() or field.default is None else f"`{field.default!r}`"
-        yield f"| `{name}` | {default} | {field.description.replace('|', '/')} |"
+        said = " ".join(field.description.split()).replace("|", "/")
+        yield f"| `{name}` | {default} | {said} |"
 
 
 if __name__ == "__main__":

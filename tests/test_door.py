@@ -29,9 +29,10 @@ from hinterland.cli import main
 from hinterland.cli.study import read_study
 from hinterland.config import make_config
 from hinterland.core.errors import UserError
-from hinterland.core.names import as_file_name, printable, why_no_name
+from hinterland.core.names import as_file_name, printable
 from hinterland.domains import load_domain
 from hinterland.record import RunFolder, check_output, read_checkpoint, write_checkpoint
+from hinterland.record.models import why_no_name
 from hinterland.report import save_replay, write_report
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment

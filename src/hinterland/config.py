@@ -4,31 +4,18 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
-from hinterland.core import bounds
-from hinterland.core.bounds import Range, number_of, shortened, whole_where_whole
+from hinterland.core.bounds import checked, flag_of
 from hinterland.core.errors import UserError
 from hinterland.core.options import DomainOptions
-from hinterland.domains.checked import checked
+from hinterland.domains import checked as domain_options
 from hinterland.domains.declared import options_of
 from hinterland.domains.registry import known_domains
 from hinterland.presets import preset_of
-
-__all__ = [
-    "MILLION", "SEEDS", "STEPS", "WIDTH", "Config", "Range", "declared_by", "given_options",
-    "make_config", "number_of", "range_of", "shortened",
-]  # fmt: skip
 
 SEEDS = 2**31 - 1
 """The largest seed, of everything that has one."""
@@ -37,237 +24,150 @@ STEPS = 10**12
 WIDTH = 65_536
 """Of a layer. What a machine bears is another question: see `training.estimate`."""
 
+Count = Annotated[int, Field(ge=1, le=MILLION)]
+Episodes = Annotated[int, Field(ge=2, le=MILLION)]
+Steps = Annotated[int, Field(ge=1, le=STEPS)]
+Width = Annotated[int, Field(ge=1, le=WIDTH)]
+Passes = Annotated[int, Field(ge=1, le=100_000)]
+Few = Annotated[int, Field(ge=1, le=10_000)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+Weight = Annotated[float, Field(ge=0, le=MILLION)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class Config(BaseModel):
-    """Everything that decides the numbers of a run, and nothing else (no paths, no machine)."""
+    """Everything that decides the numbers of a run, and nothing else (no paths, no machine).
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    A field's description is its help; a long one stands below it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     domain: str = Field(description="name of the domain, or MODULE:OBJECT of your own")
-    simulation: Literal["dials", "global", "untrained"] = Field(
-        "dials",
-        description="where experience is simulated: local simulators with learned influence, the "
-        "global simulator, or local simulators with an untrained predictor",
-    )
-    agents: int = Field(4, ge=1, le=MILLION, description="number of learning agents N")
-    steps: int = Field(
-        1_000_000, ge=1, le=STEPS, description="environment steps per agent, in total"
-    )
-    refresh: Annotated[int, Field(ge=1, le=STEPS)] | Literal["auto"] = Field(
-        "auto",
-        description="refresh period F: local steps per agent between two trainings of the "
-        "influence predictors; auto: --steps divided by --refreshes",
-    )
-    refreshes: int = Field(
-        20, ge=1, le=MILLION, description="refresh periods in a run, if --refresh is auto"
-    )
-    preset: Literal["fast", "paper"] = Field(
-        "fast",
-        description="fast: many copies and large minibatches; paper: the paper's hyperparameters",
-    )
+    simulation: Literal["dials", "global", "untrained"] = "dials"
+    """where experience is simulated: local simulators with learned influence, the global simulator,
+    or local simulators with an untrained predictor"""
+    agents: Count = Field(4, description="number of learning agents N")
+    steps: Steps = Field(1_000_000, description="environment steps per agent, in total")
+    refresh: Steps | Literal["auto"] = "auto"
+    """refresh period F: local steps per agent between two trainings of the influence predictors;
+    auto: --steps divided by --refreshes"""
+    refreshes: Count = Field(20, description="refresh periods in a run, if --refresh is auto")
+    preset: Literal["fast", "paper"] = "fast"
+    """fast: many copies and large minibatches; paper: the paper's hyperparameters"""
     seed: int = Field(0, ge=0, le=SEEDS, description="seed of every random stream of the run")
-    shared_policy: bool = Field(
-        False,
-        description="global simulation only: all agents share one network and one recurrent "
-        "state, as in the paper's public code",
-    )
+    shared_policy: bool = False
+    """global simulation only: all agents share one network and one recurrent state, as in the
+    paper's public code"""
 
-    evaluate_every: Annotated[int, Field(ge=1, le=STEPS)] | Literal["auto"] = Field(
-        "auto",
-        description="steps per agent between evaluations; auto: --steps divided by --evaluations",
-    )
-    evaluations: int = Field(
-        10, ge=1, le=MILLION, description="evaluations in a run, if that is auto"
-    )
-    evaluate_episodes: int = Field(
-        64,
-        ge=2,
-        le=MILLION,
-        description="episodes of one evaluation, for sampled and for greedy actions each",
-    )
-    final_episodes: int = Field(
-        256, ge=2, le=MILLION, description="episodes of the last evaluation"
-    )
+    evaluate_every: Steps | Literal["auto"] = "auto"
+    """steps per agent between evaluations; auto: --steps divided by --evaluations"""
+    evaluations: Count = Field(10, description="evaluations in a run, if that is auto")
+    evaluate_episodes: Episodes = 64
+    """episodes of one evaluation, for sampled and for greedy actions each"""
+    final_episodes: Episodes = Field(256, description="episodes of the last evaluation")
 
-    network: str = Field(
-        "gru",
-        pattern=r"^(gru|feed-forward|[^:]+:[^:]+)$",
-        description="kind of actor-critic, gru or feed-forward, or MODULE:FUNCTION of your own",
-    )
-    hidden: int = Field(256, ge=1, le=WIDTH, description="width of the first (recurrent) layer")
-    trunk: int = Field(128, ge=1, le=WIDTH, description="width of the second layer")
-    copies: int = Field(
-        128, ge=1, le=MILLION, description="parallel copies of each local simulator"
-    )
-    window: int = Field(
-        16, ge=1, le=100_000, description="steps of one recurrent sequence and of one GAE pass"
-    )
-    windows: int = Field(1, ge=1, le=100_000, description="windows between two policy updates")
-    epochs: int = Field(2, ge=1, le=10_000, description="passes over the data of one update")
-    minibatches: int = Field(4, ge=1, le=MILLION, description="minibatches of one epoch")
-    learning_rate: float = Field(2e-3, gt=0, le=10, description="Adam step size at the start")
+    network: str = Field("gru", pattern=r"^(gru|feed-forward|[^:]+:[^:]+)$")
+    """kind of actor-critic, gru or feed-forward, or MODULE:FUNCTION of your own"""
+    hidden: Width = Field(256, description="width of the first (recurrent) layer")
+    trunk: Width = Field(128, description="width of the second layer")
+    copies: Count = Field(128, description="parallel copies of each local simulator")
+    window: Passes = Field(16, description="steps of one recurrent sequence and of one GAE pass")
+    windows: Passes = Field(1, description="windows between two policy updates")
+    epochs: Few = Field(2, description="passes over the data of one update")
+    minibatches: Count = Field(4, description="minibatches of one epoch")
+    learning_rate: Rate = Field(2e-3, description="Adam step size at the start")
     anneal_rate: bool = Field(True, description="let the learning rate fall linearly to 0")
     clip: float = Field(0.2, gt=0, le=MILLION, description="PPO clip range at the start")
     anneal_clip: bool = Field(False, description="let the clip range fall linearly to 0")
     clip_value: bool = Field(False, description="clip the value loss by the same range")
-    value_weight: float = Field(0.5, ge=0, le=MILLION, description="weight of the value loss")
-    entropy_weight: float = Field(0.02, ge=0, le=MILLION, description="weight of the entropy bonus")
+    value_weight: Weight = Field(0.5, description="weight of the value loss")
+    entropy_weight: Weight = Field(0.02, description="weight of the entropy bonus")
     anneal_entropy: bool = Field(True, description="let the entropy weight fall linearly to 0")
-    gradient_norm: float = Field(
-        0.5, ge=0, le=10**9, description="largest global gradient norm; 0: no limit"
-    )
+    gradient_norm: float = Field(0.5, ge=0, le=10**9)
+    """largest global gradient norm; 0: no limit"""
     adam_epsilon: float = Field(1e-5, gt=0, le=1, description="epsilon of Adam")
     discount: float = Field(0.9, gt=0, le=1, description="discount factor gamma")
-    trace: float = Field(0.9, ge=0, le=1, description="GAE lambda")
+    trace: Share = Field(0.9, description="GAE lambda")
 
     predictor: Literal["gru", "feed-forward"] = Field("gru", description="kind of predictor")
-    predictor_hidden: int = Field(
-        64, ge=1, le=WIDTH, description="width of the predictor's hidden layer"
-    )
-    predictor_episodes: int = Field(
-        100,
-        ge=2,
-        le=MILLION,
-        description="global episodes collected for one training of the predictors",
-    )
-    predictor_epochs: int = Field(
-        15, ge=1, le=100_000, description="passes over the predictor's dataset"
-    )
-    predictor_batch: int = Field(
-        15, ge=1, le=MILLION, description="episodes in one predictor minibatch"
-    )
-    predictor_rate: float = Field(3e-3, gt=0, le=10, description="predictor's Adam step size")
+    predictor_hidden: Width = Field(64, description="width of the predictor's hidden layer")
+    predictor_episodes: Episodes = 100
+    """global episodes collected for one training of the predictors"""
+    predictor_epochs: Passes = Field(15, description="passes over the predictor's dataset")
+    predictor_batch: Count = Field(15, description="episodes in one predictor minibatch")
+    predictor_rate: Rate = Field(3e-3, description="predictor's Adam step size")
 
-    credit: Literal["agent", "team"] | Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None,
-        description="who is paid for a reward: agent (the agent or entity; the default), "
-        "team (one trajectory for all), or the weight w of w x own + (1-w) x team reward",
-    )
-    team_reward: Literal["mean", "sum"] | None = Field(
-        None, description="the team's reward, over living groups (mean)"
-    )
-    grouping: str | None = Field(
-        None,
-        pattern=r"^(entity|single|mod-[1-9][0-9]{0,5})$",
-        description="which slots share a trajectory: entity (none; the default), "
-        "mod-N (slot number modulo N) or single (all)",
-    )
-    global_parts: str | None = Field(
-        None,
-        description="parts that all groups have in common, such as reward,critic; "
-        "of reward, critic, advantage, probabilities, entropy, dones (none)",
-    )
-    keep: str | None = Field(
-        None,
-        pattern=r"^(all|(top|top-abs|top-return|random)-[1-9][0-9]{0,5})$",
-        description="what is learned from of each step: all (the default), top-N "
-        "by advantage, top-abs-N by its size, top-return-N, or random-N",
-    )
-    normaliser: Literal["cells", "steps", "fixed"] | None = Field(
-        None,
-        description="the loss is a mean over a minibatch's cells (the default), "
-        "over each step's cells and then over steps, or a sum over a fixed number",
-    )
-    slot_networks: Literal["shared", "own", "role"] | None = Field(
-        None,
-        description="one network for all slots (shared; the default of entities), one per slot "
-        "(own; the default of agents), or one for each role that the domain knows (role)",
-    )
-    pieces: int | None = Field(
-        None,
-        ge=1,
-        le=MILLION,
-        description="parts of a minibatch whose gradients are computed one after "
-        "another; bounds memory, changes no result beyond rounding (1)",
-    )
+    credit: Literal["agent", "team"] | Share | None = None
+    """who is paid for a reward: agent (the agent or entity; the default), team (one trajectory for
+    all), or the weight w of w x own + (1-w) x team reward"""
+    team_reward: Literal["mean", "sum"] | None = None
+    """the team's reward, over living groups (mean)"""
+    grouping: str | None = Field(None, pattern=r"^(entity|single|mod-[1-9][0-9]{0,5})$")
+    """which slots share a trajectory: entity (none; the default), mod-N (slot number modulo N) or
+    single (all)"""
+    global_parts: str | None = None
+    """parts that all groups have in common, such as reward,critic; of reward, critic, advantage,
+    probabilities, entropy, dones (none)"""
+    keep: str | None = Field(None, pattern=r"^(all|(top(-abs|-return)?|random)-[1-9][0-9]{0,5})$")
+    """what is learned from of each step: all (the default), top-N by advantage, top-abs-N by its
+    size, top-return-N, or random-N"""
+    normaliser: Literal["cells", "steps", "fixed"] | None = None
+    """the loss is a mean over a minibatch's cells (the default), over each step's cells and then
+    over steps, or a sum over a fixed number"""
+    slot_networks: Literal["shared", "own", "role"] | None = None
+    """one network for all slots (shared; the default of entities), one per slot (own; the default
+    of agents), or one for each role that the domain knows (role)"""
+    pieces: Count | None = None
+    """parts of a minibatch whose gradients are computed one after another; bounds memory, changes
+    no result beyond rounding (1)"""
 
-    schedule: Literal["fused", "lockstep", "pipeline"] = Field(
-        "fused",
-        description="how experience travels: simulators and learners on all devices (fused), "
-        "workers and learners in turn (lockstep), or side by side (pipeline)",
-    )
-    workers: int | None = Field(
-        None,
-        ge=1,
-        le=1_024,
-        description="--schedule lockstep or pipeline: workers; each holds a snapshot of the policy "
-        "and acts for its actors; of regions with learners of their own, those under way beside "
-        "one for each device (1)",
-    )
-    actors: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="--schedule lockstep or pipeline: actors of each worker; each has --copies "
-        "copies; divides --windows (1)",
-    )
-    copies_per_process: int | None = Field(
-        None,
-        ge=1,
-        le=MILLION,
-        description="systems in processes of their own: copies that one process steps, "
-        "one after another; divides copies x actors; if it is all of them, the pipeline's worker "
-        "steps them itself (1)",
-    )
-    lag: int | None = Field(
-        None,
-        ge=0,
-        le=1_000,
-        description="--schedule pipeline: policy versions that a segment may be older than the "
-        "learner; older ones are dropped and counted (1)",
-    )
-    queue: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="--schedule pipeline: segments that may wait for the learner before workers "
-        "must (2)",
-    )
-    correction: Literal["vtrace", "clip"] | None = Field(
-        None,
-        description="what is done about older policies' actions: V-trace, or PPO's "
-        "clipping around the policy that acted (vtrace)",
-    )
-    critic: Literal["own", "central"] | None = Field(
-        None,
-        description="values from each entity's own observations (own), or from the "
-        "whole system's state too, in training only (central: MAPPO)",
-    )
+    schedule: Literal["fused", "lockstep", "pipeline"] = "fused"
+    """how experience travels: simulators and learners on all devices (fused), workers and learners
+    in turn (lockstep), or side by side (pipeline)"""
+    workers: int | None = Field(None, ge=1, le=1_024)
+    """--schedule lockstep or pipeline: workers; each holds a snapshot of the policy and acts for
+    its actors; of regions with learners of their own, those under way beside one for each device
+    (1)"""
+    actors: Few | None = None
+    """--schedule lockstep or pipeline: actors of each worker; each has --copies copies; divides
+    --windows (1)"""
+    copies_per_process: Count | None = None
+    """systems in processes of their own: copies that one process steps, one after another; divides
+    copies x actors; if it is all of them, the pipeline's worker steps them itself (1)"""
+    lag: int | None = Field(None, ge=0, le=1_000)
+    """--schedule pipeline: policy versions that a segment may be older than the learner; older ones
+    are dropped and counted (1)"""
+    queue: Few | None = None
+    """--schedule pipeline: segments that may wait for the learner before workers must (2)"""
+    correction: Literal["vtrace", "clip"] | None = None
+    """what is done about older policies' actions: V-trace, or PPO's clipping around the policy that
+    acted (vtrace)"""
+    critic: Literal["own", "central"] | None = None
+    """values from each entity's own observations (own), or from the whole system's state too, in
+    training only (central: MAPPO)"""
 
-    opponents: str | None = Field(
-        None,
-        description="two-sided systems: who plays the other side, as NAME=WEIGHT,...; "
-        "latest (the team itself), past (its snapshots) and the domain's hand-written policies; "
-        "unset: whom the domain takes",
-    )
-    snapshot_every: int | None = Field(
-        None,
-        ge=1,
-        le=MILLION,
-        description="--opponents: updates between two snapshots of the team (20)",
-    )
-    pool: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="--opponents: snapshots that are kept; the oldest goes (8)",
-    )
+    opponents: str | None = None
+    """two-sided systems: who plays the other side, as NAME=WEIGHT,...; latest (the team itself),
+    past (its snapshots) and the domain's hand-written policies; unset: whom the domain takes"""
+    snapshot_every: Count | None = None
+    """--opponents: updates between two snapshots of the team (20)"""
+    pool: Few | None = None
+    """--opponents: snapshots that are kept; the oldest goes (8)"""
 
-    domain_options: dict[str, Any] = Field(
-        {}, description="what was set of the options that the domain declares"
-    )
+    domain_options: dict[str, Any] = {}
+    """what was set of the options that the domain declares"""
 
     def __hash__(self) -> int:
         """Programs are compiled once for each configuration."""
         return hash(self.model_dump_json())
 
     @model_serializer(mode="wrap")
-    def _without_empty_table(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty_table(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """A domain that has no options has no table of them either."""
-        found = dump(self)
-        if not found.get("domain_options"):
-            found.pop("domain_options", None)
-        return found
+        return {name: x for name, x in dump(self).items() if x or name != "domain_options"}
 
     @property
     def global_names(self) -> list[str]:
@@ -277,16 +177,13 @@ class Config(BaseModel):
     @property
     def refresh_steps(self) -> int:
         """F in steps per agent."""
-        if self.refresh == "auto":
-            return max(1, self.steps // self.refreshes)
-        return self.refresh
+        return max(1, self.steps // self.refreshes) if self.refresh == "auto" else self.refresh
 
     @property
     def evaluation_steps(self) -> int:
         """Steps per agent between two evaluations."""
-        if self.evaluate_every == "auto":
-            return max(1, self.steps // self.evaluations)
-        return self.evaluate_every
+        every = self.evaluate_every
+        return max(1, self.steps // self.evaluations) if every == "auto" else every
 
     @property
     def steps_per_update(self) -> int:
@@ -299,27 +196,23 @@ class Config(BaseModel):
         return -(-self.steps // self.steps_per_update)
 
 
-SCHEDULE_OPTIONS = ("workers", "actors", "lag", "queue")
-"""What schedules with workers have."""
-POOL_OPTIONS = ("snapshot_every", "pool")
+PART_OF = {
+    **dict.fromkeys(("workers", "actors", "lag", "queue"), "--schedule pipeline or lockstep"),
+    **dict.fromkeys(("snapshot_every", "pool"), "--opponents"),
+}
+"""What some options are for: given without it, they are refused."""
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
-
-
+_AUTO = f"must be auto or a whole number, 1 to {STEPS:,}"
 _SAID = {
     # Where what the checker says would not help.
-    "refresh": f"must be auto or a whole number, 1 to {STEPS:,}",
-    "evaluate_every": f"must be auto or a whole number, 1 to {STEPS:,}",
+    "refresh": _AUTO,
+    "evaluate_every": _AUTO,
     "credit": "must be agent, team, or a weight from 0 to 1 of the own reward",
     "grouping": "must be entity, single or mod-N, for example mod-4; N is 999,999 at most",
     "keep": "must be all, top-N, top-abs-N, top-return-N or random-N, for example top-1; "
     "N is 999,999 at most",
     "network": "must be gru, feed-forward, or MODULE:FUNCTION of your own",
 }
-
-
-def range_of(name: str) -> Range:
-    """What the number in that field may be; of those with a word beside it, the number's part."""
-    return bounds.range_of(Config.model_fields[name])
 
 
 def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,24 +240,17 @@ def make_config(values: Mapping[str, Any]) -> Config:
     values = given_options(values)
     domain = values.get("domain")
     declared = declared_by(domain) if isinstance(domain, str) else DomainOptions
-    preset = preset_of(values, declared)
-    _check_schedule(values, preset)
-    values = {
-        name: whole_where_whole(Config.model_fields[name], value)
-        if name in Config.model_fields else value
-        for name, value in values.items()
-    }  # fmt: skip
-    chosen = {**preset, **values}
-    general = {name: x for name, x in chosen.items() if name in Config.model_fields}
-    own = {name: x for name, x in chosen.items() if name not in Config.model_fields}
-    try:
-        config = Config(**general)
-    except ValidationError as error:
-        first: Any = error.errors()[0]
-        name = str(first["loc"][0])
-        said = _SAID.get(name) or bounds.problem(Config.model_fields[name], first)
-        raise UserError(f"{bounds.flag_of(name)} {shortened(first['input'])}: {said}") from None
-    options = checked(config.domain, declared, own)
+    chosen = {**preset_of(values, declared), **values}
+    there = {
+        "--schedule pipeline or lockstep": chosen.get("schedule", "fused") != "fused",
+        "--opponents": values.get("opponents") is not None,
+    }
+    for option, whole in PART_OF.items():
+        if values.get(option) is not None and not there[whole]:
+            raise UserError(f"{flag_of(option)} is a part of {whole}")
+    own = {name: chosen.pop(name) for name in [*chosen] if name not in Config.model_fields}
+    config = checked(Config, chosen, _SAID)
+    options = domain_options.checked(config.domain, declared, own)
     table = options.model_dump(exclude_unset=True, exclude_none=True)
     config = config.model_copy(update={"domain_options": table})
     _check_together(config)
@@ -386,17 +272,6 @@ def declared_by(domain: str) -> type[DomainOptions]:
                 f"domain {domain!r} declares an option {name!r}, which every run has: rename it"
             )
     return declared
-
-
-def _check_schedule(values: Mapping[str, Any], preset: Mapping[str, Any]) -> None:
-    if {**preset, **values}.get("schedule", "fused") == "fused":
-        for option in SCHEDULE_OPTIONS:
-            if values.get(option) is not None:
-                flag = bounds.flag_of(option)
-                raise UserError(f"{flag} is a part of --schedule pipeline or lockstep")
-    for option in POOL_OPTIONS:
-        if values.get(option) is not None and values.get("opponents") is None:
-            raise UserError(f"{bounds.flag_of(option)} is a part of --opponents")
 
 
 def _check_together(config: Config) -> None:

@@ -59,7 +59,8 @@ def evaluate(
     from hinterland.api.display import Played, note
     from hinterland.api.policies import Policies
     from hinterland.api.runs import Run, end_processes
-    from hinterland.config import MILLION, SEEDS, Range
+    from hinterland.config import MILLION, SEEDS
+    from hinterland.core.bounds import Range
     from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 

@@ -113,7 +113,7 @@ def make_runtime(
 @contextmanager
 def machine(devices: int | None) -> "Generator[LocalRuntime]":
     """This machine's devices for a piece of work; what it changes of JAX's settings comes back."""
-    from hinterland.config import Range
+    from hinterland.core.bounds import Range
     from hinterland.core.errors import UserError
 
     if devices is not None and (problem := Range(1, MOST_DEVICES).problem(devices)):

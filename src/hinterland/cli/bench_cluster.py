@@ -12,7 +12,8 @@ from typing import Any
 from hinterland.api.display import note
 from hinterland.api.start import MOST_DEVICES, make_runtime
 from hinterland.cli.arguments import DEMO, whole
-from hinterland.config import range_of
+from hinterland.config import Config
+from hinterland.core.bounds import range_of
 from hinterland.core.errors import UserError
 
 PHASES = ("collect", "fit", "train")
@@ -42,7 +43,7 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
         ("predictor-epochs", 1, "passes over them"),
     ):
         field = {"updates": "windows"}.get(name, name.replace("-", "_"))
-        allowed = range_of(field)
+        allowed = range_of(Config.model_fields[field])
         number = whole(allowed.least, allowed.most)
         parser.add_argument(f"--{name}", type=number, default=default, metavar="N",
                             help=f"{text} (default: {default})")  # fmt: skip

@@ -69,7 +69,7 @@ def read_study(path: Path, content: bytes) -> dict[str, Any]:
     try:
         study = parse_toml(content)
     except ValueError as error:
-        raise UserError(f"{path}: not a TOML file: {error}") from error
+        raise UserError(f"{path}: {error}") from error
     if why := why_not(Study, study):
         raise UserError(f"{path}: {why} (see studies/demo.toml)")
     unread = set(given_options(study["base"]))

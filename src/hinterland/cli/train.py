@@ -29,7 +29,8 @@ from hinterland.cli.arguments import (
     real,
 )
 from hinterland.cli.setup import add_runtime_options
-from hinterland.config import MILLION, Range
+from hinterland.config import MILLION
+from hinterland.core.bounds import Range
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 from hinterland.domains import known_domains
@@ -128,11 +129,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _read_config(path: Path) -> dict[str, Any]:
     from hinterland.core.errors import UserError
-    from hinterland.core.reading import read_toml
+    from hinterland.core.reading import parse_toml, read_as
     from hinterland.record.models import CONFIG_SIZE, Settings, check
 
     try:
-        values = read_toml(path, CONFIG_SIZE)
+        values = read_as(parse_toml, path, CONFIG_SIZE)
         check(Settings, {"domain": "", **values}, path)  # which may be given beside it
     except UserError as error:
         raise UserError(f"--config: {error}") from None

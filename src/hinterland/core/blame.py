@@ -7,10 +7,10 @@ import inspect
 import os
 import re
 import sysconfig
-from collections.abc import Generator, Iterator
+import traceback
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from hinterland.core.errors import UserError
@@ -34,16 +34,13 @@ def place_of(error: BaseException) -> tuple[str, int] | None:
     The last frame in the user's own files; without one, the last frame of the installed package
     that was called from here, such as an environment's.
     """
-    frames = [*_frames(error.__traceback__), *_told(error)]
+    frames = _frames(error) + _told(error)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         frames.append((error.filename, error.lineno))
-    own = [(file, line) for file, line in frames if _package(file) == ""]
-    if own:
-        return own[-1]
-    installed = [(file, line) for file, line in frames if _package(file)]
-    theirs = [at for at in installed if _package(at[0]) not in LIBRARIES]
+    own = [at for at in frames if _package(at[0]) == ""]
+    theirs = [at for at in frames if _package(at[0]) not in (None, "", *LIBRARIES)]
     called = [at for at in theirs if _package(at[0]) == _package(theirs[0][0])]
-    return called[-1] if called else None
+    return (own or called or [None])[-1]
 
 
 def blamed(error: BaseException, called: Any = None) -> str:
@@ -61,13 +58,12 @@ def blamed(error: BaseException, called: Any = None) -> str:
     said, kind = lines[0], type(error).__name__
     if isinstance(error, SyntaxError) and error.msg:
         said = error.msg  # its text names the place itself
-    if list(_told(error)):
+    if _told(error):
         last = max(i for i, line in enumerate(lines) if line.lstrip().startswith('File "'))
         said = next((line for line in lines[last + 1 :] if not line.startswith(" ")), said)
     elif not isinstance(error, UserError):
         said = f"{kind}: {said}" if said else kind
-    place = place_of(error) or _first_line(called)
-    return said if place is None else f"{said} ({_short(place[0])}, line {place[1]})"
+    return said + _at(place_of(error) or _first_line(called))
 
 
 @contextmanager
@@ -86,7 +82,7 @@ def blaming(what: str, called: Any = None) -> Generator[None]:
     try:
         yield
     except UserError as error:
-        *_, (last, _) = _frames(error.__traceback__)
+        last, _ = _frames(error)[-1]
         if _package(last) is not None or place_of(error) is None:
             raise  # the user's own words
         raise UserError(blamed(error)) from error
@@ -98,8 +94,7 @@ def blaming(what: str, called: Any = None) -> Generator[None]:
 
 def defined_at(called: Any) -> str:
     """Where the user wrote a function, such as " (my_domain.py, line 12)"; "" if it is not his."""
-    place = _first_line(inspect.unwrap(called))
-    return "" if place is None else f" ({_short(place[0])}, line {place[1]})"
+    return _at(_first_line(inspect.unwrap(called)))
 
 
 def _first_line(called: Any) -> tuple[str, int] | None:
@@ -114,19 +109,16 @@ def _first_line(called: Any) -> tuple[str, int] | None:
     return code.co_filename, code.co_firstlineno
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:
+def _frames(error: BaseException) -> list[tuple[str, int]]:
     """(file, line), from the outermost call to the innermost."""
-    while traceback is not None:
-        yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
-        traceback = traceback.tb_next
+    walked = traceback.walk_tb(error.__traceback__)
+    return [(frame.f_code.co_filename, line) for frame, line in walked]
 
 
-def _told(error: BaseException) -> Iterator[tuple[str, int]]:
+def _told(error: BaseException) -> list[tuple[str, int]]:
     """The same of a traceback that is the error's text: XLA's, of a callback that raised."""
-    _, told, text = str(error).partition("Traceback (most recent call last)")
-    if told:
-        for file, line in re.findall(r'File "(.+?)", line (\d+)', text):
-            yield file, int(line)
+    _, _, text = str(error).partition("Traceback (most recent call last)")
+    return [(file, int(line)) for file, line in re.findall(r'File "(.+?)", line (\d+)', text)]
 
 
 def _package(file: str) -> str | None:
@@ -144,7 +136,9 @@ def _package(file: str) -> str | None:
     return None if path.startswith(STANDARD) else ""
 
 
-def _short(file: str) -> str:
-    """Relative to the current folder, if it is in there."""
-    path, here = Path(os.path.realpath(file)), Path(os.path.realpath(Path.cwd()))
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+def _at(place: tuple[str, int] | None) -> str:
+    """The place in brackets, relative to the current folder if it is in there."""
+    if place is None:
+        return ""
+    path, here = Path(os.path.realpath(place[0])), Path(os.path.realpath(Path.cwd()))
+    return f" ({path.relative_to(here) if path.is_relative_to(here) else path}, line {place[1]})"

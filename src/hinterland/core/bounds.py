@@ -1,11 +1,18 @@
 """What the fields of a configuration may hold, and what is wrong with a value, in words."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from math import inf, log10, nan
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from hinterland.core.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Range(NamedTuple):
@@ -41,40 +48,65 @@ _KINDS = {
 }
 
 
+def _members(annotation: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """(type, what bounds it) of all that an annotation allows; a Literal counts as one type."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        limits = [y for x in parts[1:] for y in (x.metadata if isinstance(x, FieldInfo) else [x])]
+        yield from ((kind, [*limits, *inner]) for kind, inner in _members(parts[0]))
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in parts:
+            yield from _members(part)
+    else:
+        yield annotation, []
+
+
 def kinds_of(annotation: Any) -> set[Any]:
     """The types that an annotation allows: `int | None` gives int and NoneType; Literals as one."""
-    if get_origin(annotation) is Literal:
-        return {annotation}
-    if get_origin(annotation) is Annotated:
-        return kinds_of(get_args(annotation)[0])
-    parts = get_args(annotation)
-    return set().union(*map(kinds_of, parts)) if parts else {annotation}
-
-
-def _limits(annotation: Any) -> list[Any]:
-    """What stands beside the types in an annotation."""
-    if get_origin(annotation) is Literal:
-        return []
-    if get_origin(annotation) is Annotated:
-        kind, *beside = get_args(annotation)
-        here = [y for x in beside for y in (x.metadata if isinstance(x, FieldInfo) else [x])]
-        return [*here, *_limits(kind)]
-    return [limit for part in get_args(annotation) for limit in _limits(part)]
+    return {kind for kind, _ in _members(annotation)}
 
 
 def range_of(field: FieldInfo) -> Range:
     """What the number in a field may be; of those with a word beside it, the number's part."""
+    limits = [*field.metadata, *(x for _, each in _members(field.annotation) for x in each)]
     found: dict[str, float] = {
-        word: getattr(limit, word)
-        for limit in [*field.metadata, *_limits(field.annotation)]
-        for word in ("ge", "gt", "le")
-        if hasattr(limit, word)
+        word: getattr(x, word) for x in limits for word in ("ge", "gt", "le") if hasattr(x, word)
     }
     least = found.get("gt", found.get("ge", -inf))
     return Range(least, found.get("le", inf), "gt" in found)
 
 
-def problem(field: FieldInfo | None, error: Any) -> str:
+def checked(
+    kind: type[Model], values: Mapping[str, Any], said: Mapping[str, str], of: str = ""
+) -> Model:
+    """A model of these values; TOML's 1e6 is a whole number where a field holds whole ones.
+
+    Args:
+        kind: the model.
+        values: by field.
+        said: of some fields, what is wrong with a bad value, where the checker's word is no help.
+        of: what the model is of: begins the sentence about several fields together.
+
+    Raises:
+        UserError: a value out of bounds, in one sentence.
+    """
+    fields = kind.model_fields
+    whole = {
+        name: isinstance(x, float) and x.is_integer() and int in kinds_of(fields[name].annotation)
+        for name, x in values.items()
+    }
+    try:
+        return kind(**{name: int(x) if whole[name] else x for name, x in values.items()})
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+    if not first["loc"]:
+        raise UserError(f"{of}: {_problem(None, first)}")
+    name = str(first["loc"][0])
+    what = said.get(name) or _problem(fields[name], first)
+    raise UserError(f"{flag_of(name)} {shortened(first['input'])}: {what}")
+
+
+def _problem(field: FieldInfo | None, error: Any) -> str:
     """What is wrong with a field, from the checker's finding."""
     if field is not None and error["type"].startswith(("greater_than", "less_than")):
         return range_of(field).problem(error["input"]) or error["msg"].lower()
@@ -85,10 +117,7 @@ def problem(field: FieldInfo | None, error: Any) -> str:
 
 def number_of(text: str) -> float:
     """A number written with ASCII digits, such as 12, 0.5 or 1e6; NaN if it is none."""
-    written = re.fullmatch(
-        r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?", text.strip().lower()
-    )
-    return float(text) if written else nan
+    return float(text) if NUMBER.fullmatch(text.strip()) else nan
 
 
 def shortened(value: Any) -> str:
@@ -97,29 +126,6 @@ def shortened(value: Any) -> str:
         return f"(a number of {int(value.bit_length() * log10(2)) + 1:,} digits)"
     text = str(value)
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text):,} characters)"
-
-
-def whole_where_whole(field: FieldInfo, value: Any) -> Any:
-    """The value; TOML's 1e6 as a whole number where the field holds whole ones."""
-    wanted = int in kinds_of(field.annotation)
-    return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
-
-
-def rows_by_columns(text: str) -> tuple[int, int] | None:
-    """The numbers of "ROWSxCOLUMNS", each 1 to 9,999; None: another form."""
-    found = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", text)
-    return None if found is None else (int(found[1]), int(found[2]))
-
-
-def sizes_like(example: str) -> Callable[[str], str]:
-    """For an option whose values have the form of `rows_by_columns`, such as this one."""
-
-    def checked(text: str) -> str:
-        if rows_by_columns(text) is None:
-            raise ValueError(f"must be ROWSxCOLUMNS, for example {example}; each is 9,999 at most")
-        return text
-
-    return checked
 
 
 def flag_of(name: str) -> str:

@@ -9,6 +9,7 @@ import math
 import os
 import stat
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,30 +84,17 @@ def _too_large(path: Path, limit: int) -> str:
     return f"{path} is too large: a file of its kind has at most {limit / MB:,.0f} MB"
 
 
-def read_json(path: Path, limit: int) -> Any:
-    """What a JSON file says.
+def read_as(parse: Callable[[bytes], Any], path: Path, limit: int) -> Any:
+    """What a file says, as `parse_json` or `parse_toml` has it.
 
     Raises:
-        UserError: see `read_bytes` and `parse_json`.
+        UserError: see `read_bytes`; or the file is damaged.
     """
     content = read_bytes(path, limit)
     try:
-        return parse_json(content)
+        return parse(content)
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
-
-
-def read_toml(path: Path, limit: int) -> dict[str, Any]:
-    """What a TOML file says.
-
-    Raises:
-        UserError: see `read_bytes` and `parse_toml`.
-    """
-    content = read_bytes(path, limit)
-    try:
-        return parse_toml(content)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: not a TOML file: {error}") from error
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -117,36 +105,20 @@ def parse_json(content: bytes | str) -> Any:
             is not finite or has more than 64 bits.
     """
     text = content if isinstance(content, str) else content.decode("utf-8")
-    try:
-        found = json.loads(
-            text,
-            object_pairs_hook=_once,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_finite,
-        )
-    except RecursionError:
-        raise ValueError(f"nested more than {DEEPEST} deep") from None
-    _check_depth(found)
-    return found
+    numbers: Any = {"parse_int": _whole, "parse_float": _finite, "parse_constant": _finite}
+    return _bounded(lambda: json.loads(text, object_pairs_hook=_once, **numbers))
 
 
 def parse_toml(content: bytes) -> dict[str, Any]:
     """What TOML text says.
 
     Raises:
-        ValueError: it is none, is nested too deeply, or holds a number that is not finite or has
-            more than 64 bits.
+        ValueError: as of `parse_json`.
     """
     try:
-        found = tomllib.loads(content.decode("utf-8"), parse_float=_finite)
-    except RecursionError:
-        raise ValueError(f"nested more than {DEEPEST} deep") from None
-    for value in _check_depth(found):
-        # Hexadecimal numbers have no limit in Python, but writing them out has.
-        if isinstance(value, int) and value not in WHOLE:
-            raise ValueError("a whole number has more than 64 bits")
-    return found
+        return _bounded(lambda: tomllib.loads(content.decode("utf-8"), parse_float=_finite))
+    except ValueError as error:
+        raise ValueError(f"not a TOML file: {error}") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,23 +143,25 @@ def _finite(text: str) -> float:
     return value
 
 
-def _check_depth(found: Any) -> list[Any]:
-    """All values that are no containers; without recursion, which is what it guards against.
+def _bounded(parse: Callable[[], Any]) -> Any:
+    """What is parsed, if it is not too deep and its whole numbers are not too large."""
+    try:
+        found = parse()
+    except RecursionError:
+        raise ValueError(f"nested more than {DEEPEST} deep") from None
+    for value in _plain(found):
+        # TOML's hexadecimal numbers have no limit in Python, but writing them out has.
+        if isinstance(value, int) and value not in WHOLE:
+            raise ValueError("a whole number has more than 64 bits")
+    return found
 
-    Raises:
-        ValueError: too deep.
-    """
-    plain, level = [], [found]
-    for _ in range(DEEPEST + 1):
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner.extend(one.values())
-            elif isinstance(one, list):
-                inner.extend(one)
-            else:
-                plain.append(one)
-        if not inner:
-            return plain
-        level = inner
-    raise ValueError(f"nested more than {DEEPEST} deep")
+
+def _plain(found: Any, depth: int = 0) -> Iterator[Any]:
+    """All values that are no containers."""
+    if depth > DEEPEST:
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    if not isinstance(found, dict | list):
+        yield found
+        return
+    for one in found.values() if isinstance(found, dict) else found:
+        yield from _plain(one, depth + 1)

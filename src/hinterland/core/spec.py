@@ -1,6 +1,5 @@
 """Sizes come from the domain; nobody types `observation: 37` into a configuration."""
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,18 +61,4 @@ def is_whole(value: Any) -> bool:
 
 def integers_for(count: int) -> type[np.signedinteger]:
     """The narrowest signed type that holds 0 .. count-1: how actions and classes are kept."""
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    return next(kind for kind in kinds if count - 1 <= np.iinfo(kind).max)
-
-
-def square_side(agents: int, what: str) -> int:
-    """The side of a square of so many agents.
-
-    Raises:
-        UserError: there is none; `what` says what needs a square number of whom.
-    """
-    side = math.isqrt(max(agents, 0))
-    if side * side != agents or agents < 1:
-        below = max(1, side)
-        raise UserError(f"--agents {agents}: {what}, for example {below**2} or {(below + 1) ** 2}")
-    return side
+    return np.min_scalar_type(-max(count, 1)).type

@@ -1,11 +1,12 @@
 """The options of one domain, checked as it declared them."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from hinterland.core.bounds import flag_of, problem, shortened, whole_where_whole
+from hinterland.core import bounds
+from hinterland.core.bounds import flag_of
 from hinterland.core.errors import UserError
 from hinterland.core.options import DomainOptions
 
@@ -16,20 +17,10 @@ def checked(name: str, declared: type[DomainOptions], values: Mapping[str, Any])
     Raises:
         UserError: one that it has not, or a value out of bounds.
     """
-    fields = declared.model_fields
     for option in values:
-        if option not in fields:
+        if option not in declared.model_fields:
             raise UserError(not_an_option(name, option))
-    given = {option: whole_where_whole(fields[option], value) for option, value in values.items()}
-    try:
-        return declared(**given)
-    except ValidationError as error:
-        first: Any = error.errors()[0]
-        if not first["loc"]:  # of several together
-            raise UserError(f"domain {name!r}: {problem(None, first)}") from None
-        option = str(first["loc"][0])
-        said = problem(fields[option], first)
-        raise UserError(f"{flag_of(option)} {shortened(first['input'])}: {said}") from None
+    return bounds.checked(declared, values, {}, f"domain {name!r}")
 
 
 def not_an_option(name: str, option: str) -> str:
@@ -46,3 +37,33 @@ def not_an_option(name: str, option: str) -> str:
         f"{flag_of(option)} is not an option of domain {name!r}; see "
         f"'hinterland train {name} --help'"
     )
+
+
+def rows_by_columns(text: str) -> tuple[int, int] | None:
+    """The numbers of "ROWSxCOLUMNS", each 1 to 9,999; None: another form."""
+    found = re.fullmatch(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})", text)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def sizes_like(example: str) -> Callable[[str], str]:
+    """For an option whose values have the form of `rows_by_columns`, such as this one."""
+
+    def checked(text: str) -> str:
+        if rows_by_columns(text) is None:
+            raise ValueError(f"must be ROWSxCOLUMNS, for example {example}; each is 9,999 at most")
+        return text
+
+    return checked
+
+
+def square_side(agents: int, what: str) -> int:
+    """The side of a square of so many agents.
+
+    Raises:
+        UserError: there is none; `what` says what needs a square number of whom.
+    """
+    side = math.isqrt(max(agents, 0))
+    if side * side != agents or agents < 1:
+        below = max(1, side)
+        raise UserError(f"--agents {agents}: {what}, for example {below**2} or {(below + 1) ** 2}")
+    return side

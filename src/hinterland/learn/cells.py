@@ -8,6 +8,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from hinterland.core import Segment
 from hinterland.learn.separation import (
+    Each,
+    Flags,
     Groups,
     Separation,
     advantages,
@@ -45,7 +47,7 @@ class Credit(NamedTuple):
         """The groups of each team."""
         return x.reshape(*x.shape[:-1], self.teams, -1)
 
-    def team_sum(self, x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
+    def team_sum(self, x: Each) -> Each:
         """The sum over a team's groups, for each of them."""
         return team_sum(self.apart(x)).reshape(x.shape)
 
@@ -69,20 +71,22 @@ class Cells(NamedTuple):
 
 def as_groups(segment: Segment, group: Int[Array, "*any slots"] | None, groups: int) -> Groups:
     """Sums over the living members of each group; `group` is [slots] or [time, copy, slots]."""
-    alive, next_alive = segment.alive, segment.next_alive
-    everybody = jnp.ones_like(alive)
+
+    def summed(x: Array, member: Array) -> Array:
+        return into_groups(x, group, member, groups)
+
+    alive, next_alive, acting = segment.alive, segment.next_alive, segment.acting & segment.alive
     # Who was truncated while the others go on is worth its last value, which is 0 of the dead.
     worth = next_alive | (segment.next_value != 0.0)
-    acting = segment.acting & alive
     return Groups(
-        log_probability=into_groups(segment.log_probability, group, acting, groups),
-        value=into_groups(segment.value, group, alive, groups),
-        next_value=into_groups(segment.next_value, group, worth, groups),
-        reward=into_groups(segment.reward, group, alive, groups),
-        alive=into_groups(alive.astype(jnp.int32), group, alive, groups) > 0,
-        size=into_groups(acting.astype(jnp.int32), group, acting, groups),
-        next_alive=into_groups(next_alive.astype(jnp.int32), group, next_alive, groups) > 0,
-        ended=into_groups(segment.ended.astype(jnp.int32), group, everybody, groups) > 0,
+        log_probability=summed(segment.log_probability, acting),
+        value=summed(segment.value, alive),
+        next_value=summed(segment.next_value, worth),
+        reward=summed(segment.reward, alive),
+        alive=summed(alive, alive) > 0,
+        size=summed(acting, acting),
+        next_alive=summed(next_alive, next_alive) > 0,
+        ended=summed(segment.ended, segment.ended) > 0,
     )
 
 
@@ -93,7 +97,6 @@ def as_cells(
     discount: float,
     trace: float,
     now: tuple[Array, Array] | None = None,
-    eligible: Bool[Array, "*any group"] | None = None,
 ) -> Cells:
     """Groups, advantages, and the choice of cells.
 
@@ -105,54 +108,38 @@ def as_cells(
         trace: lambda.
         now: (log-probabilities, values) [time, copy, slots] of the policy that learns, where an
             older one acted: advantages are V-trace's then, and is clipped around this one.
-        eligible: cells from which `separation.keep` chooses (all by default).
     """
     separation, number = credit.separation, credit.numbers()
     count = credit.groups(segment.alive.shape[-1])
     log_ratio = None
     if now is not None:
+        log_probability, value = now
         acting = segment.acting & segment.alive
-        old = segment.log_probability
-        log_ratio = into_groups(now[0] - old, number, acting, count)
-        segment = segment._replace(log_probability=now[0], **_values(segment, now[1]))
+        log_ratio = into_groups(log_probability - segment.log_probability, number, acting, count)
+        # Values of states outside of the segment stay the worker's. Of who is gone it is 0, or its
+        # value where it was truncated.
+        later = jnp.concatenate([value[1:], segment.next_value[-1:]])
+        stays = segment.ended | ~segment.next_alive
+        later = jnp.where(stays, segment.next_value, later)
+        segment = segment._replace(log_probability=log_probability, value=value, next_value=later)
     whole = as_groups(segment, number, count)
 
     def apart(x: Array) -> Array:
         """Teams become copies."""
-        x = credit.apart(x)
-        return x.reshape(x.shape[0], -1, x.shape[-1])
+        return credit.apart(x).reshape(x.shape[0], -1, x.shape[-1] // credit.teams)
 
     teams = Groups(*map(apart, whole))
     ratio = None if log_ratio is None else apart(log_ratio)
     found = advantages(teams, separation, discount, trace, ratio)
-    if eligible is not None:
-        eligible = jnp.broadcast_to(eligible, found.advantage.shape)
     kept = kept_cells(
-        key, separation.keep, separation.keep_count, found.advantage, found.target, teams.active,
-        eligible,
-    )  # fmt: skip
+        key, separation.keep, separation.keep_count, found.advantage, found.target, teams.active
+    )
     log_probability = teams.log_probability
     if separation.is_global("probabilities"):
         log_probability = team_sum(log_probability)
-    cells = Cells(
-        log_probability,
-        found.value,
-        found.advantage,
-        found.target,
-        found.weight,
-        teams.size,
-        kept,
-        kept | (teams.alive & ~teams.active),
-    )
+    valued = kept | (teams.alive & ~teams.active)
+    cells = Cells(log_probability, **found._asdict(), size=teams.size, kept=kept, valued=valued)
     return jax.tree.map(lambda x: x.reshape(whole.alive.shape), cells)
-
-
-def _values(segment: Segment, value: Array) -> dict[str, Array]:
-    """Of the policy that learns; those of states outside of the segment stay the worker's."""
-    later = jnp.concatenate([value[1:], segment.next_value[-1:]])
-    # Of who is gone it is 0, or its value where it was truncated.
-    stays = segment.ended | ~segment.next_alive
-    return {"value": value, "next_value": jnp.where(stays, segment.next_value, later)}
 
 
 def cell_weights(
@@ -181,9 +168,7 @@ def cell_weights(
     return kept / jnp.maximum(kept.sum(), 1)
 
 
-def normalised(
-    advantage: Float[Array, "*any group"], kept: Bool[Array, "*any group"]
-) -> Float[Array, "*any group"]:
+def normalised(advantage: Each, kept: Flags) -> Each:
     """Mean 0 and standard deviation 1 over the cells that count; 0 elsewhere."""
     count = jnp.maximum(kept.sum(), 1)
     centred = jnp.where(kept, advantage - jnp.where(kept, advantage, 0.0).sum() / count, 0.0)

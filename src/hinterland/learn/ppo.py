@@ -27,7 +27,7 @@ from hinterland.core import Policy, Segment
 from hinterland.learn.cells import Cells, Credit, as_cells, cell_weights, normalised
 from hinterland.learn.separation import into_groups
 
-SIZES = ((1, 1), (2, 3), (4, 7), (8, None))
+SIZES = {"1": (1, 1), "2-3": (2, 3), "4-7": (4, 7), "8+": (8, None)}
 """Classes of group sizes (lowest, highest) by which clipping is reported.
 
 A group's ratio is the product of its members', so large groups leave the clip range far sooner.
@@ -94,17 +94,6 @@ def first_learner(network: Any, settings: PPOSettings) -> Learner:
     return Learner(network, make_optimiser(settings).init(network), jnp.int32(0))
 
 
-def _annealed(
-    settings: PPOSettings, updates: Int[Array, ""]
-) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """(learning rate, clip range, entropy weight) after so many updates."""
-    progress = jnp.minimum(updates / max(settings.annealing, 1), 1.0)
-    rate = settings.learning_rate * jnp.where(settings.anneal_rate, 1 - progress, 1.0)
-    clip = settings.clip * jnp.where(settings.anneal_clip, 1 - progress, 1.0)
-    entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, 1 - progress, 1.0)
-    return rate, clip, entropy_weight
-
-
 class Batch(NamedTuple):
     """Experience and its cells; [time, sequence, ...], of a whole update or of a minibatch."""
 
@@ -123,11 +112,7 @@ class Batch(NamedTuple):
 
 
 def loss(
-    network: Policy,
-    batch: Batch,
-    clip: float | Array,
-    entropy_weight: float | Array,
-    how: How,
+    network: Policy, batch: Batch, clip: float | Array, entropy_weight: float | Array, how: How
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Clipped surrogate, value and entropy terms of (a piece of) a minibatch, as weighted sums.
 
@@ -145,17 +130,15 @@ def loss(
     segment, cells, settings = batch.segment, batch.cells, how.settings
     acting = segment.acting & segment.alive
     number, groups = how.credit.numbers(), batch.weight.shape[-1]
-    log_probability, entropy, value = (
+    parts = ("probabilities", "entropy", "critic")
+    found = [
         into_groups(x, number, member, groups)
         for x, member in zip(network.unroll(segment), (acting, acting, segment.alive), strict=True)
+    ]
+    log_probability, entropy, value = (
+        how.credit.team_sum(x) if how.credit.separation.is_global(part) else x
+        for part, x in zip(parts, found, strict=True)
     )
-    separation = how.credit.separation
-    if separation.is_global("probabilities"):
-        log_probability = how.credit.team_sum(log_probability)
-    if separation.is_global("entropy"):
-        entropy = how.credit.team_sum(entropy)
-    if separation.is_global("critic"):
-        value = how.credit.team_sum(value)
     # Cells that do not count have no ratio: exp of a difference there may overflow.
     log_ratio = jnp.where(batch.weight > 0, log_probability - cells.log_probability, 0.0)
     ratio = jnp.exp(log_ratio)
@@ -185,21 +168,11 @@ def _counts(
 ) -> dict[str, Array]:
     """Cells, and cells outside of the clip range, by the size of their group."""
     counts: dict[str, Array] = {}
-    for lowest, highest in SIZES if credit.group is not None else SIZES[:1]:
+    for name, (lowest, highest) in SIZES.items() if credit.group else [("1", SIZES["1"])]:
         within = cells.kept & (cells.size >= lowest)
-        if highest is not None:
-            within = within & (cells.size <= highest)
-        name = size_name(lowest, highest)
-        counts[f"cells/{name}"] = within.sum()
-        counts[f"clipped/{name}"] = (within & outside).sum()
+        within = within if highest is None else within & (cells.size <= highest)
+        counts |= {f"cells/{name}": within.sum(), f"clipped/{name}": (within & outside).sum()}
     return counts
-
-
-def size_name(lowest: int, highest: int | None) -> str:
-    """Such as 1, 2-3 or 8+."""
-    if highest is None:
-        return f"{lowest}+"
-    return str(lowest) if lowest == highest else f"{lowest}-{highest}"
 
 
 def gradient(
@@ -218,10 +191,7 @@ def gradient(
         return one(batch)
     sequences = batch.weight.shape[1]
     orders = jnp.arange(sequences).reshape(how.pieces, -1)
-    start = jax.tree.map(
-        lambda x: jnp.zeros(x.shape, x.dtype),
-        jax.eval_shape(lambda: one(batch.take(orders[0]))),
-    )
+    start = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda: one(batch.take(orders[0]))))
     add = lambda sums, piece: (jax.tree.map(jnp.add, sums, one(batch.take(piece))), None)  # noqa: E731
     return jax.lax.scan(add, start, orders)[0]
 
@@ -242,8 +212,7 @@ def update(
         "grid" (cells with a choice, and all cells), and of V-trace "weight" and "weighed_down";
         `measures` turns them into metrics.
     """
-    settings = how.settings
-    keep_key = key
+    settings, keep_key = how.settings, key
     if how.credit.separation.keep == "random":
         keep_key, key = jax.random.split(key)
     learner = learner._replace(network=learner.network.renewed(segment.observation))
@@ -252,17 +221,19 @@ def update(
         probability, _, value = learner.network.unroll(segment)
         now = (probability, value)
     cells = as_cells(keep_key, segment, how.credit, settings.discount, settings.trace, now)
-    whole = Batch(segment, cells)
-    if how.by_step:
-        rows = cells.kept.shape[0] * cells.kept.shape[1]
-        carry = jnp.zeros((rows, *segment.carry.shape[1:]))
-        whole = whole._replace(segment=segment._replace(carry=None))
-        whole = jax.tree.map(lambda x: x.reshape(1, rows, *x.shape[2:]), whole)
-        whole = whole._replace(segment=whole.segment._replace(carry=carry))
-    rate, clip, entropy_weight = _annealed(settings, learner.updates)
-    optimiser = make_optimiser(settings)
     steps = cells.kept.shape[0] * cells.kept.shape[1]
     per_step = (cells.kept.sum() / steps, cells.valued.sum() / steps)
+    whole = Batch(segment, cells)
+    if how.by_step:
+        carry = jnp.zeros((steps, *segment.carry.shape[1:]))
+        whole = Batch(segment._replace(carry=None), cells)
+        whole = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), whole)
+        whole = whole._replace(segment=whole.segment._replace(carry=carry))
+    left = 1 - jnp.minimum(learner.updates / max(settings.annealing, 1), 1.0)
+    rate = settings.learning_rate * jnp.where(settings.anneal_rate, left, 1.0)
+    clip = settings.clip * jnp.where(settings.anneal_clip, left, 1.0)
+    entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, left, 1.0)
+    optimiser = make_optimiser(settings)
 
     def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
         network, optimiser_state = state
@@ -270,11 +241,11 @@ def update(
         advantage = normalised(batch.cells.advantage, batch.cells.kept)
         if batch.cells.weight is not None:
             advantage = advantage * batch.cells.weight
-        batch = Batch(
-            batch.segment,
-            batch.cells._replace(advantage=advantage),
-            *_weights(batch.cells, how, *per_step),
+        weights = (
+            cell_weights(some, how.credit.separation.normaliser, each)
+            for some, each in zip((batch.cells.kept, batch.cells.valued), per_step, strict=True)
         )
+        batch = Batch(batch.segment, batch.cells._replace(advantage=advantage), *weights)
         slope, terms = gradient(network, batch, clip, entropy_weight, how)
         change, optimiser_state = optimiser.update(slope, optimiser_state)
         network = jax.tree.map(lambda p, c: p - rate * c, network, change)
@@ -297,17 +268,6 @@ def update(
     return Learner(network, optimiser_state, learner.updates + 1), sums
 
 
-def _weights(
-    cells: Cells, how: How, kept_per_step: float | Array, valued_per_step: float | Array
-) -> tuple[Array, Array]:
-    """(of policy and entropy, of the value) in the loss."""
-    normaliser = how.credit.separation.normaliser
-    return (
-        cell_weights(cells.kept, normaliser, kept_per_step),
-        cell_weights(cells.valued, normaliser, valued_per_step),
-    )
-
-
 def measures(sums: dict[str, float]) -> dict[str, float]:
     """Metrics out of the sums of any number of updates and learners.
 
@@ -316,11 +276,14 @@ def measures(sums: dict[str, float]) -> dict[str, float]:
     of samples whose ratio to the acting policy is below 1/2 ("weighed_down").
     """
     found = {name: sums[name] / sums["minibatches"] for name in LOSSES}
-    names = [name for size in SIZES if f"cells/{(name := size_name(*size))}" in sums]
-    by_size = {name: (sums[f"clipped/{name}"], sums[f"cells/{name}"]) for name in names}
+    by_size = {
+        name: (sums[f"clipped/{name}"], sums[f"cells/{name}"])
+        for name in SIZES
+        if f"cells/{name}" in sums
+    }
     clipped, cells = (sum(x) for x in zip(*by_size.values(), strict=True))
     found["clip_fraction"] = clipped / max(cells, 1)
-    if len(names) > 1:
+    if len(by_size) > 1:
         found |= {f"clip_fraction/size/{n}": out / of for n, (out, of) in by_size.items() if of}
     if "weight" in sums:
         found |= {name: sums[name] / max(sums["weighed"], 1) for name in ("weight", "weighed_down")}

@@ -14,13 +14,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.learn.gae import gae
-from hinterland.learn.vtrace import vtrace
+from hinterland.learn.targets import gae, vtrace
 
 PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 """What can be separate or global, each by itself."""
 
 KEEP_RULES = ("all", "top", "top-abs", "top-return", "random")
+
+Each = Float[Array, "*any group"]
+Flags = Bool[Array, "*any group"]
 
 
 class Separation(NamedTuple):
@@ -98,10 +100,7 @@ def apart_by_kind(
 
 
 def into_groups(
-    x: Array,
-    group: Int[Array, "... slots"] | None,
-    member: Bool[Array, "*any slots"],
-    groups: int,
+    x: Array, group: Int[Array, "... slots"] | None, member: Bool[Array, "*any slots"], groups: int
 ) -> Array:
     """Sums over the members of each group, [..., slots] to [..., groups].
 
@@ -151,27 +150,20 @@ class Estimates(NamedTuple):
     """Of each sample, where an older policy acted (see `vtrace`); None: 1."""
 
 
-def team_sum(x: Float[Array, "*any group"]) -> Float[Array, "*any group"]:
+def team_sum(x: Each) -> Each:
     """The sum over groups, for each of them."""
     return jnp.broadcast_to(x.sum(-1, keepdims=True), x.shape)
 
 
-def team_rewards(
-    reward: Float[Array, "*any group"],
-    alive: Bool[Array, "*any group"],
-    how: Literal["mean", "sum"],
-) -> Float[Array, "*any 1"]:
+def team_rewards(reward: Each, alive: Flags, how: Literal["mean", "sum"]) -> Float[Array, "*any 1"]:
     """Mean or sum over living groups; 0 where there is none."""
     total = jnp.where(alive, reward, 0.0).sum(-1, keepdims=True)
     return total / jnp.maximum(alive.sum(-1, keepdims=True), 1) if how == "mean" else total
 
 
 def mix_rewards(
-    reward: Float[Array, "*any group"],
-    alive: Bool[Array, "*any group"],
-    own: float,
-    team_reward: Literal["mean", "sum"],
-) -> Float[Array, "*any group"]:
+    reward: Each, alive: Flags, own: float, team_reward: Literal["mean", "sum"]
+) -> Each:
     """w·own + (1-w)·team for living groups, 0 for others."""
     team = team_rewards(reward, alive, team_reward)
     return jnp.where(alive, own * reward + (1 - own) * team, 0.0)
@@ -226,12 +218,11 @@ def _by_stream(
     """`gae` or `vtrace` along the first axis of [time, copy, group] arrays."""
     parts = [reward, value, next_value, done] + ([] if log_ratio is None else [log_ratio])
     streams = [x.reshape(x.shape[0], -1) for x in parts]
-    if log_ratio is None:
-        advantage = jax.vmap(lambda *x: gae(*x, *how), in_axes=1, out_axes=1)(*streams)
-        advantage = advantage.reshape(reward.shape)
-        return Estimates(advantage, advantage + value, value, None)
-    found = jax.vmap(lambda *x: vtrace(*x, *how), in_axes=1, out_axes=1)(*streams)
+    along = gae if log_ratio is None else vtrace
+    found = jax.vmap(lambda *x: along(*x, *how), in_axes=1, out_axes=1)(*streams)
     found = jax.tree.map(lambda x: x.reshape(reward.shape), found)
+    if log_ratio is None:
+        return Estimates(found, found + value, value, None)
     return Estimates(found.advantage, found.target, value, found.weight)
 
 
@@ -239,11 +230,11 @@ def kept_cells(
     key: Key[Array, ""],
     rule: str,
     count: int,
-    advantage: Float[Array, "*any group"],
-    target: Float[Array, "*any group"],
-    active: Bool[Array, "*any group"],
-    eligible: Bool[Array, "*any group"] | None = None,
-) -> Bool[Array, "*any group"]:
+    advantage: Each,
+    target: Each,
+    active: Flags,
+    eligible: Flags | None = None,
+) -> Flags:
     """Sample reduction: of each step, at most `count` of the active cells are learned from.
 
     Args:

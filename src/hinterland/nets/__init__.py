@@ -3,22 +3,7 @@
 from hinterland.nets.actor_critic import ActorCritic
 from hinterland.nets.gru import GRU
 from hinterland.nets.kinds import KindsNetwork
-from hinterland.nets.linear import Linear
 from hinterland.nets.own import OwnNetwork, made
 from hinterland.nets.passing import PassingNetwork
 from hinterland.nets.predictor import PredictorNetwork
 from hinterland.nets.team import TeamNetwork, joined, team_network
-
-__all__ = [
-    "GRU",
-    "ActorCritic",
-    "KindsNetwork",
-    "Linear",
-    "OwnNetwork",
-    "PassingNetwork",
-    "PredictorNetwork",
-    "TeamNetwork",
-    "joined",
-    "made",
-    "team_network",
-]

@@ -93,17 +93,11 @@ class GRU(eqx.Module):
 
     def __init__(self, key: Key[Array, ""], inputs: int, hidden: int) -> None:
         keys = jax.random.split(key, 4)
+        shapes = ((inputs, 3 * hidden), (3 * hidden,), (hidden, 3 * hidden), (3 * hidden,))
+        drawn = [uniform_init(k, shape, hidden) for k, shape in zip(keys, shapes, strict=True)]
         project = Linear(keys[0], inputs, 3 * hidden)
-        self.project = eqx.tree_at(
-            lambda layer: (layer.weight, layer.bias),
-            project,
-            (
-                uniform_init(keys[0], (inputs, 3 * hidden), hidden),
-                uniform_init(keys[1], (3 * hidden,), hidden),
-            ),
-        )
-        self.weight = uniform_init(keys[2], (hidden, 3 * hidden), hidden)
-        self.bias = uniform_init(keys[3], (3 * hidden,), hidden)
+        self.project = eqx.tree_at(lambda x: (x.weight, x.bias), project, tuple(drawn[:2]))
+        self.weight, self.bias = drawn[2:]
 
     @property
     def width(self) -> int:

@@ -3,12 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from hinterland.core import Chosen, View
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
 from hinterland.nets.own import OwnNetwork
-from hinterland.nets.team import decided
+from hinterland.nets.team import Carry, Each, Logits, decided
 
 
 class PassingNetwork(eqx.Module):
@@ -25,38 +25,28 @@ class PassingNetwork(eqx.Module):
     network: ActorCritic | OwnNetwork
     slots: int = eqx.field(static=True)
 
-    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+    def initial(self, copies: int) -> Carry:
         """Zeroed; every slot holds the same state, the last agent's."""
         state = self.network.initial(copies)
         return jnp.broadcast_to(state[:, None], (copies, self.slots, state.shape[-1]))
 
     def act(
-        self,
-        key: Key[Array, ""],
-        carry: Float[Array, "copy slots hidden"],
-        view: View,
-        greedy: bool | Array = False,
-    ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
+        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
+    ) -> tuple[Carry, Chosen]:
         """As `TeamNetwork.act`."""
         _, after, logits, value = self._turns(carry, view)
         return after, decided(key, logits, value, view, greedy)
 
-    def decide(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+    def decide(self, carry: Carry, view: View) -> tuple[Carry, Logits]:
         """As `TeamNetwork.decide`."""
         _, after, logits, _ = self._turns(carry, view)
         return after, jnp.where(view.mask, logits, IMPOSSIBLE)
 
-    def value(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots"]:
+    def value(self, carry: Carry, view: View) -> Each:
         """Of the states that are shown."""
         return self._turns(carry, view)[3]
 
-    def starts(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots hidden"]:
+    def starts(self, carry: Carry, view: View) -> Carry:
         """The state before each agent's turn."""
         return self._turns(carry, view)[0]
 

@@ -16,6 +16,11 @@ from hinterland.nets.own import OwnNetwork
 
 Actor = ActorCritic | OwnNetwork
 
+Carry = Float[Array, "copy slots hidden"]
+Each = Float[Array, "copy slots"]
+Along = Float[Array, "time copy slots"]
+Logits = Float[Array, "copy slots actions"]
+
 
 class CentralCritic(eqx.Module):
     """The value of each entity out of the whole system's state and its own observation.
@@ -62,49 +67,33 @@ class TeamNetwork(eqx.Module):
     critic: CentralCritic | None
     roles: tuple[int, ...] = eqx.field(static=True)
 
-    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+    def initial(self, copies: int) -> Carry:
         """Zeroed recurrent states; of width 0 without memory."""
         width = self._role(0).initial(1).shape[-1]
         return jnp.zeros((copies, len(self.roles), width), jnp.float32)
 
-    def decide(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+    def decide(self, carry: Carry, view: View) -> tuple[Carry, Logits]:
         """(recurrent states, masked logits): the policy alone, which needs no central state."""
         carry, logits, _ = self.stepped(carry, view)
         return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
 
     def act(
-        self,
-        key: Key[Array, ""],
-        carry: Float[Array, "copy slots hidden"],
-        view: View,
-        greedy: bool | Array = False,
-    ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
+        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
+    ) -> tuple[Carry, Chosen]:
         """(recurrent states, decisions); sampled, or likeliest actions."""
         carry, logits, value = self.stepped(carry, view)
         return carry, decided(key, logits, self._valued(value, view), view, greedy)
 
-    def value(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots"]:
+    def value(self, carry: Carry, view: View) -> Each:
         """Of the states that are shown."""
         return self._valued(self.stepped(carry, view)[2], view)
 
-    def starts(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots hidden"]:
+    def starts(self, carry: Carry, view: View) -> Carry:
         """The same recurrent states: a slot's sequence goes on from its own."""
         del view
         return carry
 
-    def unroll(
-        self, segment: Segment
-    ) -> tuple[
-        Float[Array, "time copy slots"],
-        Float[Array, "time copy slots"],
-        Float[Array, "time copy slots"],
-    ]:
+    def unroll(self, segment: Segment) -> tuple[Along, Along, Along]:
         """(log-probabilities of the actions, entropies, values) from stored recurrent states."""
         slotted = (
             segment.carry.swapaxes(0, 1),
@@ -215,11 +204,7 @@ def _unroll(network: Actor, carry: Array, observation: Array, reset: Array) -> A
 
 
 def decided(
-    key: Key[Array, ""],
-    logits: Float[Array, "copy slots actions"],
-    value: Float[Array, "copy slots"],
-    view: View,
-    greedy: bool | Array,
+    key: Key[Array, ""], logits: Logits, value: Each, view: View, greedy: bool | Array
 ) -> Chosen:
     """Actions out of unmasked logits: sampled, or the likeliest."""
     logits = jnp.where(view.mask, logits, IMPOSSIBLE)

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from hinterland.core.errors import UserError
-from hinterland.core.names import why_no_name
+from hinterland.core.names import LONGEST
 from hinterland.core.reading import MB
 from hinterland.record.metrics import LARGEST
 
@@ -240,6 +240,21 @@ class Replay(_Open):
     scene: Scene
     frames: Annotated[list[list[Shape]], Field(min_length=1)]
     info: list[Moment] | None = None
+
+
+def why_no_name(text: str) -> str:
+    """Why a text cannot be a folder's name as it is; empty if it can."""
+    if not text.isprintable():
+        return "has control characters"
+    if not text.strip():
+        return "is empty"
+    if "/" in text or "\\" in text:
+        return "has a slash: it is a name, not a path"
+    if text[0] in ".-" or text != text.strip():
+        return "begins with '.' or '-', or begins or ends with a space"
+    if len(text.encode()) > LONGEST:
+        return f"has more than {LONGEST} bytes"
+    return ""
 
 
 def _name(text: str) -> str:

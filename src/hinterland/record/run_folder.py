@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hinterland.core.errors import UserError
-from hinterland.core.reading import is_there, read_json, read_toml
+from hinterland.core.reading import is_there, parse_json, parse_toml, read_as
 from hinterland.record.checkpoints import (
     checkpoint_path,
     read_step,
@@ -197,7 +197,7 @@ class RunFolder:
     def config(self) -> dict[str, Any]:
         """The configuration, as in config.toml."""
         path = self.path / "config.toml"
-        found = read_toml(path, models().CONFIG_SIZE)
+        found = read_as(parse_toml, path, models().CONFIG_SIZE)
         models().check(models().Settings, found, path)
         return found
 
@@ -227,7 +227,7 @@ class RunFolder:
         return summary
 
     def _read_json(self, name: str, model: Any) -> dict[str, Any]:
-        found = read_json(self.path / name, models().JSON_SIZE)
+        found = read_as(parse_json, self.path / name, models().JSON_SIZE)
         models().check(model, found, self.path / name)
         return found
 

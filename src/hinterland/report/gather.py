@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core.errors import UserError
-from hinterland.core.names import all_printable, printable
-from hinterland.core.reading import is_there, read_json, read_toml
+from hinterland.core.names import printable
+from hinterland.core.reading import is_there, parse_json, parse_toml, read_as
 from hinterland.record import RunFolder
 
 PHASES = ("train", "collect", "fit", "evaluate", "save")
@@ -139,7 +139,7 @@ def read_study(path: Path) -> dict[str, Any] | None:
     file = path / "study.toml"
     if not is_there(file):
         return None
-    found = read_toml(file, CONFIG_SIZE)
+    found = read_as(parse_toml, file, CONFIG_SIZE)
     check(KeptStudy, found, file)
     return {"name": path.name, **found}
 
@@ -213,7 +213,18 @@ def read_replay(runs: Sequence[Run]) -> dict[str, Any] | None:
     for run in runs:
         path = run.path / "replay.json"
         if is_there(path):
-            replay = read_json(path, REPLAY_SIZE)
+            replay = read_as(parse_json, path, REPLAY_SIZE)
             check(Replay, replay, path)
             return all_printable(replay)
     return None
+
+
+def all_printable(value: Any) -> Any:
+    """A value as JSON and TOML have them, each text in it `printable`, names of entries too."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(name)): all_printable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [all_printable(one) for one in value]
+    return value

@@ -158,7 +158,7 @@ def settings(runs: Sequence[Run], everything: bool = False) -> list[Row]:
             row: Row = {"setting": name, **{v: _plain(value) for v, value in values.items()}}
             row["default"] = _plain(field.default) if usual else None  # type: ignore[union-attr]
             if everything and field is not None:
-                row["meaning"] = field.description
+                row["meaning"] = " ".join((field.description or "").split())
             rows.append(row)
     return rows
 

@@ -1,9 +1,7 @@
 """A rollout turns policies into experience."""
 
-from hinterland.rollout.autoreset import reset_where, select
 from hinterland.rollout.episodes import (
     Episodes,
-    Player,
     host_episodes,
     network_player,
     scripted_player,
@@ -12,10 +10,7 @@ from hinterland.rollout.episodes import (
 from hinterland.rollout.hosts import (
     SESSIONS,
     HostActor,
-    HostPlace,
     HostRegions,
-    ask_all,
-    begin_all,
     ends_of,
     episode_seed,
     first_place,
@@ -33,49 +28,4 @@ from hinterland.rollout.segments import (
     phases,
     traced_segment,
 )
-from hinterland.rollout.systems import (
-    Copies,
-    HostSystem,
-    Regions,
-    System,
-    TracedSystem,
-    whole_system,
-)
-
-__all__ = [
-    "SESSIONS",
-    "Copies",
-    "Episodes",
-    "HostActor",
-    "HostPlace",
-    "HostRegions",
-    "HostSystem",
-    "Outcome",
-    "Place",
-    "Player",
-    "Regions",
-    "Seats",
-    "System",
-    "TracedSystem",
-    "ask_all",
-    "begin",
-    "begin_all",
-    "begin_place",
-    "ends_of",
-    "episode_seed",
-    "first_place",
-    "host_episodes",
-    "host_segment",
-    "network_player",
-    "phases",
-    "random_observations",
-    "reset_where",
-    "rewards_of",
-    "scripted_player",
-    "seats_for",
-    "select",
-    "traced_episodes",
-    "traced_segment",
-    "view_of",
-    "whole_system",
-]
+from hinterland.rollout.systems import HostSystem, Regions, System, whole_system

@@ -32,7 +32,7 @@ def gathered(
     except (KeyError, TypeError, ValueError):
         found = np.empty(0)
     fits = found.shape[1:] == shape and len(found) == len(seen) and found.dtype.kind in kinds
-    if fits and (found.dtype.kind != "f" or _is_finite(found)):
+    if fits and (found.dtype.kind != "f" or _finite(found).all()):
         return found
     return np.stack([_part(system, one, name, shape, kinds) for one in seen])  # says whose it is
 
@@ -63,24 +63,19 @@ def _part(system: str, one: Any, name: str, shape: tuple[int, ...], kinds: str) 
             f"{system}: {name} has type {found.dtype}, expected {_WORDS[kinds]}; mend what the "
             "session gives"
         )
-    if found.dtype.kind == "f":
-        if not _is_finite(found):
-            with np.errstate(over="ignore"):
-                place = np.argwhere(~np.isfinite(found.astype(np.float32)))[0].tolist()
-            raise UserError(
-                f"{system}: {name} is not finite (NaN or infinite{_at(place)}); mend the "
-                "environment, then resume from the last checkpoint"
-            )
+    if not (finite := _finite(found)).all():
+        place = np.argwhere(~finite)[0].tolist()
+        at = f", at {place}" if place else ""
+        raise UserError(
+            f"{system}: {name} is not finite (NaN or infinite{at}); mend the environment, then "
+            "resume from the last checkpoint"
+        )
     return found
 
 
-def _is_finite(found: np.ndarray) -> bool:
+def _finite(found: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # networks compute in 32 bits
-        return bool(np.isfinite(found.astype(np.float32, copy=False)).all())
-
-
-def _at(place: list[int]) -> str:
-    return f", at {place}" if place else ""
+        return np.isfinite(found.astype(np.float32, copy=False))
 
 
 def figures_of(system: str, each: Sequence[Any]) -> list[dict[str, float]]:

@@ -7,32 +7,7 @@ from hinterland.training.estimate import (
     message_sizes,
     simulator_processes,
 )
-from hinterland.training.evaluate import (
-    check_players,
-    evaluate_policy,
-    evaluate_scripted,
-    watch,
-)
+from hinterland.training.evaluate import check_players, evaluate_policy, evaluate_scripted, watch
 from hinterland.training.experiment import Experiment, Unevaluated
-from hinterland.training.progress import Lines, Progress, Silent
+from hinterland.training.progress import Lines, Silent
 from hinterland.training.run import check_config, train, trained
-
-__all__ = [
-    "Experiment",
-    "Lines",
-    "Progress",
-    "Silent",
-    "Unevaluated",
-    "check_config",
-    "check_evaluation",
-    "check_players",
-    "check_processors",
-    "check_resources",
-    "evaluate_policy",
-    "evaluate_scripted",
-    "message_sizes",
-    "simulator_processes",
-    "train",
-    "trained",
-    "watch",
-]

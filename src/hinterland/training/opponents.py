@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from hinterland.config import MILLION, Config, number_of, shortened
+from hinterland.config import MILLION, Config
 from hinterland.core import UserError, stream
+from hinterland.core.bounds import number_of, shortened
 from hinterland.rollout import Seats, seats_for
 from hinterland.training.workers import Experience, Snapshot
 

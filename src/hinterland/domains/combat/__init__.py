@@ -18,33 +18,4 @@ if TYPE_CHECKING:
     from hinterland.domains.combat.policies import SCRIPTED
     from hinterland.domains.combat.state import BLUE, RED, Side, State, swapped
 
-__all__ = [
-    "BLUE",
-    "RED",
-    "SCRIPTED",
-    "Combat",
-    "CombatGame",
-    "CombatSimulator",
-    "Options",
-    "Rewards",
-    "Side",
-    "State",
-    "make",
-    "swapped",
-]
-_HOMES = {
-    "BLUE": "state",
-    "Combat": "domain",
-    "CombatGame": "game",
-    "CombatSimulator": "domain",
-    "Options": "options",
-    "RED": "state",
-    "Rewards": "game",
-    "SCRIPTED": "policies",
-    "Side": "state",
-    "State": "state",
-    "make": "domain",
-    "swapped": "state",
-}
-
-__getattr__ = names_of(__name__, _HOMES)
+__getattr__ = names_of(__name__)

@@ -16,7 +16,8 @@ from hinterland.api.display import note
 from hinterland.api.start import make_runtime
 from hinterland.cli.arguments import real, whole
 from hinterland.cli.setup import add_machine_options
-from hinterland.config import MILLION, Range
+from hinterland.config import MILLION
+from hinterland.core.bounds import Range
 from hinterland.core.errors import UserError
 
 SUMMARY = (

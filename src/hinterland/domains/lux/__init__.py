@@ -13,24 +13,4 @@ if TYPE_CHECKING:
     from hinterland.domains.lux.options import Options
     from hinterland.domains.lux.rules import Payment, Rules
 
-__all__ = [
-    "LuxDomain",
-    "LuxSessions",
-    "Options",
-    "Payment",
-    "Rules",
-    "make",
-    "play",
-    "replay",
-    "seconds",
-    "table",
-]
-_HOMES = dict.fromkeys(__all__, "games") | {
-    "LuxDomain": "domain",
-    "Options": "options",
-    "Payment": "rules",
-    "Rules": "rules",
-    "make": "domain",
-}
-
-__getattr__ = names_of(__name__, _HOMES)
+__getattr__ = names_of(__name__)

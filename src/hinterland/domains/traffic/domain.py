@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
-from hinterland.core.bounds import rows_by_columns
-from hinterland.core.spec import square_side
+from hinterland.domains.checked import rows_by_columns, square_side
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from hinterland.core.bounds import rows_by_columns, sizes_like
 from hinterland.core.options import FILE, DomainOptions, Published
+from hinterland.domains.checked import rows_by_columns, sizes_like
 
 _ALWAYS: dict[str, Any] = {
     "network": "feed-forward",

@@ -14,15 +14,4 @@ if TYPE_CHECKING:
     from hinterland.domains.warehouse.domain import Warehouse, make
     from hinterland.domains.warehouse.options import Options
 
-__all__ = [
-    "Options",
-    "Warehouse",
-    "make",
-]
-_HOMES = {
-    "Options": "options",
-    "Warehouse": "domain",
-    "make": "domain",
-}
-
-__getattr__ = names_of(__name__, _HOMES)
+__getattr__ = names_of(__name__)

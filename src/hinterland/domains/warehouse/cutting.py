@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from hinterland.core import UserError
-from hinterland.core.bounds import rows_by_columns
+from hinterland.domains.checked import rows_by_columns
 from hinterland.domains.warehouse.lattice import Uniform, region_slots
 from hinterland.domains.warehouse.state import RegionState, WarehouseState
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hinterland.core import AgentSpec, Kind, ScriptedPolicy, largest
-from hinterland.core.spec import square_side
+from hinterland.domains.checked import square_side
 from hinterland.domains.warehouse import drawing
 from hinterland.domains.warehouse.cutting import SINGLE, Part, block_of, parts_of
 from hinterland.domains.warehouse.global_simulator import GlobalWarehouse

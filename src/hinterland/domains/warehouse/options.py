@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from hinterland.core.bounds import sizes_like
 from hinterland.core.options import DomainOptions, Published
+from hinterland.domains.checked import sizes_like
 
 GLOBAL_MB = {4: 339, 25: 392, 49: 470, 100: 607}
 PROCESS_MB = (196, 208)

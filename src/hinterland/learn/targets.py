@@ -1,6 +1,7 @@
-"""V-trace: value targets and advantages from actions that an older policy took, for one stream.
+"""Advantages and value targets of one stream: of the policy that acted, and of a newer one.
 
-After Espeholt et al. 2018 (IMPALA, section 4.1), with the lambda of its remark 2.
+Generalised advantage estimation is that of Schulman et al. 2016, equations 11-16. V-trace is that
+of Espeholt et al. 2018 (IMPALA, section 4.1), with the lambda of its remark 2.
 """
 
 from typing import NamedTuple
@@ -9,8 +10,35 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-RATIO_LIMIT, TRACE_LIMIT = 1.0, 1.0
+Stream = Float[Array, " time"]
+Marks = Bool[Array, " time"]
+LIMIT = 1.0
 """Bounds rho-bar and c-bar of the importance ratios; the paper's, and everybody's, choice."""
+
+
+def gae(
+    reward: Stream, value: Stream, next_value: Stream, done: Marks, discount: float, trace: float
+) -> Stream:
+    """Advantages of one window.
+
+    Args:
+        reward: r_t.
+        value: V(s_t).
+        next_value: V(s_{t+1}) before any reset; 0 where s_{t+1} is terminal. So values bootstrap
+            across truncation and not across termination.
+        done: the episode ended after step t, for either reason; later steps do not count.
+        discount: gamma.
+        trace: lambda.
+    """
+    delta = reward + discount * next_value - value
+
+    def backwards(later: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta_t, done_t = step
+        advantage = delta_t + discount * trace * jnp.where(done_t, 0.0, later)
+        return advantage, advantage
+
+    _, advantages = jax.lax.scan(backwards, jnp.zeros((), delta.dtype), (delta, done), reverse=True)
+    return advantages
 
 
 class Corrected(NamedTuple):
@@ -20,17 +48,17 @@ class Corrected(NamedTuple):
     ratio of its own step: `weight`, the truncated ratio, is what its gradient is multiplied by.
     """
 
-    target: Float[Array, " time"]
-    advantage: Float[Array, " time"]
-    weight: Float[Array, " time"]
+    target: Stream
+    advantage: Stream
+    weight: Stream
 
 
 def vtrace(
-    reward: Float[Array, " time"],
-    value: Float[Array, " time"],
-    next_value: Float[Array, " time"],
-    done: Bool[Array, " time"],
-    log_ratio: Float[Array, " time"],
+    reward: Stream,
+    value: Stream,
+    next_value: Stream,
+    done: Marks,
+    log_ratio: Stream,
     discount: float,
     trace: float,
 ) -> Corrected:
@@ -40,17 +68,13 @@ def vtrace(
     the one that acted, it is that of generalised advantage estimation, and v_t the lambda-return.
 
     Args:
-        reward: r_t.
+        reward, next_value, done, discount, trace: as of `gae`.
         value: V(s_t), of the policy that learns.
-        next_value: V(s_{t+1}) before any reset; 0 where s_{t+1} is terminal (see `gae`).
-        done: the stream ended after step t; later steps do not count.
         log_ratio: log of pi(a_t) / mu(a_t), the policy that learns over the one that acted; 0 where
             there was nothing to choose.
-        discount: gamma.
-        trace: lambda.
     """
-    ratio = jnp.exp(log_ratio)
-    weight, cut = jnp.minimum(ratio, RATIO_LIMIT), trace * jnp.minimum(ratio, TRACE_LIMIT)
+    weight = jnp.minimum(jnp.exp(log_ratio), LIMIT)
+    cut = trace * weight
     delta = reward + discount * next_value - value
 
     def backwards(later: Array, step: tuple[Array, ...]) -> tuple[Array, tuple[Array, Array]]:
