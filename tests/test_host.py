@@ -14,6 +14,7 @@ import pytest
 
 from hinterland.core import UserError
 from hinterland.domains.host import ATTEMPTS, HostProcess
+from hinterland.domains.pool import Processes
 from hinterland.domains.shared import SharedProcess
 from hinterland.domains.traffic.domain import INFLOW, SumoSessions
 
@@ -228,6 +229,33 @@ def test_a_dead_parent_leaves_no_process() -> None:
         assert psutil.pid_exists(pid)
         one.kill()
     assert _gone(pid)
+
+
+def test_processes_find_the_session_where_the_script_found_it(tmp_path: Path) -> None:
+    """Beside the script; its process imports that module, and no JAX."""
+    (tmp_path / "engine.py").write_text(
+        "import sys\n"
+        "class Session:\n"
+        "    def __init__(self, steps): self.steps = steps\n"
+        "    def reset(self, seed): return self.steps + seed, 'jax' in sys.modules\n"
+    )
+    (tmp_path / "script.py").write_text(
+        "from engine import Session\n"
+        "from hinterland import Processes\n"
+        "one, other = Processes(Session, 3).sessions(2)\n"
+        "print(one.begin('reset', 4), one.pid != other.pid)\n"
+    )
+    script = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(script, cwd="/", capture_output=True, text=True)
+    assert done.stdout == "(7, False) True\n", done.stderr
+
+
+def test_a_class_that_other_processes_cannot_import_is_refused() -> None:
+    class Inside:
+        pass
+
+    with pytest.raises(UserError, match=r"Processes: .*Inside of test_host cannot be imported"):
+        Processes(Inside)
 
 
 def test_the_process_of_sumo_starts_no_jax() -> None:

@@ -283,7 +283,10 @@ TRACED: dict[str, tuple[Any, str]] = {
         r"factorisation: state of agent \d at step \d",
     ),
     "step_raises": (agents(whole=conveyor(step=raises)), f"global_simulator.step: raised {RAISED}"),
-    "tracer": (agents(station(observe=asks_a_tracer)), f"raised TracerBoolConversion.* {PLACE}"),
+    "tracer": (
+        agents(station(observe=asks_a_tracer)),
+        f"jnp.where can: raised TracerBoolConversion.* {PLACE}",
+    ),
     "callback": (agents(station(observe=calls_back)), f"observe: raised {RAISED}"),
 }  # fmt: skip
 

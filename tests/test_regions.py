@@ -9,97 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import Array, Int, Key, UInt8
+from jaxtyping import Array
 
+from environments.pairs import AtRandom, Belt, Pair, Pairs, Session
 from hinterland.config import make_config
-from hinterland.core import AgentSpec, GlobalStep, Step, UserError, regions_of, stream
+from hinterland.core import UserError, regions_of, stream
 from hinterland.domains import load_domain
-from hinterland.domains.corridor import Conveyor, Corridor, Station
+from hinterland.domains.corridor import Corridor
 from hinterland.domains.warehouse import Warehouse, make
 from hinterland.domains.warehouse.cutting import Block
 from hinterland.domains.warehouse.local_block import LocalBlock
 from hinterland.domains.warehouse.state import DOWN, EMPTY, LEFT, RIGHT, UP, WarehouseState
 from hinterland.testing import check_domain
-
-
-class Pair:
-    """Two stations in a row; the second's parcels come from the first."""
-
-    station = Station()
-
-    def reset(self, key: Key[Array, ""]) -> Int[Array, " 2"]:
-        return jax.vmap(self.station.reset)(jax.random.split(key))
-
-    def observe(self, state: Int[Array, " 2"]) -> UInt8[Array, "2 3"]:
-        return jax.vmap(self.station.observe)(state)
-
-    def dset(self, state: Int[Array, " 2"]) -> UInt8[Array, " 3"]:
-        return self.station.observe(state[0])
-
-    def noise(self, key: Key[Array, ""]) -> tuple[()]:
-        return ()
-
-    def step(
-        self,
-        state: Int[Array, " 2"],
-        actions: Int[Array, " 2"],
-        influence: Int[Array, " 1"],
-        noise: tuple[()],
-    ) -> Step[Int[Array, " 2"]]:
-        pushed = ((actions[0] == 1) & (state[0] > 0)).astype(jnp.int32)
-        arrives = jnp.stack([influence[0], pushed])
-        moved = jax.vmap(self.station.step, (0, 0, 0, None))(state, actions, arrives[:, None], ())
-        return Step(moved.state, moved.reward, jnp.asarray(False))
-
-
-class Belt:
-    """A corridor whose agents are counted from the right end: agent 0 is the last station."""
-
-    def __init__(self, agents: int) -> None:
-        self.conveyor = Conveyor(agents)
-        self.reset, self.noise = self.conveyor.reset, self.conveyor.noise
-        self.region_noise = self.conveyor.region_noise
-
-    def step(
-        self, state: Int[Array, " agents"], actions: Int[Array, " agents"], noise: Array
-    ) -> GlobalStep[Int[Array, " agents"]]:
-        moved = self.conveyor.step(state, actions[::-1], noise)
-        return moved._replace(reward=moved.reward[::-1], influence=moved.influence[::2])
-
-    def regions(self, state: Int[Array, " agents"]) -> Int[Array, "regions 2"]:
-        return state.reshape(-1, 2)
-
-
-class PushBoth:
-    """Pushes whenever there is something to push; remembers how often each station did."""
-
-    initial = np.zeros(2, np.int32)
-
-    def __call__(self, key: Array, memory: Array, state: Array) -> tuple[Array, Array]:
-        actions = (state > 0).astype(jnp.int32)
-        return actions, memory + actions
-
-
-class AtRandom:
-    initial = None
-
-    def __call__(self, key: Array, memory: None, state: Array) -> tuple[Array, None]:
-        return jax.random.randint(key, (2,), 0, 2), memory
-
-
-class Pairs:
-    """The smallest domain whose regions have several agents, in an order of their own."""
-
-    name = "pairs"
-    spec = AgentSpec(observation=3, actions=2, dset=3, sources=1, classes=2, horizon=20)
-
-    def __init__(self, agents: int, **others: Any) -> None:
-        self.agents = agents
-        self.regions = np.arange(agents)[::-1].reshape(-1, 2)
-        self.local_simulator, self.global_simulator = Pair(), Belt(agents)
-        self.scripted: dict[str, Any] = {"random": AtRandom(), "heuristic": PushBoth()}
-        self.__dict__.update(others)
-
 
 BLOCKS = [
     # (agents, ring, region, agents of each region)
@@ -422,14 +343,14 @@ class OnHost:
 
     restarts = 0
 
-    def sessions(self, count: int) -> list["PairsSession"]:
-        return [PairsSession() for _ in range(count)]
+    def sessions(self, count: int) -> list["Here"]:
+        return [Here(4) for _ in range(count)]
 
 
-class PairsSession:
-    """Four stations, agents counted from the right; both a session and what is behind it."""
+class Here(Session):
+    """Both a session and what is behind it."""
 
-    restarts, swapped = 0, False
+    restarts = 0
 
     def forget(self) -> None:
         pass
@@ -444,35 +365,6 @@ class PairsSession:
 
     def answer(self) -> Any:
         return self._answer
-
-    def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> Any:
-        self._random = np.random.default_rng(seed)
-        self.held = self._random.integers(0, 3, 4)
-        return self._seen()
-
-    def _seen(self) -> Any:
-        seen = np.eye(3, dtype=np.uint8)[self.held]
-        return {"observation": seen[::-1], "dset": seen[::2]}
-
-    def step(self, actions: np.ndarray) -> Any:
-        wants = actions[::-1] == 1
-        pushed = wants & (self.held > 0)
-        arrives = np.array([self._random.integers(0, 2), *pushed[:-1]])
-        left = self.held - pushed
-        lost = (arrives == 1) & (left == 2)
-        reward = 1.0 * pushed - 0.2 * (wants & ~pushed) - 0.5 * lost
-        self.held = np.minimum(left + arrives, 2)
-        return self._seen() | {
-            "reward": reward.astype(np.float32)[::-1],
-            "terminated": False,
-            "influence": arrives[::2, None],
-        }
-
-    def regions(self) -> np.ndarray:
-        return self.held.reshape(2, 2).astype(np.int32)
-
-    def metrics(self) -> dict[str, float]:
-        return {"held": float(self.held.sum())}
 
 
 def test_regions_on_hosts_are_checked_too() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UserError,
     )
     from hinterland.domains import load_domain
+    from hinterland.domains.pool import Processes
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "LocalSimulator",
     "Logger",
     "Policies",
+    "Processes",
     "Run",
     "Step",
     "UserError",
@@ -64,6 +66,7 @@ _HOMES = {
     "api.runs": ("Run", "train"),
     "config": ("Config",),
     "domains": ("load_domain",),
+    "domains.pool": ("Processes",),
 }
 """Where a name comes from; all others come from `core`."""
 

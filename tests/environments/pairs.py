@@ -1,7 +1,8 @@
 """A conveyor whose regions hold two stations each: traced by JAX, or with a host for the whole.
 
-The rules are the corridor's (`domains/corridor`), written down a second time, in NumPy, for the
-host. Small enough that every combination of choices can be trained on it in a second.
+The rules are the corridor's (`domains/corridor`); for the host they are written down a second time,
+in NumPy. Agents are counted from the right end, so that regions have them in an order of their own.
+Small enough that every combination of choices can be trained on it in a second.
 """
 
 from typing import Any
@@ -9,70 +10,58 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int, Key, UInt8
 
-from hinterland.core import AgentSpec, GlobalStep, Step
-from hinterland.domains.pool import SharingPool
-
-CAPACITY, HORIZON = 2, 10
-
-
-def moved(held: Any, actions: Any, first: Any, xp: Any) -> tuple[Any, Any, Any]:
-    """(parcels, rewards, who was reached) of stations in a row; `first` reaches the first one."""
-    pushed = (actions == 1) & (held > 0)
-    arrives = xp.concatenate([xp.asarray(first).reshape(1).astype(bool), pushed[:-1]])
-    held = held - pushed
-    lost = arrives & (held == CAPACITY)
-    reward = 1.0 * pushed - 0.2 * ((actions == 1) & ~pushed) - 0.5 * lost
-    return xp.minimum(held + arrives, CAPACITY), reward.astype(xp.float32), arrives
-
-
-def seen(held: Any, xp: Any) -> Any:
-    """[stations, 3], one-hot."""
-    return (held[:, None] == xp.arange(CAPACITY + 1)).astype(xp.float32)
+from hinterland import AgentSpec, GlobalStep, Processes, Step
+from hinterland.domains.corridor import CAPACITY, Conveyor, Station
 
 
 class Pair:
-    """The local simulator of two stations."""
+    """Two stations in a row; the second's parcels come from the first."""
 
-    def reset(self, key: Any) -> Any:
-        return jax.random.randint(key, (2,), 0, CAPACITY + 1)
+    station = Station()
 
-    def observe(self, state: Any) -> Any:
-        return seen(state, jnp)
+    def reset(self, key: Key[Array, ""]) -> Int[Array, " 2"]:
+        return jax.vmap(self.station.reset)(jax.random.split(key))
 
-    def dset(self, state: Any) -> Any:
-        return seen(state, jnp).reshape(-1)
+    def observe(self, state: Int[Array, " 2"]) -> UInt8[Array, "2 3"]:
+        return jax.vmap(self.station.observe)(state)
 
-    def noise(self, key: Any) -> tuple[()]:
+    def dset(self, state: Int[Array, " 2"]) -> UInt8[Array, " 3"]:
+        return self.station.observe(state[0])
+
+    def noise(self, key: Key[Array, ""]) -> tuple[()]:
         return ()
 
-    def step(self, state: Any, action: Any, influence: Any, noise: Any) -> Any:
-        held, reward, _ = moved(state, action, influence[0], jnp)
-        return Step(held.astype(jnp.int32), reward, jnp.asarray(False))
+    def step(
+        self,
+        state: Int[Array, " 2"],
+        actions: Int[Array, " 2"],
+        influence: Int[Array, " 1"],
+        noise: tuple[()],
+    ) -> Step[Int[Array, " 2"]]:
+        pushed = ((actions[0] == 1) & (state[0] > 0)).astype(jnp.int32)
+        arrives = jnp.stack([influence[0], pushed])
+        moved = jax.vmap(self.station.step, (0, 0, 0, None))(state, actions, arrives[:, None], ())
+        return Step(moved.state, moved.reward, jnp.asarray(False))
 
 
-class Conveyor:
-    """The global simulator in JAX."""
+class Belt:
+    """The corridor, its agents counted from the right end: agent 0 is the last station."""
 
     def __init__(self, agents: int) -> None:
-        self.agents, self.pair = agents, Pair()
+        self.conveyor = Conveyor(agents)
+        self.reset, self.noise = self.conveyor.reset, self.conveyor.noise
+        self.region_noise = self.conveyor.region_noise
 
-    def reset(self, key: Any) -> Any:
-        return jax.vmap(self.pair.reset)(jax.random.split(key, self.agents // 2)).reshape(-1)
+    def step(
+        self, state: Int[Array, " agents"], actions: Int[Array, " agents"], noise: Array
+    ) -> GlobalStep[Int[Array, " agents"]]:
+        moved = self.conveyor.step(state, actions[::-1], noise)
+        return moved._replace(reward=moved.reward[::-1], influence=moved.influence[::2])
 
-    def noise(self, key: Any) -> Any:
-        return jax.random.uniform(key)
-
-    def step(self, state: Any, actions: Any, noise: Any) -> Any:
-        held, reward, arrives = moved(state, actions, noise < 0.5, jnp)
-        influence = arrives[::2, None].astype(jnp.int32)
-        return GlobalStep(held.astype(jnp.int32), reward, jnp.asarray(False), influence)
-
-    def regions(self, state: Any) -> Any:
+    def regions(self, state: Int[Array, " agents"]) -> Int[Array, "regions 2"]:
         return state.reshape(-1, 2)
-
-    def region_noise(self, noise: Any) -> tuple[()]:
-        return ()
 
 
 class Session:
@@ -85,63 +74,74 @@ class Session:
         self._numbers, self._controller = np.random.default_rng(seed), controller
         self._held = self._numbers.integers(0, CAPACITY + 1, self._agents)
         self._pushed = 0.0
-        return self._shown()
+        return self._seen()
 
     def step(self, actions: np.ndarray) -> Any:
         if self._controller == "random":
             actions = self._numbers.integers(0, 2, self._agents)
-        self._held, reward, arrives = moved(
-            self._held, actions, self._numbers.random() < 0.5, np
-        )
-        self._pushed += float((reward > 0).sum())
-        told = {"reward": reward, "terminated": False, "influence": arrives[::2, None].astype(int)}
-        return {**self._shown(), **told}
+        wants = actions[::-1] == 1
+        pushed = wants & (self._held > 0)
+        arrives = np.array([self._numbers.integers(0, 2), *pushed[:-1]])
+        left = self._held - pushed
+        lost = (arrives == 1) & (left == CAPACITY)
+        reward = 1.0 * pushed - 0.2 * (wants & ~pushed) - 0.5 * lost
+        self._held = np.minimum(left + arrives, CAPACITY)
+        self._pushed += float(pushed.sum())
+        return self._seen() | {
+            "reward": reward.astype(np.float32)[::-1],
+            "terminated": False,
+            "influence": arrives[::2, None],
+        }
 
     def metrics(self) -> dict[str, float]:
         return {"pushed": self._pushed}
 
-    def _shown(self) -> Any:
-        shown = seen(self._held, np)
-        return {"observation": shown, "dset": shown.reshape(-1, 6)}
+    def regions(self) -> np.ndarray:
+        return self._held.reshape(-1, 2).astype(np.int32)
+
+    def _seen(self) -> Any:
+        seen = np.eye(CAPACITY + 1, dtype=np.uint8)[self._held]
+        return {"observation": seen[::-1], "dset": seen[::2]}
 
 
-class Sessions(SharingPool):
-    """Processes with one conveyor each, or several."""
+class PushBoth:
+    """Pushes whenever there is something to push; remembers how often each station did."""
 
-    def __init__(self, agents: int) -> None:
-        super().__init__()
-        self._agents = agents
+    initial = np.zeros(2, np.int32)
 
-    def shared_sessions(self, count: int, each: int) -> list[Any]:
-        return self._first(count, f"{__name__}:Session", self._agents, each=each)
+    def __call__(self, key: Array, memory: Array, state: Array) -> tuple[Array, Array]:
+        actions = (state > 0).astype(jnp.int32)
+        return actions, memory + actions
 
 
-class _Random:
+class AtRandom:
     initial = None
 
-    def __call__(self, key: Any, memory: Any, state: Any) -> Any:
+    def __call__(self, key: Array, memory: None, state: Array) -> tuple[Array, None]:
         return jax.random.randint(key, (2,), 0, 2), memory
 
 
 class Pairs:
-    """The domain, of an even number of agents."""
+    """The domain, of an even number of agents; other attributes may take the place of its own."""
 
-    spec = AgentSpec(observation=3, actions=2, dset=6, sources=1, classes=2, horizon=HORIZON)
+    name = "pairs"
+    spec = AgentSpec(observation=3, actions=2, dset=3, sources=1, classes=2, horizon=10)
 
-    def __init__(self, agents: int, on_host: bool) -> None:
-        self.name, self.agents = "pairs", agents
-        self.regions = np.arange(agents).reshape(-1, 2)
+    def __init__(self, agents: int, **others: Any) -> None:
+        self.agents = agents
+        self.regions = np.arange(agents)[::-1].reshape(-1, 2)
         self.roles = np.arange(agents) % 2
-        self.local_simulator = Pair()
-        self.global_simulator: Any = Sessions(agents) if on_host else Conveyor(agents)
-        self.scripted: Any = {"random": "random" if on_host else _Random()}
+        self.local_simulator, self.global_simulator = Pair(), Belt(agents)
+        self.scripted: dict[str, Any] = {"random": AtRandom(), "heuristic": PushBoth()}
+        self.__dict__.update(others)
 
 
 def make(agents: int) -> Pairs:
     """Traced."""
-    return Pairs(agents, on_host=False)
+    return Pairs(agents)
 
 
 def make_hosted(agents: int) -> Pairs:
     """The whole conveyor on a host, regions in JAX."""
-    return Pairs(agents, on_host=True)
+    on_host = {"global_simulator": Processes(Session, agents), "scripted": {"random": "random"}}
+    return Pairs(agents, **on_host)

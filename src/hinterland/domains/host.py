@@ -184,7 +184,7 @@ class HostProcess(Calls):
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hinterland.domains.worker", self._target,
-                 str(theirs.fileno()), str(self._patience), files],
+                 str(theirs.fileno()), str(self._patience), files, os.pathsep.join(sys.path)],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                 stdout=self._errors, stderr=subprocess.STDOUT, start_new_session=self._family,
                 env={**os.environ, "TMPDIR": files},

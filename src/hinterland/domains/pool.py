@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from typing import Any
 
+from hinterland.core import UserError
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.shared import SharedHere, SharedProcess
 
@@ -93,3 +94,34 @@ class SharingPool(SessionPool, ABC):
     @abstractmethod
     def shared_sessions(self, count: int, each: int) -> list[Any]:
         """The first `count` sessions of processes with `each` copies."""
+
+
+class Processes(SharingPool):
+    """A `HostSimulator` out of a class of sessions: one object in each process.
+
+    The processes import the module of the class, and nothing else of yours. They are started when
+    they are first needed, replaced when they crash or hang, and end with this one.
+
+    Args:
+        session: the class; `HostSession` says what its methods are.
+        arguments: of its constructor, in every process.
+        patience_s: whole seconds after which one call counts as hung.
+
+    Raises:
+        UserError: other processes cannot import the class.
+    """
+
+    def __init__(self, session: type, *arguments: Any, patience_s: int = PATIENCE_S) -> None:
+        super().__init__()
+        module, name = session.__module__, session.__qualname__
+        if module == "__main__" or not name.isidentifier():
+            raise UserError(
+                f"Processes: {name} of {module} cannot be imported by other processes; put the "
+                "class into a module of its own, outside of functions and other classes"
+            )
+        self._target, self._arguments, self._patience = f"{module}:{name}", arguments, patience_s
+
+    def shared_sessions(self, count: int, each: int) -> list[Any]:
+        """The first `count` sessions of processes with `each` copies."""
+        how: dict[str, Any] = {"patience_s": self._patience, "each": each}
+        return self._first(count, self._target, *self._arguments, **how)

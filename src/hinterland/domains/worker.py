@@ -1,4 +1,4 @@
-"""The child's side of `HostProcess`: `python -m hinterland.domains.worker CLASS FD PATIENCE FILES`.
+"""The child's side of `HostProcess`: `python -m hinterland.domains.worker` and five arguments.
 
 Imports little but the simulator's own module. It dies with its parent (the socket closes), and by
 an alarm if one call takes too long, even inside of a library that never returns to Python (with a
@@ -28,8 +28,13 @@ START_S = 60
 """Seconds that an object gets to be made, at least: its module's imports may be slow."""
 
 
-def main(target: str, descriptor: str, patience: str, files: str) -> None:
-    """Makes one object of class `target` and answers calls of its methods until the socket ends."""
+def main(target: str, descriptor: str, patience: str, files: str, folders: str) -> None:
+    """Makes one object of class `target` and answers calls of its methods until the socket ends.
+
+    Modules are looked for where the parent found them too, in its `folders`: a script's own folder
+    is on nobody else's path.
+    """
+    sys.path += [folder for folder in folders.split(os.pathsep) if folder not in sys.path]
     # These go to the whole group; the parent, which held them back, decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -65,13 +65,14 @@ def check_entity_domain(domain: EntityDomain, seed: int, episodes: int) -> list[
     value_of("entity_simulator.step", simulator.step, *arguments)
     _check_extras(simulator, state)
     expect_entity_policies(domain, seen["observe"], seen["action_mask"])
-    steps = play_entities(domain, seed, episodes)
+    lived = play_entities(domain, seed, episodes)
     expect_pictures(domain, lambda: jax.tree.map(np.asarray, state))
     return [
         "sizes agree with the spec",
-        f"observations and rewards are finite over {steps} steps of random, scripted, first and "
-        "last actions",
-        "empty slots can do nothing and earn nothing, and no slot is used twice in an episode",
+        f"observations and rewards are finite over {lived.steps} steps of random, scripted, first "
+        "and last actions",
+        "empty slots can do nothing and earn nothing, and no slot is used twice in an episode: "
+        f"{lived.born} were born and {lived.died} died meanwhile",
         "the same noise gives the same step",
         *reset_notes(key, {"entity_simulator.reset": simulator.reset}),
         *horizon_notes(domain, 0),

@@ -16,12 +16,24 @@ FAULTS = (
     "entity_simulator.observation: not finite",
     "entity_simulator.central: not finite",
     "entity_simulator.reward: not finite",
-    "entity_simulator.action_mask: an empty slot can do something",
-    "entity_simulator.alive: a slot came back to life",
+    "entity_simulator.action_mask: an empty slot can do something; give mask & alive[:, None]",
+    "entity_simulator.alive: a slot came back to life; whoever is born needs a slot that nobody "
+    "had before in this episode",
     "entity_simulator.reward: an empty slot earned something; pay entities at their last step",
-    "an action that its mask does not allow",
+    "an action that its mask does not allow; choose among the true entries of its mask",
 )
 """What may be wrong with a step, and the cure, if it is not in docs/separation.md."""
+
+
+class Lived(NamedTuple):
+    """What was met."""
+
+    steps: int
+    """Of all episodes together."""
+    born: int
+    """After an episode's beginning."""
+    died: int
+    """Before an episode's end."""
 
 
 class _Seen(NamedTuple):
@@ -29,17 +41,19 @@ class _Seen(NamedTuple):
 
     faults: Any  # [fault, policy], as in `FAULTS`
     ended: Any  # [policy]
+    born: Any  # [policy], at the state that the step began in
+    died: Any  # [policy]
 
 
-def play_entities(domain: EntityDomain, seed: int, rounds: int) -> int:
-    """Plays an episode of every policy in each round; the number of steps.
+def play_entities(domain: EntityDomain, seed: int, rounds: int) -> Lived:
+    """Plays an episode of every policy in each round.
 
     Raises:
         UserError: the first fault in time; or every episode ended at once.
     """
     length = min(domain.spec.horizon, LONGEST)
     names = [*DRAWN, *(f"scripted[{name!r}]" for name in domain.scripted)]
-    episodes, steps, at_once = _program(domain, length), 0, True
+    episodes, lived, at_once = _program(domain, length), np.zeros(3, int), True
     for number in range(rounds):
         key = stream(seed, "check/entities", number)
         traced = "a step of entity_simulator, traced by JAX"
@@ -49,11 +63,11 @@ def play_entities(domain: EntityDomain, seed: int, rounds: int) -> int:
             what, cure = FAULTS[fault].partition("; ")[::2]
             said = f"{what} (step {t}, {names[row]})"
             raise UserError(f"{said}; {cure or 'see docs/separation.md'}")
-        steps += int(counts.sum())
+        lived += [counts.sum(), (seen.born * counts)[1:].sum(), (seen.died * counts)[1:].sum()]
         at_once &= bool(seen.ended[0].all())
     if at_once and domain.spec.horizon > 1:
         fail_as_over_at_once("entity_simulator.step terminated")
-    return steps
+    return Lived(*map(int, lived))
 
 
 def _program(domain: EntityDomain, length: int) -> Any:
@@ -95,7 +109,8 @@ def _program(domain: EntityDomain, length: int) -> Any:
             (~(possible & inside) & mask.any(-1)).any(1),
         ])  # fmt: skip
         ended = jnp.broadcast_to(moved.terminated, (count,))
-        return (key, moved.state, used | alive, alive), _Seen(faults, ended)
+        born, died = (alive & ~before).sum(1), (before & ~alive).sum(1)
+        return (key, moved.state, used | alive, alive), _Seen(faults, ended, born, died)
 
     @quickly_compiled
     def episodes(key: Any) -> _Seen:

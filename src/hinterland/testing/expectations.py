@@ -56,7 +56,9 @@ def attempt(where: str, function: Callable[..., Any], *arguments: Any, called: A
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{where}: raised {blamed(error, called or function)}") from error
+        branches = isinstance(error, jax.errors.TracerBoolConversionError)
+        why = "Python cannot branch on what JAX traces, jnp.where can: " if branches else ""
+        raise UserError(f"{where}: {why}raised {blamed(error, called or function)}") from error
 
 
 def expect_methods(where: str, owner: Any, names: Sequence[str], contract: str) -> None:
