@@ -59,7 +59,7 @@ def _noise(domain: Warehouse, key):
 def _follow(domain: Warehouse, seed: int, policy: str, steps: int):
     """States, actions and noises of one global trajectory under a hand-written policy."""
     state = domain.global_simulator.reset(stream(seed, "reset"))
-    memory = scripted_player(whole_system(domain), domain.scripted[policy]).memory(1)
+    (memory,) = scripted_player(whole_system(domain), domain.scripted[policy]).memory(1)
     memory = jax.tree.map(lambda x: x[0], memory)
     for t in range(steps):
         action, memory = _act(domain, policy, stream(seed, "act", t), memory, state)
