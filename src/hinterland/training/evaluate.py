@@ -133,10 +133,10 @@ def network_episodes(
     """
     system = system_of(domain, policy)
     on_host: bool = system.is_host
-    own = system.of_entities and on_host  # each episode's draws are its own
-    # Of others always as many are played side by side: their number decides their draws.
     count = SESSIONS if on_host else BLOCK
-    count = min(count, episodes) if own or with_states else count
+    # Else always as many are played side by side, for their number decides their draws.
+    own = with_states or (on_host and system.of_entities)
+    count = min(count, episodes) if own else count
     name, network = (policy, None) if isinstance(policy, str) else (None, policy)
     wanted: dict[str, Any] = {"with_influence": with_influence, "with_states": with_states}
     if on_host:
@@ -154,7 +154,7 @@ def network_episodes(
         if not on_host:
             for block in runtime.map(play, units, lambda _: told(count)):
                 yield Episodes(**block)
-        elif own or with_states:  # here, in the domain's own sessions
+        elif own:  # here, in the domain's own sessions
             for unit in units:
                 yield play(*unit, stopping=runtime.raise_if_interrupted)
                 told(count)
@@ -187,7 +187,11 @@ def host_wave(
     act, memory, controllers = None, None, [None] * copies
     if system.of_games:
         other = by_hand if opponent is None else domain.scripted[opponent]
-        controllers = [_sides(system.sides, game, by_hand, other) for game in games]
+        sides = range(system.sides)  # one's own side goes round
+        controllers = [
+            tuple(by_hand if side == game % len(sides) else other for side in sides)
+            for game in games
+        ]
     elif isinstance(by_hand, str):  # it plays inside of the simulator
         controllers = [by_hand] * copies
     elif name is not None:
@@ -204,11 +208,6 @@ def host_wave(
     if opponent is not None:
         found = found._replace(figures=_of_sides(found.figures, games, system.sides))
     return found
-
-
-def _sides(sides: int, game: int, own: Any, other: Any) -> tuple[Any, ...]:
-    """Who plays each side of a game: one's own side goes round."""
-    return tuple(own if side == game % sides else other for side in range(sides))
 
 
 def _of_sides(figures: dict[str, np.ndarray], games: range, sides: int) -> dict[str, np.ndarray]:
