@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import Segment
 from hinterland.learn.separation import (
@@ -43,13 +43,9 @@ class Credit(NamedTuple):
         each = max(self.group) + 1
         return jnp.array([team * each + g for team in range(self.teams) for g in self.group])
 
-    def apart(self, x: Shaped[Array, "*any group"]) -> Shaped[Array, "*any team each"]:
-        """The groups of each team."""
-        return x.reshape(*x.shape[:-1], self.teams, -1)
-
     def team_sum(self, x: Each) -> Each:
         """The sum over a team's groups, for each of them."""
-        return team_sum(self.apart(x)).reshape(x.shape)
+        return team_sum(x.reshape(*x.shape[:-1], self.teams, -1)).reshape(x.shape)
 
 
 class Cells(NamedTuple):
@@ -126,7 +122,7 @@ def as_cells(
 
     def apart(x: Array) -> Array:
         """Teams become copies."""
-        return credit.apart(x).reshape(x.shape[0], -1, x.shape[-1] // credit.teams)
+        return x.reshape(x.shape[0], -1, x.shape[-1] // credit.teams)
 
     teams = Groups(*map(apart, whole))
     ratio = None if log_ratio is None else apart(log_ratio)
