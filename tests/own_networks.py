@@ -86,5 +86,28 @@ class Team(eqx.Module):
         return self
 
 
+class Odd(Team):
+    def act(self, key: Any, carry: Any, view: Any, greedy: Any = False) -> Any:
+        carry, chosen = super().act(key, carry, view, greedy)
+        return carry, chosen._replace(value=chosen.value.sum(-1))
+
+
+def odd(key: Any, spec: Any) -> Team:
+    return Odd(team(key, spec).weight)
+
+
+class Torn(Team):
+    def _heads(self, observation: Any) -> Any:
+        return observation @ self.weight, 0
+
+
+def torn(key: Any, spec: Any) -> Team:
+    return Torn(team(key, spec).weight)
+
+
+def named(key: Any, spec: Any) -> Team:
+    return Team("no weights")
+
+
 def team(key: Any, spec: Any) -> Team:
     return Team(0.1 * jax.random.normal(key, (2 * spec.observation, spec.actions + 1)))

@@ -3,7 +3,7 @@
 from hinterland.nets.actor_critic import ActorCritic
 from hinterland.nets.gru import GRU
 from hinterland.nets.linear import Linear
-from hinterland.nets.own import OwnNetwork, made
+from hinterland.nets.own import OwnNetwork, made, shapes_of, what_of
 from hinterland.nets.passing import PassingNetwork
 from hinterland.nets.predictor import PredictorNetwork
 from hinterland.nets.team import TeamNetwork, joined, team_network
@@ -18,5 +18,7 @@ __all__ = [
     "TeamNetwork",
     "joined",
     "made",
+    "shapes_of",
     "team_network",
+    "what_of",
 ]
