@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hinterland.core import Chosen
 
@@ -30,20 +31,21 @@ class Summing(eqx.Module):
     """Remembers the sum of what it has seen, and whatever it learns of it."""
 
     cell: eqx.nn.Linear
+    scale: np.ndarray  # a constant
     head: eqx.nn.Linear
     memory: int = eqx.field(static=True, default=4)
 
     def step(self, memory: Any, observation: Any) -> Any:
-        memory = memory + self.cell(observation)
+        memory = memory + self.cell(observation * self.scale)
         out = self.head(jnp.tanh(memory))
         return memory, out[:-1], out[-1]
 
 
 def summing(key: Any, spec: Any) -> Summing:
     one, two = jax.random.split(key)
-    return Summing(
-        eqx.nn.Linear(spec.observation, 4, key=one), eqx.nn.Linear(4, spec.actions + 1, key=two)
-    )
+    cell = eqx.nn.Linear(spec.observation, 4, key=one)
+    head = eqx.nn.Linear(4, spec.actions + 1, key=two)
+    return Summing(cell, np.full(spec.observation, 0.5, np.float32), head)
 
 
 class Team(eqx.Module):

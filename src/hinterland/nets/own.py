@@ -131,10 +131,10 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
     flat, structure = jax.tree_util.tree_flatten_with_path(network)
     leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
     for path, leaf in leaves:
-        if hasattr(leaf, "dtype") and leaf.dtype != jnp.float32:
+        if isinstance(leaf, jax.ShapeDtypeStruct) and leaf.dtype != jnp.float32:
             raise UserError(
                 f"{what}: its {path.lstrip('.')} is {leaf.dtype}; what is learned is float32, and "
-                f"constants are fields with eqx.field(static=True){of}"
+                f"constants are NumPy arrays{of}"
             )
     seen = [jax.ShapeDtypeStruct((size,), jnp.float32) for size in (memory, spec.observation)]
     with blaming(f"{what}: step", type(network).step):
