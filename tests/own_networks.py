@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hinterland.core import Chosen
 
@@ -30,20 +31,21 @@ class Summing(eqx.Module):
     """Remembers the sum of what it has seen, and whatever it learns of it."""
 
     cell: eqx.nn.Linear
+    scale: np.ndarray  # a constant
     head: eqx.nn.Linear
     memory: int = eqx.field(static=True, default=4)
 
     def step(self, memory: Any, observation: Any) -> Any:
-        memory = memory + self.cell(observation)
+        memory = memory + self.cell(observation * self.scale)
         out = self.head(jnp.tanh(memory))
         return memory, out[:-1], out[-1]
 
 
 def summing(key: Any, spec: Any) -> Summing:
     one, two = jax.random.split(key)
-    return Summing(
-        eqx.nn.Linear(spec.observation, 4, key=one), eqx.nn.Linear(4, spec.actions + 1, key=two)
-    )
+    cell = eqx.nn.Linear(spec.observation, 4, key=one)
+    head = eqx.nn.Linear(4, spec.actions + 1, key=two)
+    return Summing(cell, np.full(spec.observation, 0.5, np.float32), head)
 
 
 class Team(eqx.Module):
@@ -84,6 +86,29 @@ class Team(eqx.Module):
 
     def renewed(self, observation: Any) -> "Team":
         return self
+
+
+class Odd(Team):
+    def act(self, key: Any, carry: Any, view: Any, greedy: Any = False) -> Any:
+        carry, chosen = super().act(key, carry, view, greedy)
+        return carry, chosen._replace(value=chosen.value.sum(-1))
+
+
+def odd(key: Any, spec: Any) -> Team:
+    return Odd(team(key, spec).weight)
+
+
+class Torn(Team):
+    def _heads(self, observation: Any) -> Any:
+        return observation @ self.weight, 0
+
+
+def torn(key: Any, spec: Any) -> Team:
+    return Torn(team(key, spec).weight)
+
+
+def named(key: Any, spec: Any) -> Team:
+    return Team("no weights")
 
 
 def team(key: Any, spec: Any) -> Team:

@@ -7,6 +7,7 @@ domain object serves all tests, so that programs are compiled once.
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tomli_w
 
 import hinterland
 from hinterland.api.evaluation import milestones
@@ -415,6 +417,20 @@ def test_what_cannot_be_exported_or_played_is_said(
     arrays[name] = arrays[name][:, :, :, :16]
     with pytest.raises(UserError, match=r"\[1, 3, 3, 16, 4\], expected .*17, 4\]"):
         load_policy(arrays, _config(), domain)
+
+
+def test_a_folder_of_before_is_read(run: Path, tmp_path: Path) -> None:
+    """Its channels and blocks stand beside the general settings."""
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    config = RunFolder.read(run).config
+    own = config.pop("domain_options")
+    assert (own["channels"], own["blocks"]) == (4, "0")
+    (old / "config.toml").write_text(tomli_w.dumps({**config, **own}))
+    for mine, theirs in zip(
+        *(jax.tree.leaves(hinterland.load(path).policy) for path in (old, run)), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_policies_play_in_a_loop_of_ones_own(run: Path, domain: LuxDomain) -> None:

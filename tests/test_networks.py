@@ -204,6 +204,9 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ("own_networks.py:plain", {}, "must be MODULE:NAME.*such as own_networks:plain"),
     (plain, {"hidden": 8}, "--hidden 8: is for --network gru and feed-forward; leave it out"),
     (team, LOCAL, "one policy of all slots, and not of a region: add --simulation global"),
+    (own_networks.odd, {}, rf"odd': act gives value \[1\] for one copy; expected \[1, 3\] {FILE}"),
+    (own_networks.torn, {}, rf"torn': TypeError: .*{FILE}"),
+    (own_networks.named, {}, rf"its weight is no array: a policy of all slots .*{FILE}"),
     (team, {"slot_networks": "own"}, "all slots: leave out --slot-networks own"),
 ]  # fmt: skip
 

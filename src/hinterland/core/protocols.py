@@ -234,8 +234,8 @@ class Policy(Protocol):
 class SlotNetwork(Protocol):
     """A policy and value of ONE slot, in ONE copy, for ONE step: a network of one's own.
 
-    A pytree, such as an `equinox.Module`, whose arrays (float32) are its parameters. `train` maps
-    it over slots, copies and steps.
+    A pytree, such as an `equinox.Module`, whose JAX arrays (float32) are its parameters, and NumPy
+    arrays constants. `train` maps it over slots, copies and steps.
     """
 
     memory: int

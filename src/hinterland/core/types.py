@@ -48,7 +48,7 @@ class View(NamedTuple):
 
     `acting` says which of the living entities have something to choose: one that pauses is alive
     and not acting. `central` is the whole system's state as a centralised critic sees it (of width
-    0 without one). Observations and masks of boards have a form of their own, without slots.
+    0 without one). Observations and masks of games have a form of their own, without slots.
     """
 
     observation: Any  # [copy, slots, observation]

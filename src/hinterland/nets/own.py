@@ -41,7 +41,7 @@ class OwnNetwork(eqx.Module):
         step = self._whole().step
         for _ in range(observation.ndim - 1):
             step = jax.vmap(step)
-        with blaming(_what(self.make)):
+        with blaming(what_of(self.make)):
             return step(carry, observation.astype(jnp.float32))
 
     def unroll(
@@ -88,14 +88,27 @@ def made(make: Make, key: Key[Array, ""], spec: AgentSpec) -> Any:
     Raises:
         UserError: the function raises, or what it gives is neither.
     """
-    with blaming(_what(make), unwrap(make)):
+    with blaming(what_of(make), unwrap(make)):
         found = make(key, spec)
-    if hasattr(found, "act"):
-        return found
-    _form(make, spec)  # judges it
-    leaves = jax.tree_util.tree_flatten_with_path(found)[0]
-    parameters = {jax.tree_util.keystr(path): x for path, x in leaves if eqx.is_array(x)}
-    return OwnNetwork(parameters, make, spec)
+    leaves = jax.tree_util.tree_leaves_with_path(found)
+    if not hasattr(found, "act"):
+        _form(make, spec)  # judges it
+        parameters = {jax.tree_util.keystr(path): x for path, x in leaves if eqx.is_array(x)}
+        return OwnNetwork(parameters, make, spec)
+    for path, leaf in leaves:
+        if not eqx.is_array(leaf):
+            raise UserError(
+                f"{what_of(make)}: its {jax.tree_util.keystr(path).lstrip('.')} is no array: a "
+                "policy of all slots keeps such things in fields with eqx.field(static=True)"
+                f"{defined_at(make)}"
+            )
+    return found
+
+
+@lru_cache(maxsize=16)
+def shapes_of(make: Make, spec: AgentSpec) -> Any:
+    """`made`, with shapes in place of arrays; arguments and errors as there."""
+    return jax.eval_shape(lambda: made(make, jax.random.key(0), spec))
 
 
 @lru_cache(maxsize=16)
@@ -105,7 +118,7 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
     Raises:
         UserError: it is none; the user's file and line.
     """
-    what = _what(make)
+    what = what_of(make)
     with blaming(what, unwrap(make)):
         network = eqx.filter_eval_shape(make, jax.random.key(0), spec)
     memory = getattr(network, "memory", None)
@@ -118,10 +131,10 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
     flat, structure = jax.tree_util.tree_flatten_with_path(network)
     leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
     for path, leaf in leaves:
-        if hasattr(leaf, "dtype") and leaf.dtype != jnp.float32:
+        if isinstance(leaf, jax.ShapeDtypeStruct) and leaf.dtype != jnp.float32:
             raise UserError(
                 f"{what}: its {path.lstrip('.')} is {leaf.dtype}; what is learned is float32, and "
-                f"constants are fields with eqx.field(static=True){of}"
+                f"constants are NumPy arrays{of}"
             )
     seen = [jax.ShapeDtypeStruct((size,), jnp.float32) for size in (memory, spec.observation)]
     with blaming(f"{what}: step", type(network).step):
@@ -138,5 +151,6 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
     return _Form(leaves, structure, memory)
 
 
-def _what(make: Make) -> str:
+def what_of(make: Make) -> str:
+    """Its name, for messages."""
     return f"network {getattr(make, 'name', getattr(make, '__qualname__', repr(make)))!r}"

@@ -1,7 +1,7 @@
 """Networks of one's own by name: MODULE:FUNCTION, or a function that a script gave."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def give(function: Any, name: str | None = None) -> str:
     Raises:
         UserError: it is no function.
     """
-    if not callable(function):
+    if not (callable(function) and isinstance(function, Hashable)):
         raise UserError(
             f"network is {named.kind_of(function)}: give gru, feed-forward, MODULE:FUNCTION, or a "
             "function (docs/python.md)"

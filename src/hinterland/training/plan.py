@@ -10,6 +10,7 @@ kind's sizes: a tuple with one stack for each, also where there is one kind only
 """
 
 from functools import cached_property, partial
+from inspect import unwrap
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ import numpy as np
 from hinterland.config import Config
 from hinterland.core import (
     AgentSpec,
+    Chosen,
     UserError,
     is_entity_domain,
     is_game,
@@ -26,6 +28,7 @@ from hinterland.core import (
     kinds_of,
     stream,
 )
+from hinterland.core.blame import blaming, defined_at
 from hinterland.learn import (
     Credit,
     How,
@@ -41,7 +44,9 @@ from hinterland.nets import (
     TeamNetwork,
     joined,
     made,
+    shapes_of,
     team_network,
+    what_of,
 )
 from hinterland.rollout import System, whole_system
 from hinterland.training.own_networks import is_own, maker_of
@@ -64,7 +69,7 @@ class Plan:
         self.local = config.simulation != "global"
         self.maker = maker_of(config, domain)
         """Of networks in place of ours; None: there is none."""
-        own = None if self.maker is None else jax.eval_shape(self._made, jax.random.key(0))
+        own = None if self.maker is None else shapes_of(self.maker, domain.spec)
         self.memory: int = (
             config.hidden * (config.network == "gru") if own is None else own.initial(1).shape[-1]
         )
@@ -162,6 +167,12 @@ class Plan:
             trunk=config.trunk,
             actor=None if self.maker is None else partial(self._made, spec=spec),
         )
+
+    def one_step(self) -> Chosen:
+        """What the untrained policy of a traced system decides in one copy."""
+        key, policy = jax.random.key(0), self.network()
+        view = self.system.look(self.system.reset(key[None]))
+        return policy.act(key, policy.initial(1), view)[1]
 
     def _made(self, key: Any, spec: AgentSpec | None = None) -> Any:
         """By `maker`, which there is; of these sizes, or the domain's."""
@@ -319,7 +330,7 @@ def check_plan(config: Config, domain: Any) -> Plan:
         raise UserError(f"--slot-networks role: {name} knows no roles")
     plan = Plan(config, domain)
     if plan.whole:
-        _check_whole(config, domain)
+        _check_whole(plan)
     elif plan.of_games and is_own(config):
         raise UserError(
             f"network {config.network} is of one slot, and what games show is between {name} and "
@@ -362,9 +373,10 @@ def _check_regions(config: Config, domain: Any) -> None:
         )
 
 
-def _check_whole(config: Config, domain: Any) -> None:
-    network = config.network if is_own(config) else f"that {domain.name} brings"
-    said = f"network {network} is one policy of all slots"
+def _check_whole(plan: Plan) -> None:
+    config, make = plan.config, plan.maker
+    assert make is not None
+    said = f"{what_of(make)} is one policy of all slots"
     if config.simulation != "global":
         raise UserError(f"{said}, and not of a region: add --simulation global")
     if config.shared_policy:
@@ -375,6 +387,16 @@ def _check_whole(config: Config, domain: Any) -> None:
         raise UserError(f"{said}, with values of its own: leave out --critic central")
     if config.opponents is not None:
         raise UserError(f"{said}, which cannot play the other side: leave out --opponents")
+    if plan.is_host:
+        return  # its simulator would have to start
+    with blaming(what_of(make), unwrap(make)):
+        chosen = jax.eval_shape(plan.one_step)
+    for name in ("action", "log_probability", "value"):
+        if (found := getattr(chosen, name).shape) != (1, plan.domain.agents):
+            raise UserError(
+                f"{what_of(make)}: act gives {name} {list(found)} for one copy; expected "
+                f"[1, {plan.domain.agents}]{defined_at(make)}"
+            )
 
 
 def _check_shared_policy(config: Config, domain: Any) -> None:
