@@ -379,7 +379,7 @@ def test_arrays_of_checkpoints(tries: Tries) -> None:
             ("does not fit", array[:1]),
             ("does not fit", np.array(0, array.dtype)),
         ][number % 4 :: 4]
-        if array.dtype.kind == "f" and array.size and name.startswith(".learners.network"):
+        if array.dtype.kind == "f" and array.size and name.startswith(".learners[0].network"):
             odd.append(("not finite", np.full_like(array, np.nan)))
         for what, other in odd:
 
@@ -392,8 +392,8 @@ def test_arrays_of_checkpoints(tries: Tries) -> None:
             assert len(said) == 1, (name, what, said)
             assert all(word in min(said) for word in (what, name)), (name, what, said)
             shutil.rmtree(run)
-    for changed in ({**arrays, ".learners.evil": arrays[".learners.updates"]}, dict(arrays)):
-        changed.pop(".places.copies.clock", None) if ".learners.evil" not in changed else None
+    for changed in ({**arrays, ".learners.evil": arrays[".learners[0].updates"]}, dict(arrays)):
+        changed.pop(".places[0].copies.clock", None) if ".learners.evil" not in changed else None
 
         def edit(run: Path, changed: Any = changed) -> None:
             write_checkpoint(run / CHECKPOINT, changed, meta)
@@ -408,7 +408,7 @@ def test_headers_of_checkpoints(tries: Tries) -> None:
     good = (tries.finished / CHECKPOINT).read_bytes()
     length = int.from_bytes(good[:8], "little")
     header = json.loads(good[8 : 8 + length])
-    name = ".learners.updates"
+    name = ".learners[0].updates"
 
     def with_header(made: Any) -> bytes:
         text = made if isinstance(made, bytes) else json.dumps(made).encode()
@@ -465,7 +465,7 @@ def test_a_refused_resume_leaves_every_byte(tries: Tries) -> None:
         "the page's place": (lambda _: None, "is no file"),
         "shape": (
             lambda run: write_checkpoint(
-                run / CHECKPOINT, arrays | {".places.copies.clock": np.zeros(3)}, meta
+                run / CHECKPOINT, arrays | {".places[0].copies.clock": np.zeros(3)}, meta
             ),
             "does not fit",
         ),

@@ -23,13 +23,15 @@ from hinterland.core import (
     possible_actions,
 )
 from hinterland.domains.corridor import Corridor
+from hinterland.record import RunFolder
 from hinterland.rollout import Regions, whole_system
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.attributes import check_attributes
-from hinterland.training import Experiment, Lines, check_config, trained
+from hinterland.training import Experiment, apart, check_config, trained
+from hinterland.training.experiment import from_arrays
 
-HORIZON = 6
+HORIZON, KEY = 6, jax.random.key(0)
 REFILL = np.array([0.2, 0.9], np.float32)
 """How likely the two wells refill in a step: what tells them apart."""
 
@@ -162,11 +164,9 @@ def config_of(**changes: Any) -> Config:
     return make_config(values)
 
 
-class Kept(Lines):
+class Record:
     """What was logged, and all checkpoints."""
 
-
-class Record:
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
         self.checkpoints: list[tuple[Any, Any]] = []
@@ -323,14 +323,12 @@ def test_kinds_share_no_network() -> None:
 
 def test_loaded_policies_act_as_in_training_for_every_slot(tmp_path: Any) -> None:
     domain = waterworks()
-    values = {n: x for n, x in TINY.items() if n not in ("evaluate_every", "refresh")}
-    hinterland.train(domain, out=tmp_path / "run", simulation="dials", **values)
+    values = config_of(simulation="untrained").model_dump(include=set(TINY) - {"refresh"})
+    hinterland.train(domain, out=tmp_path / "run", simulation="untrained", devices=1, **values)
     policies = hinterland.load(tmp_path / "run", domain=domain)
     plan = check_config(policies.config, domain)
-    folder = hinterland.record.RunFolder.read(tmp_path / "run")
-    learners = hinterland.training.experiment.from_arrays(
-        folder.load_checkpoint()[0], hinterland.training.apart.shapes(plan)
-    ).learners
+    arrays, _ = RunFolder.read(tmp_path / "run").load_checkpoint()
+    learners = from_arrays(arrays, apart.shapes(plan)).learners
     system = whole_system(domain)
     state = system.reset(jax.random.split(jax.random.key(3), 5))
     view = system.look(state)
@@ -346,11 +344,12 @@ def test_loaded_policies_act_as_in_training_for_every_slot(tmp_path: Any) -> Non
                 *(np.ones((5, len(slots)), bool) for _ in range(2)),
                 np.zeros((5, 0)),
             )
-            after, chosen = network.act(jax.random.key(0), network.initial(5), mine, True)
+            act = jax.jit(lambda network, view: network.act(KEY, network.initial(5), view, True))
+            after, chosen = act(network, mine)
             np.testing.assert_array_equal(actions[:, slots], chosen.action)
             np.testing.assert_allclose(memory[:, slots], after, rtol=1e-6)
-    found = hinterland.evaluate(tmp_path / "run", domain=domain, episodes=2)
-    assert "return_mean" in str(found)
+    found = hinterland.evaluate(tmp_path / "run", domain=domain, episodes=2, devices=1)
+    assert found["episodes"] == 2
 
 
 class Halves(Corridor):
@@ -384,7 +383,7 @@ class Halves(Corridor):
 
 
 def test_two_kinds_that_are_alike_give_the_numbers_of_one() -> None:
-    config = config_of(predictor_episodes=10)
+    config = config_of(network="feed-forward", predictor="feed-forward")
     one, two = run(Corridor(4), config), run(Halves(4), config)
     for a, b in zip(one.lines, two.lines, strict=True):
         assert a.keys() == b.keys()

@@ -731,7 +731,7 @@ def test_what_comes_after_the_end_of_an_episode_counts_for_nothing() -> None:
         pass
 
     block = Block()
-    block.__dict__ = {"dset": dset, "influence": influence, "going": alive}
+    block.__dict__ = {"dset": (dset,), "influence": (influence,), "going": alive}
     batch = as_batches([block], sizes())[0]
     assert np.isfinite(batch.dset).all()
     assert batch.influence[0, :, 0].tolist() == [1, 0]

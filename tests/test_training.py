@@ -63,7 +63,7 @@ def test_one_and_two_devices_give_the_same_bits(tmp_path: Path, changes: dict) -
 def test_another_seed_gives_another_run_and_agents_differ(tmp_path: Path) -> None:
     first = _final_arrays(tmp_path / "a", _config(), LocalRuntime(devices=1))
     other = _final_arrays(tmp_path / "b", _config(seed=1), LocalRuntime(devices=1))
-    name = ".learners.network.actors.actor.weight"
+    name = ".learners[0].network.actors.actor.weight"
     assert not np.array_equal(first[name], other[name])
     assert len(np.unique(first[name].reshape(4, -1), axis=0)) == 4
 
@@ -115,7 +115,7 @@ def test_what_is_due_when() -> None:
 def test_recurrent_windows_of_several_per_update_run(tmp_path: Path) -> None:
     config = _config(copies=1, window=8, windows=4, minibatches=2, steps=64, refresh=64)
     arrays = _final_arrays(tmp_path / "run", config, LocalRuntime(devices=1))
-    assert int(arrays[".learners.updates"][0]) == 2
+    assert int(arrays[".learners[0].updates"][0]) == 2
 
 
 def test_blocks_of_agents_learn_the_same_up_to_rounding(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_blocks_of_agents_learn_the_same_up_to_rounding(tmp_path: Path) -> None:
     one = _final_arrays(tmp_path / "one", config, LocalRuntime(devices=1, block=1))
     all_ = _final_arrays(tmp_path / "all", config, LocalRuntime(devices=1, block=4))
     for name in one:
-        if name.startswith(".learners.network"):
+        if name.startswith(".learners[0].network"):
             np.testing.assert_allclose(one[name], all_[name], rtol=1e-3, atol=2e-4, err_msg=name)
 
 
