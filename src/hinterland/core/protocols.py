@@ -28,28 +28,23 @@ class LocalSimulator(Protocol[S]):
 
     def reset(self, key: Key[Array, ""]) -> S:
         """A first state; of a `Kind` with parameters, `reset(key, parameters)` of the region."""
-        ...
 
     def observe(self, state: S) -> Float[Array, " observation"]:
         """What the agent sees; any real dtype, networks cast it to float32."""
-        ...
 
     def dset(self, state: S) -> Float[Array, " dset"]:
         """What the influence predictor sees at this step; it must not depend on the outside.
 
         It is of the region, whatever the number of its agents.
         """
-        ...
 
     def noise(self, key: Key[Array, ""]) -> Any:
         """All random numbers of one step, as a pytree."""
-        ...
 
     def step(
         self, state: S, action: Int[Array, ""], influence: Int[Array, " sources"], noise: Any
     ) -> Step[S]:
         """One environment step."""
-        ...
 
 
 class GlobalSimulator(Protocol[G]):
@@ -62,23 +57,18 @@ class GlobalSimulator(Protocol[G]):
 
     def reset(self, key: Key[Array, ""]) -> G:
         """A first state."""
-        ...
 
     def noise(self, key: Key[Array, ""]) -> Any:
         """All random numbers of one step, as a pytree."""
-        ...
 
     def step(self, state: G, actions: Int[Array, " agents"], noise: Any) -> GlobalStep[G]:
         """One environment step of all agents."""
-        ...
 
     def regions(self, state: G) -> Any:
         """The local state of every region, stacked on a leading region axis."""
-        ...
 
     def region_noise(self, noise: Any) -> Any:
         """Every region's share of the noise, stacked on a leading region axis."""
-        ...
 
 
 class HostSession(Protocol):
@@ -102,23 +92,18 @@ class HostSession(Protocol):
 
     def begin(self, method: str, *arguments: Any, **named: Any) -> Any:
         """A call that makes everything before it irrelevant."""
-        ...
 
     def forget(self) -> None:
         """The next call makes everything before it irrelevant."""
-        ...
 
     def call(self, method: str, *arguments: Any, **named: Any) -> Any:
         """The result of a method."""
-        ...
 
     def ask(self, method: str, *arguments: Any, **named: Any) -> None:
         """Starts a call."""
-        ...
 
     def answer(self) -> Any:
         """Waits for the call under way."""
-        ...
 
 
 class HostSimulator(Protocol):
@@ -135,7 +120,6 @@ class HostSimulator(Protocol):
 
     def sessions(self, count: int) -> Sequence[HostSession]:
         """So many processes, always the same ones."""
-        ...
 
 
 def is_host(simulator: Any) -> bool:
@@ -152,30 +136,24 @@ class EntitySimulator(Protocol[G]):
 
     def reset(self, key: Key[Array, ""]) -> G:
         """A first state."""
-        ...
 
     def observe(self, state: G) -> Float[Array, "slots observation"]:
         """What each entity sees; of empty slots anything finite."""
-        ...
 
     def alive(self, state: G) -> Bool[Array, " slots"]:
         """Which slots hold an entity."""
-        ...
 
     def action_mask(self, state: G) -> Bool[Array, "slots actions"]:
         """What each entity may do now; nothing at all is legal (it pauses, its action counts not).
 
         Empty slots may do nothing.
         """
-        ...
 
     def noise(self, key: Key[Array, ""]) -> Any:
         """All random numbers of one step, as a pytree."""
-        ...
 
     def step(self, state: G, actions: Int[Array, " slots"], noise: Any) -> EntityStep[G]:
         """One environment step of all entities."""
-        ...
 
     # A simulator may also have `central(state)` [central]: the whole system's state for a
     # centralised critic; and `figures(state)`: numbers by name out of an episode's last state, such
@@ -196,21 +174,17 @@ class Policy(Protocol):
 
     def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
         """Zeroed recurrent states."""
-        ...
 
     def act(
         self, key: Key[Array, ""], carry: Any, view: View, greedy: bool | Array = False
     ) -> tuple[Any, Chosen]:
         """(recurrent states after the step, decisions): sampled, or the likeliest."""
-        ...
 
     def value(self, carry: Any, view: View) -> Float[Array, "copy slots"]:
         """Of the states that are shown."""
-        ...
 
     def starts(self, carry: Any, view: View) -> Float[Array, "copy slots hidden"]:
         """The recurrent states that `unroll` starts from, at a step where these are `carry`."""
-        ...
 
     def unroll(
         self, segment: Segment
@@ -220,7 +194,6 @@ class Policy(Protocol):
         Float[Array, "time copy slots"],
     ]:
         """(log-probabilities of the segment's actions, entropies, values)."""
-        ...
 
     def renewed(self, observation: Any) -> "Policy":
         """The network before it learns from what was seen: with fresh statistics, if it has any.
@@ -228,7 +201,6 @@ class Policy(Protocol):
         Observations are [time, copy, ...], those of a segment. Before its first action a policy of
         games sees some of games between the domain's own players.
         """
-        ...
 
 
 class SlotNetwork(Protocol):
@@ -245,7 +217,6 @@ class SlotNetwork(Protocol):
         self, memory: Float[Array, " memory"], observation: Float[Array, " observation"]
     ) -> tuple[Float[Array, " memory"], Float[Array, " actions"], Float[Array, ""]]:
         """(what it remembers from now on, logits of the actions, value)."""
-        ...
 
 
 class EntityPolicy(Protocol):
@@ -258,7 +229,6 @@ class EntityPolicy(Protocol):
         mask: Bool[Array, " actions"],
     ) -> Int[Array, ""]:
         """The action."""
-        ...
 
 
 class EntityDomain(Protocol):
@@ -291,14 +261,12 @@ class EntityDomain(Protocol):
 
     def scene(self) -> dict[str, Any]:
         """As in `Domain`."""
-        ...
 
     def frame(self, state: Any) -> list[dict[str, Any]]:
         """As in `Domain`, of one state (NumPy leaves)."""
-        ...
 
 
-class HostEntitySimulator(Protocol):
+class HostEntitySimulator(HostSimulator, Protocol):
     """A system of entities outside of JAX: games of one side or of several against each other.
 
     The methods of its sessions, whose arrays begin with a side axis; observations, masks and
@@ -314,13 +282,6 @@ class HostEntitySimulator(Protocol):
 
     A slot may hold another entity after it was empty for a step at least.
     """
-
-    restarts: int
-    """How often a lost process was replaced, over all sessions."""
-
-    def sessions(self, count: int) -> Sequence[HostSession]:
-        """So many processes, always the same ones."""
-        ...
 
 
 class HostEntityDomain(Protocol):
@@ -341,11 +302,9 @@ class HostEntityDomain(Protocol):
 
     def scene(self, start: Any) -> dict[str, Any]:
         """As in `Domain`, for a game whose first picture is `start`."""
-        ...
 
     def frame(self, picture: Any, start: Any) -> list[dict[str, Any]]:
         """As in `Domain`, drawn over the scene of `start`."""
-        ...
 
 
 def is_game(domain: Any) -> "TypeGuard[HostEntityDomain]":
@@ -369,7 +328,6 @@ class ScriptedPolicy(Protocol):
 
     def __call__(self, key: Key[Array, ""], memory: Any, state: Any) -> tuple[Array, Any]:
         """(action, memory) in this local state; of k > 1 agents (actions [k], memory)."""
-        ...
 
 
 def global_simulator_of(domain: Any) -> Any:
@@ -413,7 +371,6 @@ class Domain(Protocol):
 
     def scene(self) -> dict[str, Any]:
         """The unchanging part of a picture: {"width", "height", "shapes": [shape, ...]}."""
-        ...
 
     def frame(self, state: Any) -> list[dict[str, Any]]:
         """The shapes of one global state (NumPy leaves), drawn over the scene.
@@ -421,4 +378,3 @@ class Domain(Protocol):
         A shape is {"kind": "circle", "x", "y", "r", "fill"}, {"kind": "rect", "x", "y", "w", "h",
         "fill"} or {"kind": "text", "x", "y", "text", "fill"}, with an optional "opacity".
         """
-        ...
