@@ -10,6 +10,7 @@ import pytest
 from tests.runs import assert_same
 
 import hinterland
+from hinterland.api.policies import policies_of
 from hinterland.config import Config, make_config
 from hinterland.core import (
     AgentSpec,
@@ -23,7 +24,6 @@ from hinterland.core import (
     possible_actions,
 )
 from hinterland.domains.corridor import Corridor
-from hinterland.record import RunFolder
 from hinterland.rollout import Regions, whole_system
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
@@ -197,6 +197,11 @@ def waterworks() -> Waterworks:
     return Waterworks()
 
 
+@cache
+def whole_run(simulation: str) -> Record:
+    return run(waterworks(), config_of(simulation=simulation))
+
+
 def test_sizes_and_masks_follow_from_the_kinds() -> None:
     domain = waterworks()
     assert domain.spec == AgentSpec(8, 3, dset=7, sources=2, classes=3, horizon=HORIZON)
@@ -293,8 +298,7 @@ def test_influence_has_an_entry_for_each_kind() -> None:
 @pytest.mark.parametrize("simulation", ["dials", "untrained"])
 def test_each_kind_trains_in_its_own_sizes(simulation: str) -> None:
     """A run that goes on from its middle ends as the uninterrupted one, bit for bit."""
-    config, domain = config_of(simulation=simulation), waterworks()
-    whole = run(domain, config)
+    config, domain, whole = config_of(simulation=simulation), waterworks(), whole_run(simulation)
     middle = next(one for one in whole.checkpoints if 0 < one[1]["step"] < config.steps)
     last = whole.checkpoints[-1]
     assert last[1]["step"] == 12
@@ -321,14 +325,11 @@ def test_kinds_share_no_network() -> None:
         check_config(config_of(slot_networks="shared"), waterworks())
 
 
-def test_loaded_policies_act_as_in_training_for_every_slot(tmp_path: Any) -> None:
-    domain = waterworks()
-    values = config_of(simulation="untrained").model_dump(include=set(TINY) - {"refresh"})
-    hinterland.train(domain, out=tmp_path / "run", simulation="untrained", devices=1, **values)
-    policies = hinterland.load(tmp_path / "run", domain=domain)
-    plan = check_config(policies.config, domain)
-    arrays, _ = RunFolder.read(tmp_path / "run").load_checkpoint()
-    learners = from_arrays(arrays, apart.shapes(plan)).learners
+def test_policies_of_a_checkpoint_act_as_in_training_for_every_slot() -> None:
+    domain, config = waterworks(), config_of(simulation="untrained")
+    arrays, meta = whole_run("untrained").checkpoints[-1]
+    policies = policies_of((arrays, meta), config, domain)
+    learners = from_arrays(arrays, apart.shapes(check_config(config, domain))).learners
     system = whole_system(domain)
     state = system.reset(jax.random.split(jax.random.key(3), 5))
     view = system.look(state)
@@ -348,7 +349,7 @@ def test_loaded_policies_act_as_in_training_for_every_slot(tmp_path: Any) -> Non
             after, chosen = act(network, mine)
             np.testing.assert_array_equal(actions[:, slots], chosen.action)
             np.testing.assert_allclose(memory[:, slots], after, rtol=1e-6)
-    found = hinterland.evaluate(tmp_path / "run", domain=domain, episodes=2, devices=1)
+    found = hinterland.evaluate(policies, episodes=2, devices=1)
     assert found["episodes"] == 2
 
 
