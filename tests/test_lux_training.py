@@ -7,7 +7,6 @@ domain object serves all tests, so that programs are compiled once.
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tomli_w
 
 import hinterland
 from hinterland.api.evaluation import milestones
@@ -422,11 +420,13 @@ def test_what_cannot_be_exported_or_played_is_said(
 def test_a_folder_of_before_is_read(run: Path, tmp_path: Path) -> None:
     """Its channels and blocks stand beside the general settings."""
     old = tmp_path / "old"
-    shutil.copytree(run, old)
     config = RunFolder.read(run).config
     own = config.pop("domain_options")
     assert (own["channels"], own["blocks"]) == (4, "0")
-    (old / "config.toml").write_text(tomli_w.dumps({**config, **own}))
+    arrays, meta = RunFolder.read(run).load_checkpoint()
+    with RunFolder.create(old, {**config, **own}, {}) as folder:
+        folder.save_checkpoint(meta["step"], arrays, {"updates": meta["updates"]})
+    assert "channels" in RunFolder.read(old).config
     for mine, theirs in zip(
         *(jax.tree.leaves(hinterland.load(path).policy) for path in (old, run)), strict=True
     ):
