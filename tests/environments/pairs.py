@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.core import AgentSpec, GlobalStep, Step
-from hinterland.domains.pool import SharingPool
+from hinterland.domains.pool import SessionPool, SharingPool
 
 CAPACITY, HORIZON = 2, 10
 
@@ -116,6 +116,41 @@ class Sessions(SharingPool):
         return self._first(count, f"{__name__}:Session", self._agents, each=each)
 
 
+class LocalSession:
+    """The local simulator in NumPy: copies of two stations."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+
+    def reset(self, seed: int, region: int) -> Any:
+        self._numbers = np.random.default_rng((seed, region))
+        self.held = self._numbers.integers(0, CAPACITY + 1, (self._copies, 2))
+        return self._shown()
+
+    def reset_some(self, chosen: np.ndarray) -> Any:
+        fresh = self._numbers.integers(0, CAPACITY + 1, (self._copies, 2))
+        self.held = np.where(chosen[:, None], fresh, self.held)
+        return self._shown()
+
+    def step(self, actions: np.ndarray, influence: np.ndarray) -> Any:
+        each = zip(self.held, actions, influence[:, 0], strict=True)
+        held, reward, _ = zip(*(moved(*one, np) for one in each), strict=True)
+        self.held = np.array(held)
+        never = np.zeros(self._copies, bool)
+        return {**self._shown(), "reward": np.array(reward), "terminated": never}
+
+    def _shown(self) -> Any:
+        shown = np.array([seen(held, np) for held in self.held])
+        return {"observation": shown, "dset": shown.reshape(-1, 6)}
+
+
+class LocalSessions(SessionPool):
+    """Processes with all copies of one region each."""
+
+    def sessions(self, count: int, copies: int) -> list[Any]:
+        return self._first(count, f"{__name__}:LocalSession", copies)
+
+
 class _Random:
     initial = None
 
@@ -132,7 +167,7 @@ class Pairs:
         self.name, self.agents = "pairs", agents
         self.regions = np.arange(agents).reshape(-1, 2)
         self.roles = np.arange(agents) % 2
-        self.local_simulator = Pair()
+        self.local_simulator: Any = Pair()
         self.global_simulator: Any = Sessions(agents) if on_host else Conveyor(agents)
         self.scripted: Any = {"random": "random" if on_host else _Random()}
 
@@ -145,3 +180,10 @@ def make(agents: int) -> Pairs:
 def make_hosted(agents: int) -> Pairs:
     """The whole conveyor on a host, regions in JAX."""
     return Pairs(agents, on_host=True)
+
+
+def make_all_hosted(agents: int) -> Pairs:
+    """Regions on hosts as well."""
+    made = Pairs(agents, on_host=True)
+    made.local_simulator = LocalSessions()
+    return made
