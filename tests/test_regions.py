@@ -24,6 +24,7 @@ from hinterland.nets import PredictorNetwork
 from hinterland.rollout import HostRegions
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
+from hinterland.testing.host_locals import check_host_locals
 from hinterland.training import Experiment, trained
 
 
@@ -695,3 +696,34 @@ def test_schedules_of_regions_on_hosts_learn_the_same() -> None:
         _, state = trained(Experiment(config, _all_hosted(), LocalRuntime()))
         learned.append(state.learners)
     jax.tree.map(np.testing.assert_array_equal, *learned)
+
+
+def test_local_simulators_on_hosts_are_checked() -> None:
+    class Restless(_Here):
+        def reset(self, seed: int, region: int) -> Any:
+            self.count = getattr(self, "count", 0) + 1
+            return super().reset(seed + self.count, region)
+
+    class Forgets(_Here):
+        def _shown(self) -> Any:
+            return {"observation": super()._shown()["observation"]}
+
+    class Sessions:
+        def __init__(self, one: Any) -> None:
+            self.one, self.restarts = one, 0
+
+        def sessions(self, count: int, copies: int) -> Any:
+            return [self.one(copies) for _ in range(count)]
+
+    hosted = pairs.make(4)
+    for one, said in (
+        (_Here, None),
+        (Restless, "two episodes with the same seed, actions and influence differ"),
+        (Forgets, "local simulator of region 0 at reset: .* lacks 'dset'"),
+    ):
+        hosted.local_simulator = Sessions(one)
+        if said is None:
+            check_host_locals(hosted, 0)
+            continue
+        with pytest.raises(UserError, match=said):
+            check_host_locals(hosted, 0)
