@@ -198,7 +198,7 @@ class Config(BaseModel):
         le=1_024,
         description="--schedule lockstep or pipeline: workers; each holds a snapshot of the policy "
         "and acts for its actors; of regions with learners of their own, those under way beside "
-        "one for each device (1)",
+        "one for each device (1; of those 2)",
     )
     actors: int | None = Field(
         None,

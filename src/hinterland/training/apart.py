@@ -35,6 +35,8 @@ from hinterland.training.plan import Plan, stacked, stacked_shapes
 
 STEPS_PER_CALL = 32_768
 """Steps of one agent between two looks at the clock, at Ctrl-C and at the progress bar."""
+BESIDE = 2
+"""Regions under way beside one for each device, in a pipeline where nothing else is said."""
 
 
 class ApartState(NamedTuple):
@@ -163,7 +165,7 @@ def learn_apart(
 def at_a_time(config: Config, runtime: Any) -> int:
     """Units that a schedule has under way on this machine."""
     devices = len(runtime.devices)
-    workers = config.workers or 1
+    workers = config.workers or BESIDE
     return {"lockstep": 1, "fused": devices}.get(config.schedule, devices + workers)
 
 

@@ -65,7 +65,7 @@ def simulator_processes(config: Config, domain: Any) -> int:
 
 def apart_processes(config: Config) -> int:
     """Sessions of local simulators, beside one for each device."""
-    return 1 + (config.workers or 1) * (config.schedule == "pipeline")
+    return 1 + (config.workers or apart.BESIDE) * (config.schedule == "pipeline")
 
 
 def loop_of(plan: Plan) -> Any:
