@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array
 
+from environments import pairs
 from environments.pairs import AtRandom, Belt, Pair, Pairs, Session
 from hinterland.config import make_config
 from hinterland.core import UserError, regions_of, stream
@@ -20,7 +21,12 @@ from hinterland.domains.warehouse import Warehouse, make
 from hinterland.domains.warehouse.cutting import Block
 from hinterland.domains.warehouse.local_block import LocalBlock
 from hinterland.domains.warehouse.state import DOWN, EMPTY, LEFT, RIGHT, UP, WarehouseState
+from hinterland.nets import PredictorNetwork
+from hinterland.rollout import HostRegions
+from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
+from hinterland.testing.host_locals import check_host_locals
+from hinterland.training import Experiment, trained
 
 BLOCKS = [
     # (agents, ring, region, agents of each region)
@@ -495,3 +501,121 @@ def test_the_option_is_the_warehouse_s_alone() -> None:
         load_domain("corridor", 4, config.domain_options)
     with pytest.raises(UserError, match="--region 2by2: must be ROWSxCOLUMNS, for example 2x2"):
         make_config({"domain": "warehouse", "region": "2by2"})
+
+
+class _Here(pairs.LocalSession):
+    """One of them in this process."""
+
+    restarts = 0
+
+    def forget(self) -> None:
+        pass
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        return getattr(self, method)(*arguments)
+
+    def ask(self, method: str, *arguments: Any) -> None:
+        self._answer = self.call(method, *arguments)
+
+    def answer(self) -> Any:
+        return self._answer
+
+
+def test_regions_on_hosts_are_their_traced_twins() -> None:
+    """Two regions of two agents, five copies: the same actions and influence, the same numbers."""
+    domain, copies, random = pairs.make_all_hosted(6), 5, np.random.default_rng(1)
+    twin, sessions = pairs.Pair(), [_Here(copies), _Here(copies)]
+    nets = [PredictorNetwork(jax.random.key(i), 3, 1, 2, hidden=3) for i in (0, 1)]
+    predictors = jax.tree.map(lambda *x: np.stack(x), *nets)
+    actor = HostRegions(domain, sessions, predictors, [2, 0], copies, [7, 8])
+    over = np.zeros(2, int)
+    for _ in range(2 * domain.spec.horizon + 1):
+        state = jnp.asarray(np.concatenate([one.held for one in sessions]))
+        shown = jax.vmap(twin.observe)(state).reshape(2, copies, 2, 3)
+        actions = random.integers(0, 2, (copies, 4)).astype(np.int32)
+        np.testing.assert_array_equal(actor.view.observation, beside(shown))
+        np.testing.assert_array_equal(actor.predicting.dset, shown[:, :, 0])
+        influence = random.integers(0, 2, (2, copies, 1))
+        given = actions.reshape(copies, 2, 2).swapaxes(0, 1).reshape(-1, 2)
+        found = jax.vmap(twin.step)(state, given, influence.reshape(-1, 1), ())
+        outcome, reached = actor.act(actions, (actor.predicting.hidden, influence))
+        later = jax.vmap(twin.observe)(found.state).reshape(2, copies, 2, 3)
+        np.testing.assert_array_equal(reached.observation, beside(later))
+        np.testing.assert_array_equal(
+            outcome.reward, beside(found.reward.reshape(2, copies, 2, 1))[..., 0]
+        )
+        ends = outcome.truncated.reshape(copies, 2, 2)
+        assert (ends[..., 0] == ends[..., 1]).all()  # the agents of a region end together
+        over += ends[..., 0].sum(0)
+    assert over.tolist() == [2 * copies] * 2  # the first episodes are shorter
+
+
+def beside(x: Any) -> np.ndarray:
+    """[region, copy, agent, ...] as [copy, agents of all regions, ...]."""
+    return np.moveaxis(np.asarray(x), 0, 1).reshape(x.shape[1], -1, x.shape[3])
+
+
+def test_a_session_of_regions_that_forgets_an_agent_is_told() -> None:
+    class Forgets(_Here):
+        def _shown(self) -> Any:
+            shown = super()._shown()
+            return {**shown, "observation": shown["observation"][:, 0]}
+
+    domain = pairs.make_all_hosted(4)
+    predictors = jax.tree.map(lambda x: x[None], PredictorNetwork(jax.random.key(0), 3, 1, 2))
+    said = r"pairs: observation has shape \[5, 3\], expected \[5, 2, 3\]"
+    with pytest.raises(UserError, match=said):
+        HostRegions(domain, [Forgets(5)], predictors, [0], 5, [0])
+
+
+@cache
+def _all_hosted() -> Any:
+    return load_domain("tests.environments.pairs:make_all_hosted", 4)
+
+
+def test_schedules_of_regions_on_hosts_learn_the_same() -> None:
+    """Their processes each hold all copies of a region of two agents."""
+    learned = []
+    for schedule in ("lockstep", "pipeline"):
+        config = make_config(
+            {
+                "domain": "tests.environments.pairs:make_all_hosted", "agents": 4, "copies": 4,
+                "window": 4, "windows": 2, "minibatches": 2, "epochs": 1, "hidden": 4, "trunk": 4,
+                "simulation": "untrained", "evaluations": 1, "evaluate_episodes": 2,
+                "final_episodes": 2, "schedule": schedule, "steps": 64, "credit": "team",
+            }
+        )  # fmt: skip
+        _, state = trained(Experiment(config, _all_hosted(), LocalRuntime()))
+        learned.append(state.learners)
+    jax.tree.map(np.testing.assert_array_equal, *learned)
+
+
+def test_local_simulators_on_hosts_are_checked() -> None:
+    class Restless(_Here):
+        def reset(self, seed: int, region: int) -> Any:
+            self.count = getattr(self, "count", 0) + 1
+            return super().reset(seed + self.count, region)
+
+    class Forgets(_Here):
+        def _shown(self) -> Any:
+            return {"observation": super()._shown()["observation"]}
+
+    class Sessions:
+        def __init__(self, one: Any) -> None:
+            self.one, self.restarts = one, 0
+
+        def sessions(self, count: int, copies: int) -> Any:
+            return [self.one(copies) for _ in range(count)]
+
+    hosted = pairs.make(4)
+    for one, said in (
+        (_Here, None),
+        (Restless, "two episodes with the same seed, actions and influence differ"),
+        (Forgets, "local simulator of region 0 at reset: .* lacks 'dset'"),
+    ):
+        hosted.local_simulator = Sessions(one)
+        if said is None:
+            check_host_locals(hosted, 0)
+            continue
+        with pytest.raises(UserError, match=said):
+            check_host_locals(hosted, 0)

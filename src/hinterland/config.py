@@ -130,7 +130,7 @@ class Config(BaseModel):
     workers: int | None = Field(None, ge=1, le=1_024)
     """--schedule lockstep or pipeline: workers; each holds a snapshot of the policy and acts for
     its actors; of regions with learners of their own, those under way beside one for each device
-    (1)"""
+    (1; of those 2)"""
     actors: Few | None = None
     """--schedule lockstep or pipeline: actors of each worker; each has --copies copies; divides
     --windows (1)"""

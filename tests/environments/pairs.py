@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key, UInt8
 
 from hinterland import AgentSpec, GlobalStep, Processes, Step
 from hinterland.domains.corridor import CAPACITY, Conveyor, Station
+from hinterland.domains.pool import SessionPool
 
 
 class Pair:
@@ -104,6 +105,47 @@ class Session:
         return {"observation": seen[::-1], "dset": seen[::2]}
 
 
+class LocalSession:
+    """The local simulator in NumPy: copies of two stations."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+
+    def reset(self, seed: int, region: int) -> Any:
+        self._numbers = np.random.default_rng((seed, region))
+        self.held = self._numbers.integers(0, CAPACITY + 1, (self._copies, 2))
+        return self._shown()
+
+    def reset_some(self, chosen: np.ndarray) -> Any:
+        fresh = self._numbers.integers(0, CAPACITY + 1, (self._copies, 2))
+        self.held = np.where(chosen[:, None], fresh, self.held)
+        return self._shown()
+
+    def step(self, actions: np.ndarray, influence: np.ndarray) -> Any:
+        wants = actions == 1
+        pushed = wants & (self.held > 0)
+        arrives = np.stack([influence[:, 0], pushed[:, 0]], 1)
+        left = self.held - pushed
+        lost = (arrives == 1) & (left == CAPACITY)
+        reward = 1.0 * pushed - 0.2 * (wants & ~pushed) - 0.5 * lost
+        self.held = np.minimum(left + arrives, CAPACITY)
+        return self._shown() | {
+            "reward": reward.astype(np.float32),
+            "terminated": np.zeros(self._copies, bool),
+        }
+
+    def _shown(self) -> Any:
+        seen = np.eye(CAPACITY + 1, dtype=np.uint8)[self.held]
+        return {"observation": seen, "dset": seen[:, 0]}
+
+
+class LocalSessions(SessionPool):
+    """Processes with all copies of one region each."""
+
+    def sessions(self, count: int, copies: int) -> list[Any]:
+        return self._first(count, f"{__name__}:LocalSession", copies)
+
+
 class PushBoth:
     """Pushes whenever there is something to push; remembers how often each station did."""
 
@@ -131,7 +173,8 @@ class Pairs:
         self.agents = agents
         self.regions = np.arange(agents)[::-1].reshape(-1, 2)
         self.roles = np.arange(agents) % 2
-        self.local_simulator, self.global_simulator = Pair(), Belt(agents)
+        self.local_simulator: Any = Pair()
+        self.global_simulator: Any = Belt(agents)
         self.scripted: dict[str, Any] = {"random": AtRandom(), "heuristic": PushBoth()}
         self.__dict__.update(others)
 
@@ -145,3 +188,10 @@ def make_hosted(agents: int) -> Pairs:
     """The whole conveyor on a host, regions in JAX."""
     on_host = {"global_simulator": Processes(Session, agents), "scripted": {"random": "random"}}
     return Pairs(agents, **on_host)
+
+
+def make_all_hosted(agents: int) -> Pairs:
+    """Regions on hosts as well."""
+    made = make_hosted(agents)
+    made.local_simulator = LocalSessions()
+    return made

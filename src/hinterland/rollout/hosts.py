@@ -15,8 +15,8 @@ from jaxtyping import Array, Int, Key
 
 from hinterland.core import HostSession, View, kinds_of, possible_actions, stream
 from hinterland.core.spec import integers_for
-from hinterland.rollout.answers import FLAGS, TRUTHS, gathered
-from hinterland.rollout.segments import Outcome
+from hinterland.rollout.answers import FLAGS, NUMBERS, TRUTHS, gathered
+from hinterland.rollout.segments import Outcome, Predicting
 from hinterland.rollout.systems import HostSystem, System
 
 SESSIONS = 8
@@ -113,13 +113,18 @@ class HostActor:
         actions = jax.tree.map(np.copy, self._actions)
         return HostPlace(self._episode.copy(), self._clock.copy(), actions)
 
-    def act(self, actions: Any, key: Key[Array, ""] | None = None) -> tuple[Outcome, View]:
+    predicting = None
+    """What an actor's predictors draw influence by: `segments.Predicting`, where it has any."""
+
+    def act(self, actions: Any, drawn: Any = None) -> tuple[Outcome, View]:
         """(the outcome, what the states reached show); `view` is what is shown after resets.
+
+        `drawn` is what `predicting` drew.
 
         Raises:
             UserError: the simulator raised, hung, or gave something of a wrong shape or not finite.
         """
-        del key  # a simulator has its own numbers, of its seed
+        del drawn
         system, everybody = self._system, np.arange(len(self._sessions))
         if system.of_games:
             actions = jax.tree.map(lambda x: x.reshape(-1, system.sides, *x.shape[1:]), actions)
@@ -252,7 +257,9 @@ class HostRegions:
         domain: whose local simulators they are.
         sessions: one per region, each with all copies; methods `reset(seed, region)`,
             `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`. In
-            place of its number a region of a kind with parameters is told its own.
+            place of its number a region of a kind with parameters is told its own. Of a region with
+            k > 1 agents, and of entities, actions are [copy, k], and so is what is given of each
+            slot.
         predictors: the regions' influence predictors, stacked.
         regions: their numbers among all.
         copies: how many a session holds.
@@ -270,53 +277,76 @@ class HostRegions:
         seeds: Sequence[int],
         kind: int = 0,
     ) -> None:
-        self._sessions, self._horizon = sessions, domain.spec.horizon
-        self.spent: dict[str, float] = {}
-        """As `HostActor.spent`."""
-        self.predictors = jax.device_put(predictors)
         kinds = kinds_of(domain)
         mine, first = kinds[kind], sum(len(one.regions) for one in kinds[:kind])
         places = [region - first for region in regions]
+        table = mine.regions[places]
+        self._sessions, self._system = sessions, System(domain, mine.local_simulator)
+        self._spec, self._copies, self._horizon = mine.spec, copies, domain.spec.horizon
+        self.spent: dict[str, float] = {}
+        """As `HostActor.spent`."""
+        self._predictors = jax.device_put(predictors)
         told: Any = regions
         if mine.parameters is not None:
             told = [jax.tree.map(np.asarray, mine.told(place)[0]) for place in places]
+        plain = table.shape[1] == 1 and not self._system.of_entities
+        self._slots = () if plain else table.shape[1:]
+        """Axes of what a session's copy gives of each slot."""
         self._seen = begin_all(sessions, list(zip(seeds, told, strict=True)))
         ahead = np.arange(copies) * self._horizon // copies
         self._left = np.repeat((self._horizon - ahead)[:, None], len(regions), 1)
         self._fresh = np.ones((copies, len(regions)), bool)
         width = jax.tree.map(lambda x: x[0], predictors).initial(copies)
         self._hidden: Any = np.zeros((len(regions), *width.shape), np.float32)
-        possible = possible_actions(domain)[mine.regions[places, 0], : mine.spec.actions]
-        self._mask = np.broadcast_to(possible, (copies, *possible.shape))
+        possible = possible_actions(domain)[table.reshape(-1), : mine.spec.actions]
+        self._mask = np.tile(possible, (copies, 1, 1))
+        self._always = np.ones((copies, table.size), bool)
         self.view = self._view()
 
     place = np.zeros(0, np.float32)
     """There is none to come back to."""
 
-    def _view(self) -> View:
-        alive = np.ones_like(self._fresh)
-        nothing = np.zeros((len(alive), 0), np.float32)
-        return View(self._told("observation"), self._mask, alive, alive, nothing)
-
-    def _told(self, name: str) -> np.ndarray:
-        """[copy, region, ...]"""
-        return np.stack([one[name] for one in self._seen], 1)
-
-    def act(self, actions: np.ndarray, key: Key[Array, ""]) -> tuple[Outcome, View]:
-        """As `HostActor.act`; the key is for what the predictors draw."""
+    @property
+    def predicting(self) -> Predicting:
+        """As `HostActor.predicting`."""
         dset = np.stack([one["dset"] for one in self._seen])
-        self._hidden, influence = _influences(
-            self.predictors, key, self._hidden, self._fresh.T, dset
-        )
-        influence = np.asarray(influence)
-        self._seen = ask_all(self._sessions, "step", list(actions.T), list(influence))
+        return Predicting(self._predictors, self._hidden, self._fresh.T, dset)
+
+    def _view(self) -> View:
+        spec, alive, mask = self._spec, self._always, self._mask
+        nothing = np.zeros((self._copies, 0), np.float32)
+        observation = self._by_slot("observation", (spec.observation,))
+        if not self._system.of_entities:
+            return View(observation, mask, alive, alive, nothing)
+        alive = self._by_slot("alive", kinds=FLAGS).astype(bool)
+        mask = self._by_slot("mask", (spec.actions,), FLAGS).astype(bool) & alive[..., None]
+        return View(observation, mask, alive, mask.any(-1), nothing)
+
+    def _told(self, name: str, shape: tuple[int, ...] = (), kinds: str = NUMBERS) -> np.ndarray:
+        """[copy, region, ...]"""
+        shape = (self._copies, *shape)
+        return np.moveaxis(gathered(self._system.name, self._seen, name, shape, kinds), 0, 1)
+
+    def _by_slot(self, name: str, shape: tuple[int, ...] = (), kinds: str = NUMBERS) -> np.ndarray:
+        """[copy, slots of all regions, ...]"""
+        told = self._told(name, (*self._slots, *shape), kinds)
+        return told.reshape(self._copies, -1, *shape)
+
+    def act(self, actions: np.ndarray, drawn: Any) -> tuple[Outcome, View]:
+        """As `HostActor.act`."""
+        self._hidden, influence = drawn[0], np.asarray(drawn[1])
+        regions = len(self._sessions)
+        each = np.moveaxis(actions.reshape(self._copies, regions, *self._slots), 1, 0)
+        began = time.perf_counter()
+        self._seen = ask_all(self._sessions, "step", list(each), list(influence))
+        self.spent["waiting"] = self.spent.get("waiting", 0.0) + time.perf_counter() - began
         self._left = self._left - 1
-        terminated = self._told("terminated")
+        terminated = self._told("terminated", kinds=TRUTHS)
         truncated = (self._left <= 0) & ~terminated
         reached, done = self._view(), terminated | truncated
-        outcome = Outcome(
-            self._told("reward"), terminated, truncated, reached.alive, np.zeros_like(done)
-        )
+        reward = self._by_slot("reward")
+        ends = (np.repeat(x, reward.shape[1] // regions, 1) for x in (terminated, truncated))
+        outcome = Outcome(reward, *ends, reached.alive, np.zeros_like(reached.alive))
         for region in np.flatnonzero(done.any(0)):
             told = self._sessions[region].call("reset_some", done[:, region])
             self._seen[region] = {**self._seen[region], **told}
@@ -324,17 +354,6 @@ class HostRegions:
         self._fresh = done
         self.view = self._view() if done.any() else reached
         return outcome, reached
-
-
-@jax.jit
-def _influences(predictors, key, hidden, fresh, dset):  # type: ignore[no-untyped-def]
-    before = jnp.where(fresh[..., None], 0.0, hidden)
-    if dset.shape[0] == 1:
-        one = jax.tree.map(lambda x: x[0], predictors)
-        hidden, logits = (x[None] for x in one.step(before[0], dset[0]))
-    else:
-        hidden, logits = jax.vmap(lambda net, h, d: net.step(h, d))(predictors, before, dset)
-    return hidden, jax.random.categorical(jax.random.fold_in(key, 1), logits)
 
 
 def random_observations(

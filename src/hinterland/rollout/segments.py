@@ -201,11 +201,11 @@ def host_segment(
         if t % window == 0:
             before.append(np.asarray(_starts_jit(network, carry, fresh, view)))
         began = time.perf_counter()
-        carry, decided = _act_jit(key, t, network, carry, fresh, view)
+        carry, decided, drawn = _act_jit(key, t, network, carry, fresh, view, actor.predicting)
         chosen = jax.tree.map(np.asarray, decided)
         spent = actor.spent.get("acting", 0.0) + time.perf_counter() - began
         actor.spent["acting"] = spent
-        outcome, reached = actor.act(chosen.action, jax.random.fold_in(key, t))
+        outcome, reached = actor.act(chosen.action, drawn)
         last = np.zeros_like(chosen.value)
         if outcome.truncated.any() or outcome.cut.any():
             last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
@@ -218,9 +218,35 @@ def host_segment(
     return Place(actor.place, np.asarray(carry), np.asarray(fresh)), segment
 
 
+class Predicting(NamedTuple):
+    """What influence is drawn by where local simulators live outside of JAX."""
+
+    predictors: Any
+    """The regions', stacked."""
+    hidden: Float[HostOrDevice, "region copy hidden"]
+    fresh: Bool[HostOrDevice, "region copy"]
+    """Whose recurrent states begin anew."""
+    dset: Any
+    """[region, copy, dset]"""
+
+    def draw(self, key: Key[Array, ""]) -> tuple[Array, Array]:
+        """(recurrent states, influence [region, copy, sources])."""
+        before = _zeroed(self.hidden, self.fresh)
+        if self.dset.shape[0] == 1:
+            one = jax.tree.map(lambda x: x[0], self.predictors)
+            hidden, logits = (x[None] for x in one.step(before[0], self.dset[0]))
+        else:
+            step = jax.vmap(lambda net, h, d: net.step(h, d))
+            hidden, logits = step(self.predictors, before, self.dset)
+        return hidden, jax.random.categorical(jax.random.fold_in(key, 1), logits)
+
+
 @jax.jit
-def _act_jit(key, t, network, carry, fresh, view):  # type: ignore[no-untyped-def]
-    return network.act(jax.random.fold_in(key, t), _zeroed(carry, fresh), view)
+def _act_jit(key, t, network, carry, fresh, view, predicting):  # type: ignore[no-untyped-def]
+    # One program for all that a step needs: a call from here costs as much as its arithmetic.
+    key = jax.random.fold_in(key, t)
+    after, chosen = network.act(key, _zeroed(carry, fresh), view)
+    return after, chosen, None if predicting is None else predicting.draw(key)
 
 
 @jax.jit

@@ -8,6 +8,7 @@ from hinterland.testing.attributes import check_attributes
 from hinterland.testing.entities import check_entity_domain, check_games
 from hinterland.testing.host_agents import check_host_agents
 from hinterland.testing.host_entities import check_host_entities
+from hinterland.testing.host_locals import check_host_locals
 from hinterland.testing.notes import NOTE
 from hinterland.testing.traced_agents import check_local, check_traced_agents
 
@@ -31,7 +32,7 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
             return check_games(domain, seed, episodes)
         on_host = is_host(domain.entity_simulator)
         return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
-    if not is_host(kinds_of(domain)[0].local_simulator):
-        check_local(domain, seed)
+    on_host = is_host(kinds_of(domain)[0].local_simulator)
+    (check_host_locals if on_host else check_local)(domain, seed)
     on_host = is_host(domain.global_simulator)
     return (check_host_agents if on_host else check_traced_agents)(domain, seed, episodes)

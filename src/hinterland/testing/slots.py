@@ -39,12 +39,16 @@ class Slots:
         """[agents, ...] as local simulators take and give it: [regions, *shape, ...]."""
         return jnp.asarray(values)[self._table[:, 0] if self.alone else self._table]
 
+    def number(self, place: int) -> int:
+        """Of one of the kind's regions, among all."""
+        return self._first + place
+
     def region(self, number: int) -> str:
         """The name of one of the kind's; that of its agent, if it has only one."""
         agents = self._table[number]
         if self.alone:
             return f"agent {agents[0]}"
-        return f"region {self._first + number} (agents {', '.join(map(str, agents))})"
+        return f"region {self.number(number)} (agents {', '.join(map(str, agents))})"
 
     def owner(self, place: Sequence[Any], of_agents: bool) -> tuple[str, list[int]]:
         """(whose it is, where inside) of an entry of what is stacked by region.

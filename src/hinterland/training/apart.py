@@ -35,6 +35,8 @@ from hinterland.training.plan import Plan, stacked, stacked_shapes
 
 STEPS_PER_CALL = 32_768
 """Steps of one agent between two looks at the clock, at Ctrl-C and at the progress bar."""
+BESIDE = 2
+"""Regions under way beside one for each device, in a pipeline where nothing else is said."""
 
 
 class ApartState(NamedTuple):
@@ -174,7 +176,7 @@ def _learn_kind(
     advance, stopping, finished = runtime.telling(experiment.progress.advance, each)
     numbers = np.array(plan.numbers(kind), np.int32)
     block = (numbers, *(part[kind] for part in state))
-    at_once = at_a_time(experiment.config, runtime)
+    at_once = at_a_time(experiment.config, len(runtime.devices))
     if plan.is_host:
         learn = make_host_learning(sizes, at_once, advance, stopping)
     else:
@@ -186,10 +188,9 @@ def _learn_kind(
     return runtime.map_agents(learn, block, common, finished, at_once)
 
 
-def at_a_time(config: Config, runtime: Any) -> int:
-    """Units that a schedule has under way on this machine."""
-    devices = len(runtime.devices)
-    workers = config.workers or 1
+def at_a_time(config: Config, devices: int) -> int:
+    """Units that a schedule has under way on so many devices."""
+    workers = config.workers or BESIDE
     return {"lockstep": 1, "fused": devices}.get(config.schedule, devices + workers)
 
 

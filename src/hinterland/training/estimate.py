@@ -17,7 +17,7 @@ from hinterland.config import Config
 from hinterland.core import Kind, UserError, global_simulator_of, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training.apart import STEPS_PER_CALL, first_place, shapes
+from hinterland.training.apart import STEPS_PER_CALL, at_a_time, first_place, shapes
 from hinterland.training.evaluate import BLOCK
 from hinterland.training.plan import Plan
 from hinterland.training.workers import copies_of
@@ -202,7 +202,7 @@ def _processes_of(plan: Plan) -> tuple[int, int]:
         if not plan.is_host:
             return evaluating, 0
         if plan.apart:  # sessions beside one for each device
-            return evaluating + 1 + acting, 0
+            return evaluating + at_a_time(config, devices=1), 0
         return evaluating + len(plan.regions) - acting, acting
     if not plan.is_host:
         return 0, 0

@@ -124,8 +124,9 @@ class Plan:
         return How(
             ppo_settings(config),
             self.credit(kind) if self.learners == 1 or self.apart else Credit(),
-            # Where nothing is older than the learner the two are the same, and this one is cheaper.
-            config.correction or ("vtrace" if config.schedule == "pipeline" else "clip"),
+            # Where nothing is older than the learner the two are the same; this one is cheaper.
+            config.correction
+            or ("vtrace" if config.schedule == "pipeline" and not self.apart else "clip"),
             config.pieces or 1,
             # Agents keep their windows: taking them whole is a quarter faster in small networks.
             by_step=not self.memory and self.of_entities,
@@ -363,8 +364,6 @@ def _check_regions(config: Config, domain: Any) -> None:
                 f"those of {domain.name} hold one agent each: larger regions, or --simulation "
                 "global"
             )
-    if each > 1 and is_host(kinds[0].local_simulator):
-        raise UserError(f"{domain.name}: local simulators outside of JAX are of one agent each")
     if len(kinds) > 1 and config.slot_networks not in (None, "own"):
         raise UserError(
             f"--slot-networks {config.slot_networks}: the regions of {domain.name} are of "

@@ -81,17 +81,17 @@ class Intersections:
         `cars` and `entries` [light, 4] stay here: cars on each lane, and whether one stands in the
         cell where they enter.
         """
-        bits = np.zeros((len(self._lanes), CELLS), np.int8)
-        speeds = np.zeros(len(self._lanes))
-        cars = np.zeros(len(self._lanes), int)
-        position, speed = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
-        for index, lane in enumerate(self._lanes):
-            for car in libsumo.lane.getLastStepVehicleIDs(lane):
-                bits[index, min(int((BLOCK - position(car)) / BLOCK * CELLS), CELLS - 1)] = 1
-                moves = speed(car)
-                speeds[index] += moves
-                cars[index] += 1
-                self.queued += moves < HALTING
+        of, speed = libsumo.vehicle.getLanePosition, libsumo.vehicle.getSpeed
+        every = [libsumo.lane.getLastStepVehicleIDs(lane) for lane in self._lanes]
+        positions = np.array([of(car) for cars in every for car in cars])
+        moves = np.array([speed(car) for cars in every for car in cars])
+        cars = np.array([len(cars) for cars in every])
+        lanes = np.repeat(np.arange(len(every)), cars)
+        cells = np.minimum(((BLOCK - positions) / BLOCK * CELLS).astype(int), CELLS - 1)
+        bits = np.zeros((len(every), CELLS), np.int8)
+        bits[lanes, cells] = 1
+        speeds = np.bincount(lanes, moves, len(every))
+        self.queued += int((moves < HALTING).sum())
         self.seen += 1
         self.cars = cars.reshape(self.count, 4)
         bits = bits.reshape(self.count, 4, CELLS)

@@ -1,0 +1,65 @@
+"""Checks of local simulators outside of JAX: what their sessions give, and that they repeat."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hinterland.core import Domain, stream
+from hinterland.rollout import episode_seed
+from hinterland.rollout.answers import TRUTHS, gathered
+from hinterland.testing.expectations import expect_methods, fail
+from hinterland.testing.slots import Slots, every_slots
+
+COPIES, STEPS = 2, 20
+
+
+def check_host_locals(domain: Domain, seed: int) -> None:
+    """Shapes, types and determinism of two copies of each kind's first and last region.
+
+    Args:
+        domain: of agents, whose local simulators have sessions.
+        seed: of the session, of actions and of influence.
+
+    Raises:
+        UserError: the first check that failed.
+    """
+    for slots in every_slots(domain):
+        (session,) = slots.local.sessions(1, COPIES)
+        expect_methods("a session", session, ("forget", "call", "ask", "answer"), "HostSession")
+        for region in sorted({0, slots.count - 1}):
+            first, second = (_played(domain, slots, session, region, seed) for _ in range(2))
+            for (where, mine), (_, again) in zip(first, second, strict=True):
+                if not np.array_equal(mine, again):
+                    fail(
+                        where,
+                        "two episodes with the same seed, actions and influence differ",
+                        "draw all random numbers from the seed given to reset",
+                    )
+
+
+def _played(
+    domain: Domain, slots: Slots, session: Any, region: int, seed: int
+) -> list[tuple[str, np.ndarray]]:
+    """An episode's beginning, one reset of a copy in it; what each part is, and the part."""
+    spec, numbers = slots.kind.spec, np.random.default_rng(seed)
+    shown = {"observation": (*slots.shape, spec.observation), "dset": (spec.dset,)}
+    found: list[tuple[str, np.ndarray]] = []
+
+    def look(seen: Mapping[str, Any], when: str, **more: tuple[tuple[int, ...], str]) -> None:
+        parts = {name: (shape, "biuf") for name, shape in shown.items()} | more
+        for name, (shape, kinds) in parts.items():
+            where = f"{domain.name}, local simulator of region {slots.number(region)} at {when}"
+            (part,) = gathered(where, [seen], name, (COPIES, *shape), kinds)
+            found.append((f"{name}, {where}", part))
+
+    session.forget()
+    told = slots.kind.told(region) or (slots.number(region),)
+    look(session.call("reset", episode_seed(stream(seed, "check/shapes")), *told), "reset")
+    for t in range(min(spec.horizon, STEPS)):
+        actions = numbers.integers(0, spec.actions, (COPIES, *slots.shape)).astype(np.int32)
+        influence = numbers.integers(0, spec.classes, (COPIES, spec.sources)).astype(np.int32)
+        moved = session.call("step", actions, influence)
+        look(moved, f"step {t}", reward=(slots.shape, "biuf"), terminated=((), TRUTHS))
+    look(session.call("reset_some", np.arange(COPIES) == 1), "reset_some")
+    return found
