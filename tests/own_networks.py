@@ -48,6 +48,14 @@ def summing(key: Any, spec: Any) -> Summing:
     return Summing(cell, np.full(spec.observation, 0.5, np.float32), head)
 
 
+def sized(key: Any, spec: Any) -> Summing:
+    """Remembers as many numbers as there are actions."""
+    one, two = jax.random.split(key)
+    cell = eqx.nn.Linear(spec.observation, spec.actions, key=one)
+    head = eqx.nn.Linear(spec.actions, spec.actions + 1, key=two)
+    return Summing(cell, np.full(spec.observation, 0.5, np.float32), head, spec.actions)
+
+
 class Team(eqx.Module):
     """A `core.Policy` of all slots: each hears the mean of all."""
 

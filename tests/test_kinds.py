@@ -353,6 +353,31 @@ def test_policies_of_a_checkpoint_act_as_in_training_for_every_slot() -> None:
     assert found["episodes"] == 2
 
 
+def test_own_networks_may_remember_more_in_one_kind_than_in_another() -> None:
+    """The policy of all slots pads to the widest, and each kind gets back what it gave."""
+    domain, config = waterworks(), config_of(network="own_networks:sized")
+    plan = check_config(config, domain)
+    learners = plan.first_learners()
+    policy, system = plan.policy(learners), whole_system(domain)
+    view = system.look(system.reset(jax.random.split(KEY, 5)))
+    assert policy.initial(5).shape == (5, 4, 3)
+    memory = policy.initial(5)
+    for _ in range(2):
+        memory, chosen = policy.act(KEY, memory, view, True)
+    assert not np.asarray(memory)[:, 1:3, 2].any()
+    well = domain.kinds[0].spec
+    network = jax.tree.map(lambda x: x[1], learners[0].network)
+    seen = view.observation[:, 2:3, : well.observation]
+    mine = View(
+        seen, np.ones((5, 1, well.actions), bool), *[np.ones((5, 1), bool)] * 2, seen[..., :0]
+    )
+    remembered = network.initial(5)
+    for _ in range(2):
+        remembered, alone = network.act(KEY, remembered, mine, True)
+    np.testing.assert_array_equal(chosen.action[:, 2:3], alone.action)
+    np.testing.assert_allclose(memory[:, 2:3, :2], remembered, rtol=1e-5)
+
+
 class Halves(Corridor):
     """A corridor whose stations are of two kinds, which are alike."""
 

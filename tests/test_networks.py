@@ -19,6 +19,8 @@ from hinterland.config import make_config
 from hinterland.core import AgentSpec
 from hinterland.nets import ActorCritic, made
 from hinterland.record import RunFolder
+from hinterland.runtime import LocalRuntime
+from hinterland.training import Experiment
 from hinterland.training.plan import Plan
 from own_networks import Plain, plain, summing, team
 from runs import assert_same
@@ -179,6 +181,30 @@ def _none(key: Any, spec: Any) -> None:
     return None
 
 
+class _Negative(Plain):
+    memory: int = eqx.field(static=True, default=-1)
+
+
+class _Truth(Plain):
+    memory: int = eqx.field(static=True, default=True)
+
+
+class _NoModule:
+    memory = 0
+    step = act = Plain.step
+
+    def __init__(self, key: Any, spec: Any) -> None:
+        self.weight = jax.random.normal(key, (spec.observation, spec.actions))
+
+
+def _negative(key: Any, spec: Any) -> Plain:
+    return _Negative(plain(key, spec).body)
+
+
+def _truth(key: Any, spec: Any) -> Plain:
+    return _Truth(plain(key, spec).body)
+
+
 def _whole_numbers(key: Any, spec: Any) -> Any:
     return jax.tree.map(lambda x: x.astype(int) if eqx.is_array(x) else x, plain(key, spec))
 
@@ -195,6 +221,9 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (_broken, {}, rf"_broken': step: .*{FILE}"),
     (_one_argument, {}, rf"takes 1 positional argument but 2 were given {FILE}"),
     (_none, {}, rf"gave 'NoneType', which has no whole number 'memory' .*{FILE}"),
+    (_NoModule, {}, rf"gave '_NoModule', in which JAX finds no arrays: .* equinox.Module.*{FILE}"),
+    (_negative, {}, rf"'_Negative', which has no whole number 'memory' .0 or more.*{FILE}"),
+    (_truth, {}, rf"'_Truth', which has no whole number 'memory' .0 or more.*{FILE}"),
     (_whole_numbers, {}, rf"its body.*weight is int32; what is learned is float32.*{FILE}"),
     (_raises, {}, rf"_raises': ValueError: no such size {FILE}"),
     (3, {}, "network is 'int': give gru, feed-forward, MODULE:FUNCTION, or a function"),
@@ -219,6 +248,15 @@ def test_what_is_no_network_is_said_in_one_sentence(
     with pytest.raises(UserError, match=sentence) as caught:
         hinterland.train("corridor", network=network, **small, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_finite_may_be_the_networks_fault() -> None:
+    domain: Any = hinterland.load_domain("corridor", 3)
+    for network, said in (("own_networks:plain", "what network own_networks:plain gives is"),
+                          ("gru", "step 0: an observation")):  # fmt: skip
+        config = make_config({"domain": "corridor", "agents": 3, "network": network})
+        with pytest.raises(UserError, match=said):
+            Experiment(config, domain, LocalRuntime(devices=1)).log(0, "train", {"loss": np.nan})
 
 
 def test_other_processes_need_a_name(tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
         GlobalSimulator,
         GlobalStep,
         HostSimulator,
+        Kind,
         LocalSimulator,
         Step,
         UserError,
+        largest,
     )
     from hinterland.domains import load_domain
     from hinterland.domains.pool import Processes
@@ -44,6 +46,7 @@ __all__ = [
     "GlobalSimulator",
     "GlobalStep",
     "HostSimulator",
+    "Kind",
     "LocalSimulator",
     "Logger",
     "Policies",
@@ -53,6 +56,7 @@ __all__ = [
     "UserError",
     "check",
     "evaluate",
+    "largest",
     "load",
     "load_domain",
     "train",

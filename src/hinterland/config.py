@@ -292,4 +292,7 @@ def _check_together(config: Config) -> None:
     if config.credit == "team" and (config.grouping or config.global_parts):
         raise UserError("--credit team is one trajectory: leave out --grouping and --global-parts")
     if config.shared_policy and config.simulation != "global":
-        raise UserError("--shared-policy needs --simulation global: local simulators never share")
+        raise UserError(
+            "--shared-policy needs --simulation global; one network in all local simulators is "
+            "--slot-networks shared"
+        )

@@ -29,8 +29,8 @@ class KindsNetwork(eqx.Module):
     """Each agent has its own."""
 
     def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
-        """Zeroed recurrent states; those of all kinds are equally wide."""
-        return self._scattered([team.initial(copies) for team in self.teams])
+        """Zeroed recurrent states, padded to the widest: one's own networks may differ by kind."""
+        return self._scattered(_widest([team.initial(copies) for team in self.teams]))
 
     def act(
         self,
@@ -69,14 +69,21 @@ class KindsNetwork(eqx.Module):
         for team, slots, (width, actions) in zip(self.teams, self.slots, self.sizes, strict=True):
             where = jnp.array(slots)
             shown = view._replace(observation=view.observation[:, where, :width])
-            after, logits, value = team.stepped(carry[:, where], shown)
+            remembered = carry[:, where, : team.initial(1).shape[-1]]
+            after, logits, value = team.stepped(remembered, shown)
             spare = [(0, 0), (0, 0), (0, view.mask.shape[-1] - actions)]
             found.append((after, jnp.pad(logits, spare, constant_values=IMPOSSIBLE), value))
-        after, logits, value = (self._scattered(list(x)) for x in zip(*found, strict=True))
-        return after, logits, value
+        after, logits, value = (list(x) for x in zip(*found, strict=True))
+        return self._scattered(_widest(after)), self._scattered(logits), self._scattered(value)
 
     def _scattered(self, parts: list[Array]) -> Array:
         """[copy, slots, ...] out of the teams' slots."""
         everybody = [slot for slots in self.slots for slot in slots]
         back = sorted(range(len(everybody)), key=everybody.__getitem__)
         return jnp.concatenate(parts, 1)[:, jnp.array(back)]
+
+
+def _widest(carries: list[Array]) -> list[Array]:
+    """Padded with zeros to the widest of them."""
+    width = max(carry.shape[-1] for carry in carries)
+    return [jnp.pad(x, [(0, 0), (0, 0), (0, width - x.shape[-1])]) for x in carries]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from hinterland.core import AgentSpec, UserError
 from hinterland.core.blame import blaming, defined_at
+from hinterland.core.spec import is_whole
 
 Make = Callable[[Key[Array, ""], AgentSpec], Any]
 """(key, spec) -> a `core.SlotNetwork`, or a `core.Policy` of all slots."""
@@ -90,6 +91,7 @@ def made(make: Make, key: Key[Array, ""], spec: AgentSpec) -> Any:
     """
     with blaming(what_of(make), unwrap(make)):
         found = make(key, spec)
+    _expect_tree(make, found)
     leaves = jax.tree_util.tree_leaves_with_path(found)
     if not hasattr(found, "act"):
         _form(make, spec)  # judges it
@@ -121,11 +123,11 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
     what = what_of(make)
     with blaming(what, unwrap(make)):
         network = eqx.filter_eval_shape(make, jax.random.key(0), spec)
-    memory = getattr(network, "memory", None)
-    if not isinstance(memory, int) or not callable(getattr(network, "step", None)):
+    memory: Any = getattr(network, "memory", None)
+    if not (is_whole(memory) and memory >= 0 and callable(getattr(network, "step", None))):
         raise UserError(
-            f"{what}: gave {type(network).__name__!r}, which has no whole number 'memory' and "
-            f"method 'step' (docs/python.md){defined_at(make)}"
+            f"{what}: gave {type(network).__name__!r}, which has no whole number 'memory' (0 "
+            f"or more) and method 'step' (docs/python.md){defined_at(make)}"
         )
     of = defined_at(type(network).step)
     flat, structure = jax.tree_util.tree_flatten_with_path(network)
@@ -149,6 +151,19 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
             f"value []{of}"
         )
     return _Form(leaves, structure, memory)
+
+
+def _expect_tree(make: Make, found: Any) -> None:
+    """Whether what the function gave has arrays that can be learned.
+
+    Raises:
+        UserError: it is an object that JAX does not look into.
+    """
+    if any(leaf is found for leaf in jax.tree.leaves(found)):
+        raise UserError(
+            f"{what_of(make)}: gave {type(found).__name__!r}, in which JAX finds no arrays: make "
+            f"its class an equinox.Module (docs/python.md){defined_at(make)}"
+        )
 
 
 def what_of(make: Make) -> str:

@@ -111,7 +111,7 @@ def _check_kinds(domain: Any) -> None:
     if getattr(domain, "regions", None) is not None:
         fail(where, "are given beside domain.regions", "kinds say who lives where: leave one out")
     if not isinstance(domain.kinds, Sequence) or not domain.kinds:
-        fail(where, f"are {domain.kinds!r}", "give a sequence of hinterland.core.Kind")
+        fail(where, f"are {domain.kinds!r}", "give a sequence of hinterland.Kind")
     for number, kind in enumerate(domain.kinds):
         _check_kind(domain, f"{where}[{number}]", kind)
     everybody = np.concatenate([kind.regions.ravel() for kind in domain.kinds])
@@ -122,7 +122,7 @@ def _check_kinds(domain: Any) -> None:
 
 def _check_kind(domain: Any, where: str, kind: Any) -> None:
     if not isinstance(kind, Kind):
-        fail(where, f"is a {type(kind).__name__}", "give a hinterland.core.Kind")
+        fail(where, f"is a {type(kind).__name__}", "give a hinterland.Kind")
     if not isinstance(kind.spec, AgentSpec):
         given = type(kind.spec).__name__
         fail(f"{where}.spec", f"is a {given}", "give a hinterland.core.AgentSpec")
@@ -132,7 +132,7 @@ def _check_kind(domain: Any, where: str, kind: Any) -> None:
     for name in ("observation", "actions", "dset", "sources", "classes"):
         mine, most = getattr(kind.spec, name), getattr(domain.spec, name)
         if mine > most:
-            cure = "domain.spec has the largest sizes; see hinterland.core.largest"
+            cure = "domain.spec has the largest sizes; see hinterland.largest"
             fail(f"{where}.spec.{name}", f"is {mine}, more than domain.spec's {most}", cure)
     for leaf in jax.tree.leaves(kind.parameters):
         if np.shape(leaf)[:1] != (len(kind.regions),):

@@ -14,6 +14,7 @@ from hinterland.config import Config
 from hinterland.core import Domain, UserError, global_simulator_of, is_host, kinds_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training.clocks import COMPILING, agent_steps_per_s
+from hinterland.training.own_networks import is_own
 from hinterland.training.progress import Progress, Silent
 
 State = TypeVar("State")
@@ -223,13 +224,15 @@ class Experiment:
             UserError: a value is not finite; a domain or a hyperparameter has gone wrong, and
                 training on would only hide where.
         """
-        plain = {name: float(value) for name, value in values.items()}
+        plain, why = {name: float(value) for name, value in values.items()}, _WHY_NOT_FINITE[phase]
+        if phase == "train" and is_own(self.config):
+            why = f"what network {self.config.network} gives is not finite, or {why}"
         for name, value in plain.items():
             if not np.isfinite(value):
                 raise UserError(
                     f"{name} became {value} in phase {phase!r} before step "
-                    f"{self.step_of(updates):,}: {_WHY_NOT_FINITE[phase]}; mend it, then "
-                    "resume from the last checkpoint"
+                    f"{self.step_of(updates):,}: {why}; mend it, then resume from the last "
+                    "checkpoint"
                 )
         if outside := self._outside:
             plain["host/restarts"] = float(sum(one.restarts for one in outside) + self.lost)
