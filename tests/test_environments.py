@@ -281,8 +281,8 @@ def test_who_is_truncated_alone_is_worth_what_comes_after(correction: str) -> No
     if correction == "vtrace":
         probability, _, value = plan.network().unroll(seen)
         now = (probability, value)
-    settings = plan.how.settings
-    cells = as_cells(stream(0, "k"), seen, plan.how.credit, settings.discount, settings.trace, now)
+    settings, credit = plan.how().settings, plan.how().credit
+    cells = as_cells(stream(0, "k"), seen, credit, settings.discount, settings.trace, now)
     assert cells.target[2, 0, 0] == pytest.approx(1 + 0.9 * worth, rel=1e-5)
 
 
