@@ -15,11 +15,19 @@ import pytest
 from hinterland.cli import main
 from hinterland.config import declared_by, make_config
 from hinterland.core import Segment, UserError, View, stream
+from hinterland.domains import load_domain
 from hinterland.domains.adapters.parallel import ParallelEnvironment, ParallelSessions
 from hinterland.domains.adapters.parallel_session import ParallelSession
 from hinterland.domains.shared import SharedHere
 from hinterland.learn import as_cells
-from hinterland.rollout import HostActor, begin_place, first_place, host_segment, whole_system
+from hinterland.rollout import (
+    SESSIONS,
+    HostActor,
+    begin_place,
+    first_place,
+    host_segment,
+    whole_system,
+)
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment, Lines, evaluate_scripted, loop, simulator_processes
 from hinterland.training.plan import Plan
@@ -281,8 +289,8 @@ def test_who_is_truncated_alone_is_worth_what_comes_after(correction: str) -> No
     if correction == "vtrace":
         probability, _, value = plan.network().unroll(seen)
         now = (probability, value)
-    settings = plan.how.settings
-    cells = as_cells(stream(0, "k"), seen, plan.how.credit, settings.discount, settings.trace, now)
+    settings, credit = plan.how().settings, plan.how().credit
+    cells = as_cells(stream(0, "k"), seen, credit, settings.discount, settings.trace, now)
     assert cells.target[2, 0, 0] == pytest.approx(1 + 0.9 * worth, rel=1e-5)
 
 
@@ -377,6 +385,19 @@ def test_the_preset_of_pettingzoo_starts_few_processes() -> None:
         config = make_config({"domain": "pettingzoo", "agents": 2, **settings})
         assert config.copies_per_process == each
         assert simulator_processes(config, domain) == count
+
+
+def test_every_worker_has_a_process_for_each_region() -> None:
+    name = "tests.environments.pairs:make_all_hosted"
+    domain = load_domain(name, 4)
+    how = {"domain": name, "agents": 4, "simulation": "untrained", "slot_networks": "shared"}
+
+    def counted(**settings: Any) -> int:
+        return simulator_processes(make_config({**how, **settings}), domain) - SESSIONS
+
+    assert counted() == 2
+    assert counted(schedule="lockstep", workers=3) == 3 * 2
+    assert counted(schedule="pipeline", workers=3) == 3 * 2 + 3
 
 
 def test_many_processes_are_said_with_their_memory() -> None:

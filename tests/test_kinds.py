@@ -28,7 +28,7 @@ from hinterland.rollout import Regions, whole_system
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.attributes import check_attributes
-from hinterland.training import Experiment, apart, check_config, trained
+from hinterland.training import Experiment, check_config, trained
 from hinterland.training.experiment import from_arrays
 
 HORIZON, KEY = 6, jax.random.key(0)
@@ -231,7 +231,8 @@ def test_each_region_is_told_its_own_parameters() -> None:
 
 
 def hinterland_predictors(domain: Any) -> Any:
-    return check_config(config_of(), domain).first_predictors()[0]
+    plan = check_config(config_of(), domain)
+    return plan.by_kind(plan.predictor)[0]
 
 
 def test_the_check_follows_each_kind() -> None:
@@ -329,7 +330,7 @@ def test_policies_of_a_checkpoint_act_as_in_training_for_every_slot() -> None:
     domain, config = waterworks(), config_of(simulation="untrained")
     arrays, meta = whole_run("untrained").checkpoints[-1]
     policies = policies_of((arrays, meta), config, domain)
-    learners = from_arrays(arrays, apart.shapes(check_config(config, domain))).learners
+    learners = from_arrays(arrays, check_config(config, domain).shapes()).learners
     system = whole_system(domain)
     state = system.reset(jax.random.split(jax.random.key(3), 5))
     view = system.look(state)

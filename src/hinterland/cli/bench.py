@@ -254,7 +254,7 @@ def _parts(runtime: Any, config: Any, domain: Any) -> dict[str, float]:
     from hinterland.training.plan import Plan
 
     updates = max(4, 20_000 // config.steps_per_update)
-    how = Plan(config, domain).how
+    how = Plan(config, domain).how()
 
     def timed(learns: bool, tiny_policy: bool, tiny_predictor: bool) -> float:
         small = {"hidden": 1, "trunk": 1, "network": "feed-forward"} if tiny_policy else {}

@@ -4,20 +4,19 @@ Between two meetings learners train in local simulators, each by itself (`apart`
 (`loop`); here the predictors are trained anew, on what the policies do in the global simulator.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from hinterland.core import InfluenceBatch, kinds_of, stream
+from hinterland.core import InfluenceBatch, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
 from hinterland.runtime import over_block
 from hinterland.training.evaluate import evaluate, network_episodes
 from hinterland.training.experiment import Experiment
-from hinterland.training.plan import Plan
+from hinterland.training.plan import Plan, State
 
 Predictors = tuple[Any, ...]
 """For each kind of regions a stack of theirs; datasets and figures likewise."""
@@ -25,25 +24,21 @@ Datasets = tuple[InfluenceBatch, ...]
 Figures = tuple[dict[str, np.ndarray], ...]
 
 
-def meet(
-    experiment: Experiment,
-    plan: Plan,
-    learners: Any,
-    predictors: Predictors,
-    updates: int,
-    trained: Callable[[Experiment, Predictors, Datasets, int], Any] | None = None,
-) -> Any:
-    """What is due after so many updates; the predictors, trained anew where that is due.
+def meet(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
+    """What is due after so many updates: predictors are trained anew, policies are evaluated.
 
-    With `untrained` simulation they keep their random initial weights. `trained` is what becomes of
-    them on fresh datasets: `refresh`, if nothing is said.
+    With `untrained` simulation predictors keep their random initial weights.
     """
     if experiment.refreshes(updates):
-        datasets = collect(experiment, plan, learners, updates)
-        predictors = (trained or refresh)(experiment, predictors, datasets, updates)
+        datasets = collect(experiment, plan, state.learners, updates)
+        if plan.apart and experiment.runtime.units_travel:
+            state = state._replace(datasets=datasets)  # trained where the policies are
+        else:
+            predictors = refresh(experiment, plan, state.predictors, datasets, updates)
+            state = state._replace(predictors=predictors)
     if experiment.evaluates(updates):
-        evaluate(experiment, plan.policy(learners), updates)
-    return predictors
+        evaluate(experiment, plan.policy(state.learners), updates)
+    return state
 
 
 def collect(experiment: Experiment, plan: Plan, learners: Any, updates: int) -> Datasets:
@@ -81,13 +76,11 @@ def fit_block(block, seed, updates, settings):  # type: ignore[no-untyped-def]
 
 
 def refresh(
-    experiment: Experiment, predictors: Predictors, datasets: Datasets, updates: int
+    experiment: Experiment, plan: Plan, predictors: Predictors, datasets: Datasets, updates: int
 ) -> Predictors:
     """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
-    counts = [len(kind.regions) for kind in kinds_of(experiment.domain)]
-    ends = np.cumsum(counts)
-    numbers = np.split(np.arange(ends[-1], dtype=np.int32), ends[:-1])
-    with experiment.phase("fit", int(ends[-1])):
+    numbers = [np.array(plan.numbers(kind), np.int32) for kind in range(len(plan.kinds))]
+    with experiment.phase("fit", len(plan.regions)):
         found = [
             experiment.runtime.map_agents(
                 partial(fit_block, settings=fit_settings(experiment)),
@@ -135,16 +128,14 @@ def _diagnose(block):  # type: ignore[no-untyped-def]
     return over_block(one)(block)
 
 
-def measure_drift(
-    experiment: Experiment, plan: Plan, learners: Any, predictors: Predictors
-) -> None:
+def measure_drift(experiment: Experiment, plan: Plan, state: State) -> None:
     """At the end: cross-entropy of the predictors as they stand on what the policies do now."""
     if experiment.config.simulation != "dials":
         return
     updates = experiment.total_updates
-    datasets = collect(experiment, plan, learners, updates)
+    datasets = collect(experiment, plan, state.learners, updates)
     with experiment.phase("fit", len(plan.regions)):
-        pairs = zip(predictors, datasets, strict=True)
+        pairs = zip(state.predictors, datasets, strict=True)
         figures = tuple(experiment.runtime.map_agents(_diagnose, pair) for pair in pairs)
     values = {
         "influence/cross_entropy/end": _mean(figures, "cross_entropy"),

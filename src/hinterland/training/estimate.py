@@ -5,7 +5,6 @@ take between half and twice of what is estimated here.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +16,9 @@ from hinterland.config import Config
 from hinterland.core import Kind, UserError, global_simulator_of, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
-from hinterland.training.apart import STEPS_PER_CALL, at_a_time, first_place, shapes
+from hinterland.training.apart import STEPS_PER_CALL, at_a_time
 from hinterland.training.evaluate import BLOCK
 from hinterland.training.plan import Plan
-from hinterland.training.workers import copies_of
 
 BASE = 0.8e9
 """Bytes of JAX, its compiler and a few programs."""
@@ -163,7 +161,7 @@ def message_sizes(config: Config, domain: Any) -> dict[str, Message]:
         domain: the system.
     """
     plan = Plan(config, domain)
-    learners, predictors, places = shapes(plan)
+    learners, predictors, places = plan.shapes()[:3]
     # Of the regions' mean. Influence and who is alive are bytes.
     pairs = [len(k.regions) * (bytes_of(dset_shape(k)) + k.spec.sources + 1) for k in plan.kinds]
     regions, steps = len(plan.regions), config.predictor_episodes * domain.spec.horizon
@@ -192,7 +190,7 @@ def simulator_processes(config: Config, domain: Any) -> int:
 def _processes_of(plan: Plan) -> tuple[int, int]:
     """(processes of simulators, of workers)."""
     config, each = plan.config, plan.config.copies_per_process or 1
-    workers, copies = config.workers or 1, copies_of(config)
+    workers, copies = config.workers or 1, plan.worker_copies
     acting = workers * (config.schedule == "pipeline")
     evaluating = SESSIONS
     if hasattr(plan.system.simulator, "games"):
@@ -203,7 +201,8 @@ def _processes_of(plan: Plan) -> tuple[int, int]:
             return evaluating, 0
         if plan.apart:  # sessions beside one for each device
             return evaluating + at_a_time(config, devices=1), 0
-        return evaluating + len(plan.regions) - acting, acting
+        held = len(plan.regions) * (1 if config.schedule == "fused" else workers)
+        return evaluating + held, acting
     if not plan.is_host:
         return 0, 0
     if config.schedule == "fused":  # processes of one copy are evaluation's too
@@ -228,7 +227,7 @@ class Estimate:
         self._plan = plan = Plan(config, domain)
         self._agents, self._devices = domain.agents, len(runtime.devices)
         # Bytes, each of one: of an agent's network, or of the team's, and of what it learns with.
-        learner, predictor = plan.shapes()
+        learner, predictor = plan.shapes()[:2]
         networks = [one.network for one in learner] if plan.apart else learner.network
         self._network = bytes_of(networks) // plan.learners
         self._learner = bytes_of(learner) // plan.learners
@@ -249,8 +248,8 @@ class Estimate:
             small = Plan(config.model_copy(update={"slot_networks": "own"}), domain)
             seen = dset = 0.0
             for number, kind in enumerate(plan.kinds):
-                share, of = len(kind.regions) / len(plan.regions), partial(first_place, small)
-                place = jax.eval_shape(lambda of=of, n=number: of(jnp.int32(0), kind=n))
+                share = len(kind.regions) / len(plan.regions)
+                place = jax.eval_shape(lambda n=number: small.place(jnp.int32(0), n))
                 self._copy += share * bytes_of(place) / config.copies
                 dset += share * bytes_of(dset_shape(kind))
                 shown = jax.eval_shape(lambda k=kind: k.local_simulator.observe(k.reset(key)))
@@ -262,7 +261,7 @@ class Estimate:
         """Parts of the largest memory of a run on this machine, its processes included."""
         config, plan, agents = self._config, self._plan, self._agents
         several = config.schedule != "fused" and not plan.apart
-        copies = copies_of(config) * (config.workers or 1) if several else config.copies
+        copies = plan.worker_copies * (config.workers or 1) if several else config.copies
         copies *= agents if plan.local else 1
         # Before and after an update lie side by side; each device has the networks for evaluation.
         networks = plan.learners * (2 * self._learner + self._devices * self._network)

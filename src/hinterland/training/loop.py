@@ -10,7 +10,7 @@ their own have no need of it: see `apart`.
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,21 +18,15 @@ import numpy as np
 from hinterland.core import Segment, stream
 from hinterland.learn import Learner, measures, update
 from hinterland.rollout import random_observations
-from hinterland.runtime import over_block
+from hinterland.runtime import LocalRuntime, over_block
 from hinterland.training.carriers import workers_elsewhere
 from hinterland.training.dials import measure_drift, meet
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
-from hinterland.training.plan import Plan
+from hinterland.training.plan import Plan, State
 from hinterland.training.returns import figures
 from hinterland.training.schedules import Fused, InTurn, Meters, Pipeline
-from hinterland.training.workers import (
-    Experience,
-    Snapshot,
-    Worker,
-    made_workers,
-    sessions_for,
-)
+from hinterland.training.workers import Experience, Snapshot, made_workers, sessions_for
 
 SAMPLES, APART = 16, 8
 """Of each session and side for the first statistics, and steps between two of them."""
@@ -42,60 +36,30 @@ LAG, QUEUE = 1, 2
 """Of a pipeline, where nothing else is said."""
 
 
-class State(NamedTuple):
-    """Learners, predictors, where each worker stands, and past opponents."""
-
-    learners: Learner
-    """Stacked."""
-    predictors: Any
-    workers: Any
-    """`WorkerState`s."""
-    pool: Any
-    """`opponents.Pool`, or nothing."""
-
-
 def start(experiment: Experiment, plan: Plan) -> State:
     """Untrained learners, and workers at their beginning."""
     config, domain = experiment.config, plan.domain
     opponents = Opponents(config, domain)
     workers = made_workers(plan, opponents.scripts)  # who act are made once they begin
-    observation = None
+    observation, session = None, None
     if plan.of_games:
-        sessions = list(plan.system.simulator.sessions(workers[0].copies))
-        for worker in workers:
-            worker.sessions = sessions
+        session, *_ = sessions = list(plan.system.simulator.sessions(workers[0].copies))
         players = (domain.scripted["random"],) * domain.sides
         observation = random_observations(
             plan.system, sessions, players, config.seed, SAMPLES, APART
         )
-    learners = plan.first_learners(observation)
-    predictors, policy = plan.first_predictors(), plan.policy(learners)
-    acting = plan.local_policy(learners)
-    states = [worker.first_state(acting, predictors) for worker in workers]
-    pool = opponents.first_pool(policy)
-    return jax.tree.map(np.asarray, State(learners, predictors, states, pool))
-
-
-def shapes(plan: Plan) -> State:
-    """Shapes and types of `start`, of its learners and predictors only."""
-    return State(*plan.shapes(), workers=None, pool=None)
-
-
-def _made(experiment: Experiment, plan: Plan, scripts: tuple[str, ...]) -> list[Worker]:
-    """Workers on this machine: on devices other than the learner's, if there are any."""
-    own, *others = experiment.runtime.devices
-    workers = made_workers(plan, scripts, others or [own])
-    sessions = sessions_for(plan, len(workers))
-    for index, worker in enumerate(workers):
-        worker.sessions = sessions[index] if sessions else []
-    return workers
+    state = plan.first_state(observation)
+    acting = plan.local_policy(state.learners)
+    pool = opponents.first_pool(plan.policy(state.learners))
+    states = [worker.first_state(acting, state.predictors, session) for worker in workers]
+    return jax.tree.map(np.asarray, state._replace(workers=states, pool=pool))
 
 
 @partial(jax.jit, static_argnames="how")
 def _update(block, seed, how):  # type: ignore[no-untyped-def]
     def one(number, learner, segment, seed):  # type: ignore[no-untyped-def]
         key = stream(seed, "train/update", number, learner.updates)
-        return update(key, learner, Segment(**segment), how)
+        return update(key, learner, segment, how)
 
     return over_block(one, shared_arguments=1)(block, seed)
 
@@ -106,7 +70,11 @@ def train(experiment: Experiment, plan: Plan, state: State, updates: int) -> Sta
     In turn and fused, a resumed run repeats the uninterrupted one bit for bit. In the pipeline it
     goes on from the same policy, optimiser and places, and then workers race as they always do.
     """
-    return Loop(experiment, plan).train(state, updates)
+    loop, meeting = Loop(experiment, plan), partial(meet, experiment, plan)
+    with loop.beginning(state):
+        state = experiment.in_stretches(state, updates, meeting, loop.learn)
+    measure_drift(experiment, plan, state)
+    return state
 
 
 class Loop:
@@ -128,29 +96,18 @@ class Loop:
         with self._schedule() as self.schedule:
             yield self
 
-    def train(self, state: State, updates: int) -> State:
-        """From so many updates to the end."""
-        experiment, plan = self._experiment, self._plan
-
-        def meeting(state: State, updates: int) -> State:
-            predictors = meet(experiment, plan, state.learners, state.predictors, updates)
-            return state._replace(predictors=predictors)
-
-        with self.beginning(state):
-            state = experiment.in_stretches(state, updates, meeting, self.learn)
-        measure_drift(experiment, plan, state.learners, state.predictors)
-        return state
-
     def _prepared(self, state: State) -> Any:
         experiment, plan, scripts = self._experiment, self._plan, self._opponents.scripts
         runtime = experiment.runtime
+        mine, *others = runtime.devices
         # On hosts they would share a CPU with the learner, and Python's lock.
-        own = plan.is_host and runtime.devices[0].platform == "cpu"
-        if runtime.units_travel or (own and plan.config.schedule == "pipeline"):
+        beside = plan.is_host and mine.platform == "cpu" and plan.config.schedule == "pipeline"
+        if runtime.units_travel or beside:
             return workers_elsewhere(plan, runtime, state.workers, scripts)
-        workers = _made(experiment, plan, scripts)
-        for worker, one in zip(workers, state.workers, strict=True):
-            worker.prepare(one)
+        workers = made_workers(plan, scripts, others or [mine])  # the learner's, if need be
+        sessions = sessions_for(plan, len(workers))
+        for worker, one, own in zip(workers, state.workers, sessions, strict=True):
+            worker.prepare(one, own)
         return workers
 
     def _schedule(self) -> Any:
@@ -176,7 +133,7 @@ class Loop:
         config, domain, meters = experiment.config, experiment.domain, self._meters
         steps, before = experiment.step_of(stop - updates), experiment.time["train"]
         sums: dict[str, float] = {}
-        returns, lagging = np.zeros(2), config.schedule != "fused"
+        returns = np.zeros(2)
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
                 worker.prepare(one)
@@ -203,16 +160,16 @@ class Loop:
         of = 1 if plan.of_entities else of
         named |= figures(returns / (of, 1), "local" if plan.local else "global")
         named["train/env_steps_per_s"] = steps / seconds
-        named |= self._spent(meters.take(), seconds, lagging)
+        named |= self._spent(meters.take(), seconds)
         named |= self._opponents.standing(state.pool)
         experiment.lost = sum(worker.lost for worker in self.workers)
         experiment.log(stop, "train", named)
         states = [jax.tree.map(np.asarray, worker.state) for worker in self.workers]
         return jax.tree.map(np.asarray, state._replace(workers=states))
 
-    def _spent(self, sums: dict[str, float], seconds: float, lagging: bool) -> dict[str, float]:
+    def _spent(self, sums: dict[str, float], seconds: float) -> dict[str, float]:
         """Who waited for whom."""
-        if lagging:
+        if self._plan.config.schedule != "fused":
             return flow(sums, seconds, len(self.workers))
         found = {"train/seconds/learning": sums["learner_s"]}
         for worker in self.workers:
@@ -225,16 +182,13 @@ class Loop:
         """Every learner after one update, and the sums of `learn.update`."""
         plan, runtime = self._plan, self._experiment.runtime
         whole = gathered([one.segment for one in batch], plan.learners)
-        function = partial(_update, how=plan.how)
+        function = partial(_update, how=plan.how())
         numbers = np.arange(plan.learners, dtype=np.int32)
-        block = (numbers, learners, whole._asdict())
+        block = (numbers, learners, whole)
         if plan.config.shared_policy:
             return _update_in_turn(runtime, function, block, plan.config.seed)
-        if runtime.units_travel:  # workers are elsewhere; learners are here
-            # One at a time, as on one machine: the size of a block may change the last bit.
-            each = (jax.tree.map(lambda x, i=i: x[i : i + 1], block) for i in numbers)
-            parts = [function(one, plan.config.seed) for one in each]
-            return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        if runtime.units_travel:  # workers are elsewhere; learners are here, as on one machine
+            runtime = LocalRuntime(devices=1, block=1)
         return runtime.map_agents(function, block, (plan.config.seed,))
 
 
@@ -258,19 +212,16 @@ def gathered(segments: list[Segment], learners: int) -> Segment:
 
 def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]
     """The shared network passes through every agent's update; each keeps its own Adam."""
-    agents, learners, segments = block
+    agents, learners, _ = block
     network = jax.tree.map(lambda x: x[:1], learners.network)
-    parts = []
-    for agent in agents:
-        own = jax.tree.map(lambda x, i=agent: x[i : i + 1], (learners, segments))
-        unit = (agents[agent : agent + 1], own[0]._replace(network=network), own[1])
-        ((learner, terms),) = runtime.map(function, [(unit, seed)])
-        network = learner.network
-        parts.append((learner, terms))
+    parts: list[Any] = []
+    for i in agents:
+        agent, learner, segment = jax.tree.map(lambda x, i=i: x[i : i + 1], block)
+        unit = (agent, learner._replace(network=network), segment)
+        parts += runtime.map(function, [(unit, seed)])
+        network = parts[-1][0].network
     learners, terms = jax.tree.map(lambda *x: np.concatenate(x), *parts)
-    everywhere = jax.tree.map(
-        lambda last, all_: np.broadcast_to(last, all_.shape).copy(), network, learners.network
-    )
+    everywhere = jax.tree.map(lambda x: np.repeat(x, len(agents), 0), network)
     return learners._replace(network=everywhere), terms
 
 

@@ -12,7 +12,6 @@ from hinterland.config import Config
 from hinterland.core import Domain, UserError
 from hinterland.training.experiment import from_arrays
 from hinterland.training.plan import Plan
-from hinterland.training.run import loop_of
 
 TRAINED = re.compile(r"\.(learners(\[\d+\])?\.network|predictors)")
 """What must be finite; a simulator's state may hold an infinity on purpose."""
@@ -28,7 +27,7 @@ def load_policy(arrays: Mapping[str, np.ndarray], config: Config, domain: Domain
         UserError: the checkpoint is of another run, or a parameter is not finite.
     """
     plan = Plan(config, domain)
-    template = loop_of(plan).shapes(plan)
+    template = plan.shapes()
     parts = template._asdict()
     unless = tuple(f".{name}" for name, part in parts.items() if part is None)
     state = from_arrays({n: x for n, x in arrays.items() if not n.startswith(unless)}, template)

@@ -11,7 +11,7 @@ kind's sizes: a tuple with one stack for each, also where there is one kind only
 
 from functools import cached_property, partial
 from inspect import unwrap
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from hinterland.config import Config
 from hinterland.core import (
     AgentSpec,
     Chosen,
+    InfluenceBatch,
     UserError,
     is_entity_domain,
     is_game,
@@ -29,14 +30,7 @@ from hinterland.core import (
     stream,
 )
 from hinterland.core.blame import blaming, defined_at
-from hinterland.learn import (
-    Credit,
-    How,
-    Learner,
-    PPOSettings,
-    Separation,
-    first_learner,
-)
+from hinterland.learn import Credit, How, Learner, PPOSettings, Separation, first_learner
 from hinterland.nets import (
     KindsNetwork,
     PassingNetwork,
@@ -48,8 +42,51 @@ from hinterland.nets import (
     team_network,
     what_of,
 )
-from hinterland.rollout import System, whole_system
+from hinterland.rollout import Regions, System, begin, whole_system
 from hinterland.training.own_networks import is_own, maker_of
+
+
+def stacked(function: Any, numbers: range, *common: Any) -> Any:
+    """`function(number, *common)` for every number, stacked as NumPy arrays.
+
+    One at a time and written into place: all do not lie in memory twice.
+    """
+    one = jax.jit(function)
+    whole: Any = None
+    for place, number in enumerate(numbers):
+        part = jax.tree.map(np.asarray, one(jnp.int32(number), *common))
+        if whole is None:
+            whole = jax.tree.map(lambda x: np.empty((len(numbers), *x.shape), x.dtype), part)
+
+        def put(into: np.ndarray, value: np.ndarray, at: int = place) -> None:
+            into[at] = value
+
+        jax.tree.map(put, whole, part)
+    return whole
+
+
+def stacked_shapes(function: Any, numbers: range, *common: Any) -> Any:
+    """The shapes and types of what `stacked` gives."""
+    one = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32), *common)
+    count = len(numbers)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)
+
+
+class State(NamedTuple):
+    """Everything that a run needs to go on, between two stretches of training."""
+
+    learners: Any
+    """Stacked; apart, by kind."""
+    predictors: tuple[PredictorNetwork, ...]
+    """By kind."""
+    places: tuple[Any, ...] = ()
+    """Apart, by kind: `rollout.Place`s; empty on hosts, where each stretch begins anew."""
+    workers: Any = None
+    """Together: `WorkerState`s."""
+    pool: Any = None
+    """Together: `opponents.Pool`, or nothing."""
+    datasets: tuple[InfluenceBatch, ...] | None = None
+    """Apart: what each shard is still to train its predictors on."""
 
 
 class Plan:
@@ -85,6 +122,8 @@ class Plan:
             else whole_system(domain, central)
         )  # fmt: skip
         self.is_host = is_host(self.system.simulator)
+        self.worker_copies = config.copies * (config.actors or 1)
+        """That one worker of a schedule with workers acts for."""
         self.kinds = kinds_of(domain) if self.local else ()
         """Of the regions that have local simulators."""
         self.regions = [slots for kind in self.kinds for slots in kind.regions]
@@ -113,13 +152,8 @@ class Plan:
             return Credit(separation, tuple(slot % groups for slot in range(slots)), teams)
         return Credit(separation, None, teams)
 
-    @property
-    def how(self) -> How:
-        """What decides an update; apart, of the first kind."""
-        return self.how_of(0)
-
-    def how_of(self, kind: int) -> How:
-        """What decides an update of a learner apart, of this kind."""
+    def how(self, kind: int = 0) -> How:
+        """What decides an update; apart, of a learner of this kind."""
         config = self.config
         return How(
             ppo_settings(config),
@@ -227,30 +261,32 @@ class Plan:
             hidden=config.predictor_hidden,
         )
 
-    def first_learners(self, observation: Any = None) -> Any:
-        """All learners, stacked; apart, by kind."""
-        if observation is not None:  # of games, which have one learner
-            one = jax.jit(self.learner)(0, observation)
-            return jax.tree.map(lambda x: np.asarray(x)[None], one)
+    def place(self, region: Any, kind: int = 0) -> Any:
+        """Apart, one region's copies before their first episodes."""
+        if self.is_host:
+            return jnp.zeros(0, jnp.float32)
+        predictors = jax.tree.map(lambda x: x[None], self.predictor(region, kind))
+        number = region - self.numbers(kind)[0]
+        system = Regions(self.domain, predictors, jnp.reshape(number, 1), kind)
+        key = stream(self.config.seed, "initial/copies", region)
+        return begin(key, system, self.network(region, kind), self.config.copies)
+
+    def first_state(self, observation: Any = None, stack: Any = stacked) -> State:
+        """Untrained learners and predictors, and apart where copies begin; see `learner`."""
+        by_kind = partial(self.by_kind, stack=stack)
         if self.apart:
-            return self.by_kind(self.learner)
-        return stacked(self.learner, range(self.learners))
+            return State(*map(by_kind, (self.learner, self.predictor, self.place)))
+        learners = stack(self.learner, range(self.learners), observation)
+        return State(learners, by_kind(self.predictor))
 
-    def first_predictors(self) -> tuple[PredictorNetwork, ...]:
-        """All regions', stacked by kind; () without local simulators."""
-        return self.by_kind(self.predictor)
+    def shapes(self) -> State:
+        """Shapes and types of `first_state`; nothing is computed, nothing compiled."""
+        return self.first_state(stack=stacked_shapes)
 
-    def shapes(self) -> tuple[Any, tuple[PredictorNetwork, ...]]:
-        """Shapes and types of the two; nothing is computed, nothing compiled."""
-        predictors = self.by_kind(self.predictor, stacked_shapes)
-        if self.apart:
-            return self.by_kind(self.learner, stacked_shapes), predictors
-        return stacked_shapes(self.learner, range(self.learners)), predictors
-
-    def by_kind(self, function: Any, stack: Any = None) -> tuple[Any, ...]:
+    def by_kind(self, function: Any, stack: Any = stacked) -> tuple[Any, ...]:
         """`function(region, kind=...)` of all regions, stacked for each kind."""
         every = range(len(self.kinds))
-        return tuple((stack or stacked)(partial(function, kind=k), self.numbers(k)) for k in every)
+        return tuple(stack(partial(function, kind=k), self.numbers(k)) for k in every)
 
 
 def separation_of(config: Config) -> Separation:
@@ -276,32 +312,6 @@ def ppo_settings(config: Config) -> PPOSettings:
 def in_slots(team: TeamNetwork, slots: Any) -> TeamNetwork:
     """A team whose members stand in the order of these slots, as one in the slots' own order."""
     return TeamNetwork(team.actors, team.critic, tuple(team.roles[at] for at in np.argsort(slots)))
-
-
-def stacked(function: Any, numbers: range) -> Any:
-    """`function(number)` for every number, stacked as NumPy arrays.
-
-    One at a time and written into place: all do not lie in memory twice.
-    """
-    one = jax.jit(function)
-    whole: Any = None
-    for place, number in enumerate(numbers):
-        part = jax.tree.map(np.asarray, one(jnp.int32(number)))
-        if whole is None:
-            whole = jax.tree.map(lambda x: np.empty((len(numbers), *x.shape), x.dtype), part)
-
-        def put(into: np.ndarray, value: np.ndarray, at: int = place) -> None:
-            into[at] = value
-
-        jax.tree.map(put, whole, part)
-    return whole
-
-
-def stacked_shapes(function: Any, numbers: range) -> Any:
-    """The shapes and types of what `stacked` gives."""
-    one = jax.eval_shape(function, jax.ShapeDtypeStruct((), jnp.int32))
-    count = len(numbers)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)
 
 
 def check_plan(config: Config, domain: Any) -> Plan:
@@ -343,9 +353,9 @@ def check_plan(config: Config, domain: Any) -> Plan:
             "from windows / actors segments"
         )
     units = config.copies * config.windows * plan.system.sides
-    units *= config.window if plan.how.by_step else 1
+    units *= config.window if plan.how().by_step else 1
     if units // config.minibatches % (config.pieces or 1):
-        what = "steps" if plan.how.by_step else "sequences"
+        what = "steps" if plan.how().by_step else "sequences"
         raise UserError(
             f"--pieces {config.pieces}: must divide a minibatch's {units // config.minibatches} "
             f"{what}"
@@ -420,8 +430,7 @@ def _check_processes(config: Config, plan: Plan) -> None:
         raise UserError(f"{option}: {name} is traced by JAX and has no processes")
     if not hasattr(simulator, "shared_sessions"):
         raise UserError(f"{option}: a process holds one simulation of {name}; use 1")
-    copies = config.copies * (config.actors or 1)
-    if copies % each:
+    if (copies := plan.worker_copies) % each:
         raise UserError(
             f"{option}: must divide the copies of a worker (copies x actors = {copies})"
         )

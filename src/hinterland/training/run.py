@@ -48,7 +48,7 @@ def check_config(config: Config, domain: Any, runtime: str = "local") -> Plan:
 
 
 def loop_of(plan: Plan) -> Any:
-    """The module that trains: `start(experiment, plan)`, `shapes(plan)` and
+    """The module that trains: `start(experiment, plan)` and
     `train(experiment, plan, state, updates)`."""
     return apart if plan.apart else loop
 

@@ -89,10 +89,7 @@ def _traced(
     key = stream(seed, "train/segment", worker, number)
     system = Regions(domain, predictors[0]) if local else whole_system(domain, central)
     policies = [domain.scripted[name] for name in scripts]
-    place, segment, results = traced_segment(
-        key, system, policy, place, window, windows, seats, policies
-    )
-    return place, segment._asdict(), results
+    return traced_segment(key, system, policy, place, window, windows, seats, policies)
 
 
 class Worker:
@@ -120,6 +117,15 @@ class Worker:
         device: jax.Device | None = None,
     ) -> None:
         self.index, self.copies = index, copies
+        self._first = index * copies
+        """The number of its first copy among all workers'."""
+        # At ten phases over all copies of an update's workers, or over its own.
+        everybody = max(plan.config.copies, copies)
+        numbers = (self._first + np.arange(copies)) % everybody
+        self._clocks = phases(everybody, plan.system.horizon)[numbers]
+        whole = np.arange(copies) == 0 if plan.is_host else self._clocks == 0
+        self._episodes = running(np.repeat(whole, plan.system.sides), len(plan.regions) or 1)
+        """Those that its copies begin with."""
         self.state: WorkerState
         self._plan, self._device, self._windows = plan, device, windows
         self._version: Any = None
@@ -138,39 +144,25 @@ class Worker:
             windows=windows,
         )
 
-    def first_state(self, policy: Any, predictors: Any) -> WorkerState:
-        """Copies at their beginning, at different times of their episodes."""
+    def first_state(self, policy: Any, predictors: Any, session: Any = None) -> WorkerState:
+        """Copies at their beginning, at different times of their episodes.
+
+        Of games, any `session` shows what actions are.
+        """
         plan, config = self._plan, self._plan.config
         count, opposed = self.copies * plan.system.sides, config.opponents is not None
         if plan.local and plan.is_host:
             place = begin_place(policy, np.zeros(0, np.float32), count)
         elif plan.is_host:
-            sides = _actions_of(plan, policy, self.sessions[0]) if plan.of_games else None
+            sides = _actions_of(plan, policy, session) if plan.of_games else None
             place = begin_place(policy, first_place(plan.system, self.copies, sides), count)
         else:
-            key = stream(config.seed, "initial/copies", self._first())
+            key = stream(config.seed, "initial/copies", self._first)
             place = _begin_traced(
-                key, policy, predictors, self._clocks(),
+                key, policy, predictors, self._clocks,
                 domain=plan.domain, local=plan.local, opposed=opposed,
             )  # fmt: skip
-        return WorkerState(place, np.int32(0), self._episodes())
-
-    def _clocks(self) -> Int[np.ndarray, " copy"]:
-        """First ones, at ten phases over all copies of an update's workers, or over its own."""
-        copies = max(self._plan.config.copies, self.copies)
-        numbers = (self._first() + np.arange(self.copies)) % copies
-        return phases(copies, self._plan.system.horizon)[numbers]
-
-    def _episodes(self) -> Running:
-        """Those that its copies begin with."""
-        plan = self._plan
-        whole = np.arange(self.copies) == 0 if plan.is_host else self._clocks() == 0
-        streams = len(plan.regions) or 1
-        return running(np.repeat(whole, plan.system.sides), streams)
-
-    def _first(self) -> int:
-        """The number of its first copy among all workers'."""
-        return self.index * self.copies
+        return WorkerState(place, np.int32(0), self._episodes)
 
     def prepare(self, state: WorkerState, sessions: list[Any] | None = None) -> None:
         """Goes to where a worker stood; on hosts, in these sessions, or in those it has."""
@@ -186,7 +178,7 @@ class Worker:
             return
         self._led = since
         if not plan.local:
-            actor = HostActor(plan.system, self.sessions, config.seed, self._first())
+            actor = HostActor(plan.system, self.sessions, config.seed, self._first)
             actor.lead(self.state.place.copies)
             self.actor = actor
             return
@@ -197,7 +189,7 @@ class Worker:
             [episode_seed(key) for key in keys],
         )  # fmt: skip
         place = begin_place(snapshot.policy, self.actor.place, self.copies)
-        self.state = self.state._replace(place=place, running=self._episodes())
+        self.state = self.state._replace(place=place, running=self._episodes)
 
     def unit(self, snapshot: Snapshot) -> tuple[Any, ...]:
         """Arguments of `program` for the next segment of a traced system."""
@@ -206,9 +198,16 @@ class Worker:
         return seed, self.index, int(number), policy, predictors, place, snapshot.seats
 
     def take(self, found: tuple[Any, ...], version: int, snapshot: Snapshot) -> Experience:
-        """What `program` gave, as experience; the worker goes on from there."""
+        """What `program` gave, as experience; the worker goes on from there.
+
+        The segment's windows become so many more copies; the episodes in it are followed.
+        """
         place, segment, results = found
-        return self._made(place, Segment(**segment), results, version, snapshot)
+        episodes, returns = followed(self.state.running, segment)
+        self.state = WorkerState(place, np.int32(self.state.number + 1), episodes)
+        member = np.zeros(0, np.int32) if snapshot.member is None else snapshot.member
+        segment = windows_of(segment, self._windows)
+        return Experience(segment, version, results, member, returns)
 
     def segment(
         self, version: int, snapshot: Snapshot, stopping: Callable[[], None] = lambda: None
@@ -218,28 +217,22 @@ class Worker:
             if (version, snapshot.since) != self._version:
                 self._version = (version, snapshot.since)
                 self._snapshot = jax.device_put(snapshot, self._device)
-            if not self._plan.is_host:
+            if self._plan.is_host:
+                found = self._led_on(stopping)
+            else:
                 unit = jax.device_put(self.unit(self._snapshot), self._device)
-                return self.take(jax.block_until_ready(self.program(*unit)), version, snapshot)
-            self.lead(self._snapshot)
-            place, number, _ = self.state
-            key = stream(self._plan.config.seed, "train/segment", self.index, int(number))
-            place, segment = host_segment(
-                key, self._snapshot.policy, self.actor, place, self._plan.config.window,
-                self._windows, stopping,
-            )  # fmt: skip
-        return self._made(place, segment, np.zeros((0, 3), np.int32), version, snapshot)
+                found = jax.block_until_ready(self.program(*unit))
+        return self.take(found, version, snapshot)
 
-    def _made(
-        self, place: Place, segment: Segment, results: Any, version: int, snapshot: Snapshot
-    ) -> Experience:
-        """The segment with its windows as so many more copies; its episodes are followed."""
-        _, number, episodes = self.state
-        episodes, returns = followed(episodes, segment)
-        self.state = WorkerState(place, np.int32(number + 1), episodes)
-        member = np.zeros(0, np.int32) if snapshot.member is None else snapshot.member
-        segment = windows_of(segment, self._windows)
-        return Experience(segment, version, results, member, returns)
+    def _led_on(self, stopping: Callable[[], None]) -> tuple[Any, ...]:
+        """As `program`, on hosts."""
+        self.lead(self._snapshot)
+        config, (place, number, _) = self._plan.config, self.state
+        key = stream(config.seed, "train/segment", self.index, int(number))
+        found = host_segment(
+            key, self._snapshot.policy, self.actor, place, config.window, self._windows, stopping
+        )
+        return *found, np.zeros((0, 3), np.int32)
 
     def abandon(self) -> None:
         """Ends its processes, whatever they are doing."""
@@ -280,7 +273,7 @@ def made_workers(
     if config.schedule != "fused":
         where: list[Any] = list(devices or [None])
         return [
-            Worker(plan, index, copies_of(config), 1, scripts, where[index % len(where)])
+            Worker(plan, index, plan.worker_copies, 1, scripts, where[index % len(where)])
             for index in range(config.workers or 1)
         ]
     least, most = BLOCK
@@ -290,36 +283,30 @@ def made_workers(
     return [Worker(plan, index, block, config.windows, scripts) for index in blocks]
 
 
-def copies_of(config: Config) -> int:
-    """Copies that one worker of a schedule with workers acts for."""
-    return config.copies * (config.actors or 1)
-
-
 def worker_apart(
     config: Config, domain: Any, scripts: tuple[str, ...], index: int, state: WorkerState
 ) -> Worker:
     """In a process of its own, prepared: with sessions of its own, if it needs any."""
     plan = Plan(config, domain)
-    worker = Worker(plan, index, copies_of(config), 1, scripts, jax.devices()[0])
+    worker = Worker(plan, index, plan.worker_copies, 1, scripts, jax.devices()[0])
     simulator = plan.system.simulator
     if isinstance(simulator, SharingPool):
         simulator.here = True
-    sessions = sessions_for(plan, 1, kept=0)
-    worker.prepare(state, sessions[0] if sessions else None)
+    worker.prepare(state, *sessions_for(plan, 1, kept=0))
     return worker
 
 
-def sessions_for(plan: Plan, workers: int, kept: int = SESSIONS) -> list[list[Any]] | None:
-    """For each of so many workers its sessions; None: traced.
+def sessions_for(plan: Plan, workers: int, kept: int = SESSIONS) -> list[list[Any]]:
+    """For each of so many workers its sessions; none where the system is traced.
 
     The first `kept` processes of one copy are evaluation's, and not given away; but `--schedule
     fused` shares them with it.
     """
     config, simulator = plan.config, plan.system.simulator
     if not plan.is_host:
-        return None
+        return [[]] * workers
     fused = config.schedule == "fused"
-    copies = config.copies if fused else copies_of(config)
+    copies = config.copies if fused else plan.worker_copies
     each, shared = copies, config.copies_per_process or 1
     if plan.local:  # one process for each region, which holds all copies
         each = len(plan.regions)
