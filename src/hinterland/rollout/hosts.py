@@ -255,11 +255,7 @@ class HostRegions:
 
     Args:
         domain: whose local simulators they are.
-        sessions: one per region, each with all copies; methods `reset(seed, region)`,
-            `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`. In
-            place of its number a region of a kind with parameters is told its own. Of a region with
-            k > 1 agents, and of entities, actions are [copy, k], and so is what is given of each
-            slot.
+        sessions: one per region, each with all copies; see `core.HostLocalSimulator`.
         predictors: the regions' influence predictors, stacked.
         regions: their numbers among all.
         copies: how many a session holds.

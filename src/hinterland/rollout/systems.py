@@ -96,9 +96,18 @@ class System:
 
 
 class TracedSystem(System):
-    """The global simulator of a domain of entities, or of one whose agents are always there."""
+    """The global simulator of a domain of entities, or of one whose agents are always there.
+
+    Raises:
+        UserError: what it shows of regions must come from local simulators that JAX does not trace.
+    """
 
     def __init__(self, domain: Any, central: bool = False) -> None:
+        if is_host(kinds_of(domain)[0].local_simulator):
+            raise UserError(
+                f"{domain.name}: local simulators outside of JAX cannot read the states of a global "
+                "simulator that JAX traces; give one outside of JAX too, whose sessions show d-sets"
+            )
         whole = domain.entity_simulator if is_entity_domain(domain) else _AllAlive(domain)
         super().__init__(domain, whole, central)
 
