@@ -278,8 +278,8 @@ class EntityDomain(Protocol):
     """
     scripted: Mapping[str, EntityPolicy]
     # One that is cut into regions has `regions` [regions, k], the slots of each, and a
-    # `local_simulator` as `LocalSimulator`, but for k slots and with `alive` and `action_mask`, or a
-    # `HostLocalSimulator`; its simulator has `regions(state)` and `region_noise(noise)` as
+    # `local_simulator` as `LocalSimulator`, but for k slots and with `alive` and `action_mask`, or
+    # a `HostLocalSimulator`; its simulator has `regions(state)` and `region_noise(noise)` as
     # `GlobalSimulator`, and its steps have influence. One on hosts shows "dset" and "influence" as
     # `HostSession` says.
     #
