@@ -151,11 +151,15 @@ def traced_segment(
         after, found = jax.lax.scan(step, place, keys)
         return after, (before, *found)
 
-    keys = jax.random.split(key, windows * window).reshape(windows, window)
-    after, found = jax.lax.scan(one_window, place, keys)
-    before, record, games = jax.tree.map(
-        lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), found
-    )
+    keys = jax.random.split(key, windows * window)
+    if windows == 1:
+        after, (before, record, games) = one_window(place, keys)
+    else:
+        keys = keys.reshape(windows, window)
+        after, (before, record, games) = jax.lax.scan(one_window, place, keys)
+        before, record, games = jax.tree.map(
+            lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), (before, record, games)
+        )
     view = system.look(after.copies.state)
     following = network.value(_zeroed(after.carry, after.fresh), view)
     segment = as_segment(before, record, following, jnp)
