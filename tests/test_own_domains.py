@@ -714,7 +714,7 @@ def test_a_fault_that_no_check_met_ends_the_collection(
 
     def collect(seed: int) -> Any:
         chosen = np.zeros((2, AGENTS), np.int32)
-        found = _play(domain, chosen, monkeypatch, seed, with_influence=True, with_figures=False)
+        found = _play(domain, chosen, monkeypatch, seed, with_influence=True)
         return as_batches([found], domain.spec)
 
     assert len(collect(0)) == AGENTS
@@ -740,5 +740,5 @@ def test_what_comes_after_the_end_of_an_episode_counts_for_nothing() -> None:
 def test_a_large_class_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     domain = hosts(actions=300, classes=300)(AGENTS)
     chosen = np.zeros((2, AGENTS), np.int32)
-    found = _play(domain, chosen, monkeypatch, with_influence=True, with_figures=False)
+    found = _play(domain, chosen, monkeypatch, with_influence=True)
     assert as_batches([found], domain.spec)[2].influence.max() == 299

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from environments import pairs
+from environments import pairs, wells
 from environments.pairs import AtRandom, Belt, Pair, Pairs, Session
 from hinterland.config import make_config
 from hinterland.core import UserError, regions_of, stream
@@ -26,7 +26,7 @@ from hinterland.rollout import HostRegions
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.testing.host_locals import check_host_locals
-from hinterland.training import Experiment, trained
+from hinterland.training import Experiment, Lines, trained
 
 BLOCKS = [
     # (agents, ring, region, agents of each region)
@@ -353,8 +353,8 @@ class OnHost:
         return [Here(4) for _ in range(count)]
 
 
-class Here(Session):
-    """Both a session and what is behind it."""
+class _InThisProcess:
+    """Makes a session out of the class behind one."""
 
     restarts = 0
 
@@ -371,6 +371,22 @@ class Here(Session):
 
     def answer(self) -> Any:
         return self._answer
+
+
+class Here(_InThisProcess, Session):
+    """All pairs."""
+
+
+class _Here(_InThisProcess, pairs.LocalSession):
+    """Copies of a region of pairs."""
+
+
+class _Well(_InThisProcess, wells.LocalSession):
+    """Copies of a well, whose episodes end where nobody is left."""
+
+    def step(self, actions: np.ndarray, influence: np.ndarray) -> Any:
+        moved = super().step(actions, influence)
+        return {**moved, "terminated": ~moved["alive"].any(-1)}
 
 
 def test_regions_on_hosts_are_checked_too() -> None:
@@ -503,24 +519,6 @@ def test_the_option_is_the_warehouse_s_alone() -> None:
         make_config({"domain": "warehouse", "region": "2by2"})
 
 
-class _Here(pairs.LocalSession):
-    """One of them in this process."""
-
-    restarts = 0
-
-    def forget(self) -> None:
-        pass
-
-    def call(self, method: str, *arguments: Any) -> Any:
-        return getattr(self, method)(*arguments)
-
-    def ask(self, method: str, *arguments: Any) -> None:
-        self._answer = self.call(method, *arguments)
-
-    def answer(self) -> Any:
-        return self._answer
-
-
 def test_regions_on_hosts_are_their_traced_twins() -> None:
     """Two regions of two agents, five copies: the same actions and influence, the same numbers."""
     domain, copies, random = pairs.make_all_hosted(6), 5, np.random.default_rng(1)
@@ -552,7 +550,52 @@ def test_regions_on_hosts_are_their_traced_twins() -> None:
 
 def beside(x: Any) -> np.ndarray:
     """[region, copy, agent, ...] as [copy, agents of all regions, ...]."""
-    return np.moveaxis(np.asarray(x), 0, 1).reshape(x.shape[1], -1, x.shape[3])
+    return np.moveaxis(np.asarray(x), 0, 1).reshape(x.shape[1], -1, *x.shape[3:])
+
+
+def test_entities_on_hosts_are_their_traced_twins() -> None:
+    """They are born and die, their masks change, and some episodes end before the horizon."""
+    domain, copies, random = wells.make(9), 5, np.random.default_rng(2)
+    twin, sessions = wells.Well(), [_Well(copies), _Well(copies)]
+    nets = [PredictorNetwork(jax.random.key(i), 2, 1, 2, hidden=3) for i in (0, 1)]
+    predictors = jax.tree.map(lambda *x: np.stack(x), *nets)
+    actor = HostRegions(domain, sessions, predictors, [2, 0], copies, [7, 8])
+
+    def shown(state: Any) -> Any:
+        names = ("observe", "action_mask", "alive", "dset")
+        return [jax.vmap(jax.vmap(getattr(twin, name)))(state) for name in names]
+
+    @jax.jit
+    def alone(state: Any, actions: Any, influence: Any) -> Any:
+        found = jax.vmap(jax.vmap(twin.step))(state, actions, influence, ())
+        return shown(state), shown(found.state), found.reward
+
+    born, ends, truncations = 0, 0, 0
+    for _ in range(3 * domain.spec.horizon):
+        view, dset = actor.view, actor.predicting.dset
+        each = zip(*(one.state for one in sessions), strict=True)
+        state = tuple(np.stack(x).astype(np.int32) for x in each)
+        actions = np.where(view.mask, random.random(view.mask.shape), -1).argmax(-1)
+        influence = random.integers(0, 2, (2, copies, 1))
+        given = actions.astype(np.int32).reshape(copies, 2, 3).swapaxes(0, 1)
+        (*first, dsets), (*later, _), reward = alone(state, given, influence)
+        outcome, reached = actor.act(actions, (actor.predicting.hidden, influence))
+        for seen, twins in ((view, first), (reached, later)):
+            for mine, theirs in zip((seen.observation, seen.mask, seen.alive), twins, strict=True):
+                np.testing.assert_array_equal(mine, beside(theirs))
+            np.testing.assert_array_equal(seen.acting, seen.mask.any(-1))
+        np.testing.assert_array_equal(dset, dsets)
+        np.testing.assert_array_equal(outcome.reward, beside(reward))
+        np.testing.assert_array_equal(outcome.alive, reached.alive)
+        over = ~reached.alive.reshape(copies, 2, 3).any(-1)
+        np.testing.assert_array_equal(outcome.terminated, np.repeat(over, 3, 1))
+        assert not (outcome.terminated & outcome.truncated).any()
+        new = outcome.terminated | outcome.truncated
+        founders = actor.view.alive == (np.arange(6) % 3 < 2)
+        assert founders[new].all()  # whoever ended began anew
+        born += (reached.alive & ~view.alive).sum()
+        ends, truncations = ends + over.sum(), truncations + outcome.truncated.sum()
+    assert min(born, ends, truncations) > 5
 
 
 def test_a_session_of_regions_that_forgets_an_agent_is_told() -> None:
@@ -590,6 +633,36 @@ def test_schedules_of_regions_on_hosts_learn_the_same() -> None:
     jax.tree.map(np.testing.assert_array_equal, *learned)
 
 
+@pytest.mark.parametrize("sharing", ["shared", "own"])
+def test_entities_in_regions_on_hosts_train(sharing: str) -> None:
+    """One network for all, side by side; and a learner for each region."""
+    domain: Any = load_domain("tests.environments.wells:make", 6)
+    config = make_config(
+        {
+            "domain": "tests.environments.wells:make", "agents": 6, "copies": 4, "window": 4,
+            "minibatches": 2, "epochs": 1, "hidden": 4, "trunk": 4, "simulation": "untrained",
+            "evaluations": 1, "evaluate_episodes": 2, "final_episodes": 2, "steps": 32,
+            "slot_networks": sharing,
+        }
+    )  # fmt: skip
+    plan, state = trained(Experiment(config, domain, LocalRuntime(), progress=(told := Lines())))
+    every = state.learners if plan.apart else [state.learners]
+    assert [x for one in every for x in one.updates.tolist()] == [2] * (1 + (sharing == "own"))
+    learned = [line for line in told.lines if "train/loss/policy" in line]
+    assert learned
+    assert all(np.isfinite(line["train/loss/policy"]) for line in learned)
+
+
+def test_entities_in_regions_on_hosts_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    domain: Any = load_domain("tests.environments.wells:make", 6)
+    monkeypatch.setattr(domain.local_simulator, "sessions", lambda count, copies: [_Well(copies)])
+    assert "the same seed and actions give the same episode" in check_domain(domain)
+    whole = _Well.step
+    monkeypatch.setattr(_Well, "step", lambda self, *x: {**whole(self, *x), "mask": np.ones(2)})
+    with pytest.raises(UserError, match=r"local simulator of region 0 at step 0: mask has shape"):
+        check_domain(domain)
+
+
 def test_local_simulators_on_hosts_are_checked() -> None:
     class Restless(_Here):
         def reset(self, seed: int, region: int) -> Any:
@@ -607,7 +680,7 @@ def test_local_simulators_on_hosts_are_checked() -> None:
         def sessions(self, count: int, copies: int) -> Any:
             return [self.one(copies) for _ in range(count)]
 
-    hosted = pairs.make(4)
+    hosted = pairs.make_hosted(4)
     for one, said in (
         (_Here, None),
         (Restless, "two episodes with the same seed, actions and influence differ"),
@@ -619,3 +692,7 @@ def test_local_simulators_on_hosts_are_checked() -> None:
             continue
         with pytest.raises(UserError, match=said):
             check_host_locals(hosted, 0)
+    with pytest.raises(
+        UserError, match="pairs: local simulators outside of JAX cannot read the st"
+    ):
+        check_domain(Pairs(4, local_simulator=hosted.local_simulator))

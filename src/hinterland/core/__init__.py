@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         GlobalSimulator as GlobalSimulator,
         HostEntityDomain as HostEntityDomain,
         HostEntitySimulator as HostEntitySimulator,
+        HostLocalSimulator as HostLocalSimulator,
         HostSession as HostSession,
         HostSimulator as HostSimulator,
         LocalSimulator as LocalSimulator,

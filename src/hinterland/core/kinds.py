@@ -21,7 +21,7 @@ class Kind:
     """Regions that are alike: one local simulator and one set of sizes for all of them.
 
     Attributes:
-        local_simulator: of one region; a `LocalSimulator`, or sessions outside of JAX.
+        local_simulator: of one region; a `LocalSimulator`, or a `HostLocalSimulator`.
         spec: sizes of its agents and regions. The horizon is the domain's.
         regions: [regions, k], the slots of each of its regions; k may differ by kind.
         parameters: what tells the regions apart, a pytree stacked on them; then a local simulator

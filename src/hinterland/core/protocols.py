@@ -122,8 +122,34 @@ class HostSimulator(Protocol):
         """So many processes, always the same ones."""
 
 
+class HostLocalSimulator(Protocol):
+    """Local simulators outside of JAX, of one kind of regions.
+
+    A session holds all copies of one region, in a process of its own. What it takes and gives
+    begins with a copy axis; [slots] is [k] where k > 1 agents live in a region, and always for
+    entities, and nothing for agents that live alone. `reset(seed, region)` begins an episode of
+    every copy; in place of the region's number among all it is given the parameters of a `Kind`
+    that has any. `reset_some(chosen [copy])` begins new ones in these copies and leaves the others
+    where they are. `step(actions [copy, *slots], influence [copy, sources])` moves all copies; both
+    are int32. All three return a dictionary of the state reached: "observation" [copy, *slots,
+    observation] and "dset" [copy, dset], and of entities "alive" [copy, slots] and "mask" [copy,
+    slots, actions]; `step` adds "reward" [copy, *slots], by the slots before the step, and
+    "terminated" [copy]. Nobody steps a copy after that but for a `reset_some` of it. All randomness
+    comes from the seed: the same calls give the same answers. Each stretch of training begins with
+    `reset`, and who trains owns the horizon.
+
+    The whole system's simulator is a `HostSimulator` then.
+    """
+
+    restarts: int
+    """As of a `HostSimulator`."""
+
+    def sessions(self, count: int, copies: int) -> Sequence[HostSession]:
+        """So many processes, always the same ones, each with so many copies."""
+
+
 def is_host(simulator: Any) -> bool:
-    """Whether a simulator lives outside of JAX: a `HostSimulator` or `HostEntitySimulator`."""
+    """Whether a simulator lives outside of JAX, behind sessions."""
     return hasattr(simulator, "sessions")
 
 
@@ -252,9 +278,10 @@ class EntityDomain(Protocol):
     """
     scripted: Mapping[str, EntityPolicy]
     # One that is cut into regions has `regions` [regions, k], the slots of each, and a
-    # `local_simulator` as `LocalSimulator`, but for k slots and with `alive` and `action_mask`; its
-    # simulator has `regions(state)` and `region_noise(noise)` as `GlobalSimulator`, and its steps
-    # have influence.
+    # `local_simulator` as `LocalSimulator`, but for k slots and with `alive` and `action_mask`, or
+    # a `HostLocalSimulator`; its simulator has `regions(state)` and `region_noise(noise)` as
+    # `GlobalSimulator`, and its steps have influence. One on hosts shows "dset" and "influence" as
+    # `HostSession` says.
     #
     # A domain may also have `roles` [slots]: the role of each slot, 0, 1, ...; `names` [slots], by
     # which evaluation tells returns apart (slots of one name together); and `notes` as `Domain`.
@@ -342,7 +369,8 @@ class Domain(Protocol):
     agents: int
     spec: AgentSpec
     """`observation` and `actions` are of one agent; `dset`, `sources` and `classes` of a region."""
-    local_simulator: LocalSimulator
+    local_simulator: Any
+    """A `LocalSimulator`, or a `HostLocalSimulator`."""
     global_simulator: Any
     """A `GlobalSimulator`, or a `HostSimulator`."""
     scripted: Mapping[str, ScriptedPolicy | str]

@@ -1,7 +1,9 @@
 """A rollout turns policies into experience."""
 
+from hinterland.rollout.answers import HostSystem, whole_system
 from hinterland.rollout.episodes import (
     Episodes,
+    Player,
     host_episodes,
     network_player,
     scripted_player,
@@ -11,12 +13,9 @@ from hinterland.rollout.hosts import (
     SESSIONS,
     HostActor,
     HostRegions,
-    ends_of,
     episode_seed,
     first_place,
     random_observations,
-    rewards_of,
-    view_of,
 )
 from hinterland.rollout.opponents import Seats, seats_for
 from hinterland.rollout.segments import (
@@ -28,4 +27,4 @@ from hinterland.rollout.segments import (
     phases,
     traced_segment,
 )
-from hinterland.rollout.systems import HostSystem, Regions, System, whole_system
+from hinterland.rollout.systems import Regions, System

@@ -1,11 +1,13 @@
-"""What sessions of host simulators answer: stacked over copies, and checked at every step."""
+"""Systems on hosts: what their sessions answer, stacked over copies and checked at every step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from hinterland.core import UserError
+from hinterland.core import UserError, View, global_simulator_of, is_game, is_host
+from hinterland.rollout.systems import System, TracedSystem, shown
 
 NUMBERS, WHOLE, TRUTHS, FLAGS = "biuf", "iu", "b", "biu"
 """Kinds of NumPy types. Flags are truths, or 0 and 1 in their place."""
@@ -97,3 +99,103 @@ def figures_of(system: str, each: Sequence[Any]) -> list[dict[str, float]]:
                     f"{system}: metrics of a session gives {name!r} as {value!r}, expected a number"
                 )
     return [dict(found) for found in each]
+
+
+Seen = Sequence[dict[str, Any]]
+"""What each session told last."""
+
+
+class HostSystem(System):
+    """One outside of JAX, of agents or of entities: what its sessions answer, side by side.
+
+    Its methods raise `UserError` where a part of an answer is missing, has a wrong shape or type,
+    or is not finite.
+    """
+
+    is_host, of_games = True, False
+
+    def __init__(self, domain: Any, central: bool = False) -> None:
+        super().__init__(domain, global_simulator_of(domain), central)
+        self.length = self.horizon
+
+    def look(self, seen: Seen) -> View:
+        """What every copy shows."""
+        count, slots, actions = len(seen), self.slots, self.spec.actions
+        observation = self._floats(seen, "observation", (slots, self.spec.observation))
+        if self.of_entities:
+            alive = self._flags(seen, "alive", (slots,))
+            mask = self._flags(seen, "mask", (slots, actions))
+        else:
+            alive = np.ones((count, slots), bool)
+            mask = np.broadcast_to(self.possible, (count, slots, actions))
+        central = self._floats(seen, "central", (self.central,)) if self.central else None
+        return shown(observation, mask, alive, central)
+
+    def rewards(self, moved: Seen) -> np.ndarray:
+        """[copy, slots]"""
+        return self._floats(moved, "reward", (self.slots,))
+
+    def ends(self, moved: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """(terminated, truncated by the simulator itself) [session]"""
+        terminated = gathered(self.name, moved, "terminated", (), TRUTHS)
+        told = [{"truncated": False, **one} for one in moved]
+        return terminated, gathered(self.name, told, "truncated", (), TRUTHS)
+
+    def cut(self, moved: Seen) -> np.ndarray:
+        """[copy, slots], who was truncated alone."""
+        nobody = np.zeros(self.slots, bool)
+        if any("cut" in one for one in moved):
+            return self._flags([{"cut": nobody, **one} for one in moved], "cut", nobody.shape)
+        return self.by_slot(np.zeros(len(moved), bool))
+
+    def by_session(self, actions: Any) -> Any:
+        """The actions of all copies, [session, ...]."""
+        return actions
+
+    def sent(self, actions: Any, place: int) -> Any:
+        """The actions of one session, as its `step` takes them."""
+        # int32 always, however narrowly they are kept: simulators may compute with them.
+        return np.asarray(actions[place], np.int32)
+
+    def _floats(self, seen: Seen, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return gathered(self.name, seen, name, shape).astype(np.float32)
+
+    def _flags(self, seen: Seen, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return gathered(self.name, seen, name, shape, FLAGS).astype(bool)
+
+
+class GameSystem(HostSystem):
+    """Games of several sides, each of which is a copy."""
+
+    of_games = True
+
+    def __init__(self, domain: Any, central: bool = False) -> None:
+        super().__init__(domain, central)
+        self.sides, self.length = domain.sides, domain.length
+
+    def look(self, seen: Seen) -> View:
+        """As `HostSystem.look`; observations and masks are pytrees."""
+        names = ("observation", "masks", "alive", "acting")
+        parts = ([one[name] for one in seen] for name in names)
+        observation, mask, alive, acting = (
+            jax.tree.map(lambda *x: np.concatenate(x), *part) for part in parts
+        )
+        return View(observation, mask, alive, acting & alive, np.zeros((len(alive), 0), np.float32))
+
+    def rewards(self, moved: Seen) -> np.ndarray:
+        """[copy, slots]"""
+        return np.concatenate([one["reward"] for one in moved])
+
+    def by_session(self, actions: Any) -> Any:
+        """[session, side, ...]"""
+        return jax.tree.map(lambda x: x.reshape(-1, self.sides, *x.shape[1:]), actions)
+
+    def sent(self, actions: Any, place: int) -> Any:
+        """As `HostSystem.sent`, of all sides."""
+        return jax.tree.map(lambda x: x[place], actions)
+
+
+def whole_system(domain: Any, central: bool = False) -> Any:
+    """The system of a domain's global simulator, traced or on hosts."""
+    on_host = GameSystem if is_game(domain) else HostSystem
+    return (on_host if is_host(global_simulator_of(domain)) else TracedSystem)(domain, central)

@@ -4,7 +4,6 @@ Evaluation, pictures and the predictors' datasets (the paper's Algorithm 2) are 
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,18 +13,9 @@ from jaxtyping import Array, Bool, Float, Key
 
 from hinterland.core import HostSession, UserError, View, for_each_kind, places_of
 from hinterland.core.types import HostOrDevice
-from hinterland.rollout.answers import NUMBERS, WHOLE, figures_of, gathered
-from hinterland.rollout.autoreset import select
-from hinterland.rollout.hosts import (
-    ask_all,
-    begin_all,
-    ends_of,
-    episode_seed,
-    rewards_of,
-    sent,
-    view_of,
-)
-from hinterland.rollout.systems import HostSystem, TracedSystem
+from hinterland.rollout.answers import NUMBERS, WHOLE, HostSystem, figures_of, gathered
+from hinterland.rollout.hosts import ask_all, begun, episode_seed
+from hinterland.rollout.systems import TracedSystem, select
 
 
 class Episodes(NamedTuple):
@@ -83,11 +73,11 @@ def scripted_player(system: Any, policy: Any) -> Player:
     each = for_each_kind(policy, system.kinds)
 
     def remember(copies: int) -> Any:
-        def everywhere(x: Any, count: int) -> Array:
-            return jnp.broadcast_to(jnp.asarray(x), (copies, count, *jnp.shape(x)))
+        def everywhere(one: Any, count: int) -> Any:
+            first = jax.tree.map(jnp.asarray, one.initial)
+            return jax.tree.map(lambda x: jnp.broadcast_to(x, (copies, count, *x.shape)), first)
 
-        every = zip(each, counts, strict=True)
-        return [jax.tree.map(partial(everywhere, count=n), one.initial) for one, n in every]
+        return list(map(everywhere, each, counts))
 
     def act_there(key: Array, memory: Any, view: View, regions: Any) -> tuple[Array, Any]:
         keys = jnp.split(jax.random.split(key, (len(view.mask), ends[-1])), ends[:-1], axis=1)
@@ -158,7 +148,6 @@ def host_episodes(
     controllers: Sequence[Any],
     *,
     with_influence: bool = False,
-    with_figures: bool = True,
     with_pictures: bool = False,
     record: bool = False,
     stopping: Callable[[], None] = lambda: None,
@@ -174,8 +163,7 @@ def host_episodes(
         memory: `act`'s at the start.
         controllers: of each session the name of the player inside of the simulator, or None; of
             games one for each side.
-        with_influence: also return (d-set, influence) pairs.
-        with_figures: also return the system's own figures.
+        with_influence: return (d-set, influence) pairs, in place of the system's own figures.
         with_pictures: also return what pictures are drawn from, before each step.
         record: of games, keep the simulator's own replay.
         stopping: called at every step; raises to end the work.
@@ -184,63 +172,41 @@ def host_episodes(
         UserError: a session raised, hung, or gave something missing, of a wrong shape or type, or
             not finite.
     """
-    seeds = [episode_seed(key) for key in keys]
+    seeds, count = [episode_seed(key) for key in keys], len(sessions)
     if act is None and system.of_games and not (with_pictures or record):
-        for session, seed, who in zip(sessions, seeds, controllers, strict=True):
-            session.forget()
-            session.ask("play", seed, who)
-        played = [session.answer() for session in sessions]
-        nothing = np.zeros((0, len(sessions), system.slots))
+        played = begun(sessions, "play", seeds, controllers)
+        nothing = np.zeros((0, count, system.slots))
         return Episodes(nothing, nothing.astype(bool), _by_name(system, played), nothing[..., 0])
-    extra = record if system.of_games else with_figures
-    seen = begin_all(
-        sessions, [(seed, who, extra) for seed, who in zip(seeds, controllers, strict=True)]
-    )
-    going = np.ones(len(sessions), bool)
-    steps, told, pictures = [], [], []
-    idle = [None if system.of_games else np.zeros(system.slots, np.int32)] * len(sessions)
+    extra = record if system.of_games else not with_influence
+    seen = begun(sessions, "reset", seeds, controllers, [extra] * count)
+    going, steps, pictures = np.ones(count, bool), [], []
+    actions: Any = [None if system.of_games else np.zeros(system.slots, np.int32)] * count
     for t in range(system.length):
         stopping()
-        view = view_of(system, seen)
+        view = system.look(seen)
         if with_pictures:
             pictures.append(ask_all(sessions, "picture"))
-        actions: Any = idle
         if act is not None:
             chosen, memory = act(keys, t, memory, view)
-            chosen = jax.tree.map(np.asarray, chosen)
-            if system.of_games:
-                chosen = jax.tree.map(lambda x: x.reshape(len(sessions), -1, *x.shape[1:]), chosen)
-            actions = [sent(system, chosen, place) for place in range(len(sessions))]
-        pair: dict[str, Any] = {}
-        if with_influence:
-            pair["dset"] = answers_by_kind(system, seen, "dset")
+            chosen = system.by_session(jax.tree.map(np.asarray, chosen))
+            actions = [system.sent(chosen, place) for place in range(count)]
+        dset = answers_by_kind(system, seen, "dset") if with_influence else None
         left = np.flatnonzero(going)
         moved = ask_all([sessions[i] for i in left], "step", [actions[i] for i in left])
         for place, one in zip(left, moved, strict=True):
             seen[place] = one
-        if with_influence:
-            pair["influence"] = answers_by_kind(system, seen, "influence")
-        alive = view.alive & np.repeat(going, system.sides)[:, None]
-        steps.append((np.where(alive, rewards_of(system, seen), 0.0), alive, going))
-        told.append(pair)
-        terminated, truncated = ends_of(system, seen)
+        influence = answers_by_kind(system, seen, "influence") if with_influence else None
+        alive = view.alive & system.by_slot(going)
+        reward = np.where(alive, system.rewards(seen), 0.0)
+        steps.append(Episodes(reward, alive, {}, going, dset, influence))
+        terminated, truncated = system.ends(seen)
         going = going & ~(terminated | truncated)
         if not going.any() and not with_influence:  # datasets are of equal length
             break
-    figures = [s.call("metrics") for s in sessions] if with_figures else []
-    reward, alive, going = (np.stack(x) for x in zip(*steps, strict=True))
-    pairs = {
-        name: tuple(np.stack(x) for x in zip(*(one[name] for one in told), strict=True))
-        for name in told[0]
-    }
-    return Episodes(
-        reward,
-        alive,
-        _by_name(system, figures),
-        going,
-        **pairs,
-        state=pictures if with_pictures else None,
-    )
+    figures = [] if with_influence else [session.call("metrics") for session in sessions]
+    whole = jax.tree.map(lambda *x: np.stack(x), *steps)
+    state = pictures if with_pictures else None
+    return whole._replace(figures=_by_name(system, figures), state=state)
 
 
 def answers_by_kind(

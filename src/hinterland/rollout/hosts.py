@@ -5,6 +5,7 @@ shows where its copies stand (`view`), and moves them (`act`).
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,15 +16,13 @@ from jaxtyping import Array, Int, Key
 
 from hinterland.core import HostSession, View, kinds_of, possible_actions, stream
 from hinterland.core.spec import integers_for
-from hinterland.rollout.answers import FLAGS, NUMBERS, TRUTHS, gathered
+from hinterland.rollout.answers import FLAGS, NUMBERS, TRUTHS, HostSystem, gathered
 from hinterland.rollout.segments import Outcome, Predicting
-from hinterland.rollout.systems import HostSystem, System
+from hinterland.rollout.systems import System, shown
 
 SESSIONS = 8
 """Sessions that step together in evaluation and data collection; fixed, so that results do not
 depend on the machine."""
-Seen = list[dict[str, Any]]
-"""What each session told last."""
 
 
 class HostPlace(NamedTuple):
@@ -52,12 +51,11 @@ def ask_all(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) 
     return [session.answer() for session in sessions]
 
 
-def begin_all(sessions: Sequence[HostSession], each: Sequence[tuple[Any, ...]]) -> Seen:
-    """New episodes side by side; what `reset` is given of each."""
-    for session, arguments in zip(sessions, each, strict=True):
+def begun(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) -> list[Any]:
+    """As `ask_all`, a call that makes everything before it irrelevant."""
+    for session in sessions:
         session.forget()
-        session.ask("reset", *arguments)
-    return [session.answer() for session in sessions]
+    return ask_all(sessions, method, *each)
 
 
 def first_place(system: HostSystem, count: int, action: Any = None) -> HostPlace:
@@ -91,7 +89,7 @@ class HostActor:
         self._system, self._sessions = system, sessions
         self._seed, self._first = seed, first
         self.view: View
-        self.spent: dict[str, float] = {}
+        self.spent: defaultdict[str, float] = defaultdict(float)
         """Seconds: "waiting" for the sessions and "acting" by the clock, and what they told of the
         CPU's."""
 
@@ -105,7 +103,7 @@ class HostActor:
             actions = jax.tree.map(lambda x, t=t, b=behind: x[b, t], self._actions)
             for session, one in zip(behind, self._ask(behind, actions), strict=True):
                 seen[session] = one
-        self.view = view_of(self._system, seen)
+        self.view = self._system.look(seen)
 
     @property
     def place(self) -> HostPlace:
@@ -126,8 +124,7 @@ class HostActor:
         """
         del drawn
         system, everybody = self._system, np.arange(len(self._sessions))
-        if system.of_games:
-            actions = jax.tree.map(lambda x: x.reshape(-1, system.sides, *x.shape[1:]), actions)
+        actions = system.by_session(actions)
 
         def put(into: np.ndarray, value: np.ndarray) -> None:
             into[everybody, self._clock] = value
@@ -135,27 +132,27 @@ class HostActor:
         jax.tree.map(put, self._actions, actions)
         moved = self._ask(everybody, actions)
         self._clock += 1
-        reached = view_of(system, moved)
-        terminated, stopped = ends_of(system, moved)
+        reached = system.look(moved)
+        terminated, stopped = system.ends(moved)
         truncated = (stopped | (self._clock >= self._lengths())) & ~terminated
         over = np.flatnonzero(terminated | truncated)
-        reward, cut = rewards_of(system, moved), cut_of(system, moved)
-        ends = (_by_slot(x, reached.alive) for x in (terminated, truncated))
+        reward, cut = system.rewards(moved), system.cut(moved)
+        ends = (system.by_slot(x) for x in (terminated, truncated))
         outcome = Outcome(reward, *ends, reached.alive, cut)
         if over.size:
             self._episode[over] += 1
             self._clock[over] = 0
             for session, one in zip(over, self._reset(over), strict=True):
                 moved[session] = one
-        self.view = view_of(system, moved) if over.size else reached
+        self.view = system.look(moved) if over.size else reached
         return outcome, reached
 
-    def _reset(self, which: np.ndarray) -> Seen:
+    def _reset(self, which: np.ndarray) -> list[Any]:
         places = [(self._first + one, int(self._episode[one])) for one in which]
         seeds = [episode_seed(stream(self._seed, "train/host", *place)) for place in places]
         began = time.perf_counter()
-        seen = begin_all([self._sessions[one] for one in which], [(seed,) for seed in seeds])
-        self._spend("waiting", time.perf_counter() - began)
+        seen = begun([self._sessions[one] for one in which], "reset", seeds)
+        self.spent["waiting"] += time.perf_counter() - began
         return seen
 
     def _lengths(self) -> Int[np.ndarray, " session"]:
@@ -163,87 +160,16 @@ class HostActor:
         horizon, count = self._system.horizon, len(self._sessions)
         return horizon - np.where(self._episode == 0, np.arange(count) * horizon // count, 0)
 
-    def _ask(self, which: np.ndarray, actions: Any) -> Seen:
+    def _ask(self, which: np.ndarray, actions: Any) -> list[Any]:
         """One step of these sessions, all at the same time."""
         began = time.perf_counter()
         asked = [self._sessions[one] for one in which]
-        moved = ask_all(asked, "step", [sent(self._system, actions, i) for i in range(len(which))])
-        self._spend("waiting", time.perf_counter() - began)
+        moved = ask_all(asked, "step", [self._system.sent(actions, i) for i in range(len(which))])
+        self.spent["waiting"] += time.perf_counter() - began
         for one in moved if self._system.of_games else ():
             for part, seconds in one.get("seconds", {}).items():
-                self._spend(part, seconds)
+                self.spent[part] += seconds
         return moved
-
-    def _spend(self, part: str, seconds: float) -> None:
-        self.spent[part] = self.spent.get(part, 0.0) + seconds
-
-
-def sent(system: HostSystem, actions: Any, place: int) -> Any:
-    """The actions of one session, as its `step` takes them."""
-    if system.of_games:
-        return jax.tree.map(lambda x: x[place], actions)
-    # int32 always, however narrowly they are kept: simulators may compute with them.
-    return np.asarray(actions[place], np.int32)
-
-
-def _by_slot(x: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """What is true of a session, for each slot of its copies."""
-    return np.repeat(np.repeat(x, len(like) // len(x))[:, None], like.shape[1], 1)
-
-
-def view_of(system: HostSystem, seen: Sequence[dict[str, Any]]) -> View:
-    """What sessions answered, side by side.
-
-    Raises:
-        UserError: a part is missing, has a wrong shape or type, or is not finite.
-    """
-    if system.of_games:
-        observation, mask, alive, acting = (
-            jax.tree.map(lambda *x: np.concatenate(x), *(one[name] for one in seen))
-            for name in ("observation", "masks", "alive", "acting")
-        )
-        return View(observation, mask, alive, acting & alive, np.zeros((len(alive), 0), np.float32))
-    slots, spec = system.slots, system.spec
-    observation = _floats(system, seen, "observation", (slots, spec.observation))
-    if system.of_entities:
-        alive = gathered(system.name, seen, "alive", (slots,), FLAGS).astype(bool)
-        mask = gathered(system.name, seen, "mask", (slots, spec.actions), FLAGS).astype(bool)
-        mask &= alive[..., None]
-    else:
-        alive = np.ones((len(seen), slots), bool)
-        mask = np.broadcast_to(system.possible, (len(seen), *system.possible.shape))
-    if system.central:
-        central = _floats(system, seen, "central", (system.central,))
-    else:
-        central = np.zeros((len(seen), 0), np.float32)
-    return View(observation, mask, alive, mask.any(-1), central)
-
-
-def rewards_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> np.ndarray:
-    """[copy, slots]; errors as `view_of`."""
-    if system.of_games:
-        return np.concatenate([one["reward"] for one in moved])
-    return _floats(system, moved, "reward", (system.slots,))
-
-
-def ends_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """(terminated, truncated by the simulator itself) [session]; errors as `view_of`."""
-    terminated = gathered(system.name, moved, "terminated", (), TRUTHS)
-    told = [{"truncated": False, **one} for one in moved]
-    return terminated, gathered(system.name, told, "truncated", (), TRUTHS)
-
-
-def cut_of(system: HostSystem, moved: Sequence[dict[str, Any]]) -> np.ndarray:
-    """[copy, slots], who was truncated alone; errors as `view_of`."""
-    nobody = np.zeros(system.slots, bool)
-    if system.of_games:
-        return np.zeros((len(moved) * system.sides, system.slots), bool)
-    told = [{"cut": nobody, **one} for one in moved]
-    return gathered(system.name, told, "cut", (system.slots,), FLAGS).astype(bool)
-
-
-def _floats(system: System, seen: Sequence[Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    return gathered(system.name, seen, name, shape).astype(np.float32)
 
 
 class HostRegions:
@@ -255,11 +181,7 @@ class HostRegions:
 
     Args:
         domain: whose local simulators they are.
-        sessions: one per region, each with all copies; methods `reset(seed, region)`,
-            `reset_some(chosen [copy])` and `step(actions [copy], influence [copy, sources])`. In
-            place of its number a region of a kind with parameters is told its own. Of a region with
-            k > 1 agents, and of entities, actions are [copy, k], and so is what is given of each
-            slot.
+        sessions: one per region, each with all copies; see `core.HostLocalSimulator`.
         predictors: the regions' influence predictors, stacked.
         regions: their numbers among all.
         copies: how many a session holds.
@@ -283,7 +205,7 @@ class HostRegions:
         table = mine.regions[places]
         self._sessions, self._system = sessions, System(domain, mine.local_simulator)
         self._spec, self._copies, self._horizon = mine.spec, copies, domain.spec.horizon
-        self.spent: dict[str, float] = {}
+        self.spent: defaultdict[str, float] = defaultdict(float)
         """As `HostActor.spent`."""
         self._predictors = jax.device_put(predictors)
         told: Any = regions
@@ -292,7 +214,7 @@ class HostRegions:
         plain = table.shape[1] == 1 and not self._system.of_entities
         self._slots = () if plain else table.shape[1:]
         """Axes of what a session's copy gives of each slot."""
-        self._seen = begin_all(sessions, list(zip(seeds, told, strict=True)))
+        self._seen = begun(sessions, "reset", seeds, told)
         ahead = np.arange(copies) * self._horizon // copies
         self._left = np.repeat((self._horizon - ahead)[:, None], len(regions), 1)
         self._fresh = np.ones((copies, len(regions)), bool)
@@ -309,18 +231,17 @@ class HostRegions:
     @property
     def predicting(self) -> Predicting:
         """As `HostActor.predicting`."""
-        dset = np.stack([one["dset"] for one in self._seen])
+        shape = (self._copies, self._spec.dset)
+        dset = gathered(self._system.name, self._seen, "dset", shape)
         return Predicting(self._predictors, self._hidden, self._fresh.T, dset)
 
     def _view(self) -> View:
-        spec, alive, mask = self._spec, self._always, self._mask
-        nothing = np.zeros((self._copies, 0), np.float32)
+        alive, mask, spec = self._always, self._mask, self._spec
         observation = self._by_slot("observation", (spec.observation,))
-        if not self._system.of_entities:
-            return View(observation, mask, alive, alive, nothing)
-        alive = self._by_slot("alive", kinds=FLAGS).astype(bool)
-        mask = self._by_slot("mask", (spec.actions,), FLAGS).astype(bool) & alive[..., None]
-        return View(observation, mask, alive, mask.any(-1), nothing)
+        if self._system.of_entities:
+            alive = self._by_slot("alive", kinds=FLAGS).astype(bool)
+            mask = self._by_slot("mask", (spec.actions,), FLAGS).astype(bool)
+        return shown(observation, mask, alive)
 
     def _told(self, name: str, shape: tuple[int, ...] = (), kinds: str = NUMBERS) -> np.ndarray:
         """[copy, region, ...]"""
@@ -339,7 +260,7 @@ class HostRegions:
         each = np.moveaxis(actions.reshape(self._copies, regions, *self._slots), 1, 0)
         began = time.perf_counter()
         self._seen = ask_all(self._sessions, "step", list(each), list(influence))
-        self.spent["waiting"] = self.spent.get("waiting", 0.0) + time.perf_counter() - began
+        self.spent["waiting"] += time.perf_counter() - began
         self._left = self._left - 1
         terminated = self._told("terminated", kinds=TRUTHS)
         truncated = (self._left <= 0) & ~terminated
@@ -371,17 +292,18 @@ def random_observations(
         every: steps between two of them.
     """
 
-    def game(place: int, t: int) -> tuple[int, Any]:
-        return episode_seed(stream(seed, "train/statistics", place, t)), controllers
+    def begin(place: int, t: int) -> dict[str, Any]:
+        key = stream(seed, "train/statistics", place, t)
+        return sessions[place].begin("reset", episode_seed(key), controllers)
 
     found: list[Any] = []
-    seen = begin_all(sessions, [game(place, 0) for place in range(len(sessions))])
+    seen = [begin(place, 0) for place in range(len(sessions))]
     for t in range(1, each * every):
         for place, one in enumerate(seen):
             if t % every == 0:
                 found.append(one["observation"])
             if one.get("terminated") or t % system.horizon == 0:
-                sessions[place].begin("reset", *game(place, t))
+                begin(place, t)
         seen = ask_all(sessions, "step", [None] * len(sessions))
     found += [one["observation"] for one in seen]
     return jax.tree.map(lambda *x: np.concatenate(x), *found)

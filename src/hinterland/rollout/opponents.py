@@ -40,19 +40,6 @@ def seats_for(copies: int) -> int:
     return math.gcd(copies, MOST_SEATS)
 
 
-def first_opposing(network: Any, copies: int) -> Opposing:
-    """Nobody remembers anything."""
-    carry = network.initial(copies)
-    return Opposing(carry, jnp.ones(carry.shape[:2], bool))
-
-
-def opposing_view(system: TracedSystem, state: Any) -> View:
-    """What the other side of every copy sees."""
-    observation, mask, alive = jax.vmap(system.simulator.opposing)(state)
-    mask = mask & alive[..., None]
-    return View(observation, mask, alive, mask.any(-1), jnp.zeros((len(alive), 0)))
-
-
 def opposing_actions(
     key: Key[Array, ""],
     view: View,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,16 +12,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import Chosen, Segment, View
 from hinterland.core.types import HostOrDevice
-from hinterland.rollout.autoreset import reset_where
-from hinterland.rollout.opponents import (
-    Opposing,
-    Seats,
-    first_opposing,
-    opposing_actions,
-    opposing_view,
-    results_of,
-)
-from hinterland.rollout.systems import Copies, TracedSystem
+from hinterland.rollout.opponents import Opposing, Seats, opposing_actions, results_of
+from hinterland.rollout.systems import Copies, TracedSystem, predicted, shown
 
 
 class Place(NamedTuple):
@@ -92,8 +85,8 @@ def begin(
 def begin_place(network: Any, copies: Any, count: int, opposed: bool = False) -> Place:
     """At the start: nobody remembers anything."""
     carry = network.initial(count)
-    opposing = first_opposing(network, count) if opposed else ()
-    return Place(copies, carry, jnp.ones(carry.shape[:2], bool), opposing)
+    fresh = jnp.ones(carry.shape[:2], bool)
+    return Place(copies, carry, fresh, Opposing(carry, fresh) if opposed else ())
 
 
 def traced_segment(
@@ -131,7 +124,7 @@ def traced_segment(
         theirs, opposing = None, ()
         games = jnp.zeros((len(view.alive), 0), jnp.int32)
         if seats is not None:
-            other = opposing_view(system, copies.state)
+            other = shown(*jax.vmap(system.simulator.opposing)(copies.state))
             memory, theirs = opposing_actions(other_key, other, seats, place.opposing, scripts)
         moved = system.move(noise_key, other_key, copies.state, chosen.action, theirs)
         clock = copies.clock + 1
@@ -148,7 +141,7 @@ def traced_segment(
             games = results_of(system, moved.state, ended)
         terminated, truncated = system.by_slot(moved.terminated), system.by_slot(truncated)
         outcome = Outcome(moved.reward, terminated, truncated, alive, jnp.zeros_like(alive))
-        state = reset_where(ended, moved.state, system.reset, reset_key)
+        state = system.renewed(reset_key, ended, moved.state)
         copies = Copies(state, jnp.where(ended, 0, clock))
         record = Recorded(view, place.fresh, chosen, outcome, last)
         return Place(copies, after, over | ~view.alive, opposing), (record, games)
@@ -199,20 +192,19 @@ def host_segment(
     for t in range(windows * window):
         stopping()
         if t % window == 0:
-            before.append(np.asarray(_starts_jit(network, carry, fresh, view)))
+            before.append(np.asarray(_asked("starts", network, carry, fresh, view)))
         began = time.perf_counter()
         carry, decided, drawn = _act_jit(key, t, network, carry, fresh, view, actor.predicting)
         chosen = jax.tree.map(np.asarray, decided)
-        spent = actor.spent.get("acting", 0.0) + time.perf_counter() - began
-        actor.spent["acting"] = spent
+        actor.spent["acting"] += time.perf_counter() - began
         outcome, reached = actor.act(chosen.action, drawn)
         last = np.zeros_like(chosen.value)
         if outcome.truncated.any() or outcome.cut.any():
-            last = np.asarray(_value_jit(network, carry, ~view.alive, reached))
+            last = np.asarray(_asked("value", network, carry, ~view.alive, reached))
         record.append(Recorded(view, np.asarray(fresh), chosen, outcome, last))
         fresh = outcome.terminated | outcome.truncated | ~view.alive
         view = actor.view
-    following = np.asarray(_value_jit(network, carry, fresh, view))
+    following = np.asarray(_asked("value", network, carry, fresh, view))
     steps = jax.tree.map(lambda *x: np.stack(x), *record)
     segment = as_segment(np.concatenate(before), steps, following, np)
     return Place(actor.place, np.asarray(carry), np.asarray(fresh)), segment
@@ -232,12 +224,7 @@ class Predicting(NamedTuple):
     def draw(self, key: Key[Array, ""]) -> tuple[Array, Array]:
         """(recurrent states, influence [region, copy, sources])."""
         before = _zeroed(self.hidden, self.fresh)
-        if self.dset.shape[0] == 1:
-            one = jax.tree.map(lambda x: x[0], self.predictors)
-            hidden, logits = (x[None] for x in one.step(before[0], self.dset[0]))
-        else:
-            step = jax.vmap(lambda net, h, d: net.step(h, d))
-            hidden, logits = step(self.predictors, before, self.dset)
+        hidden, logits = predicted(self.predictors, before, self.dset)
         return hidden, jax.random.categorical(jax.random.fold_in(key, 1), logits)
 
 
@@ -249,14 +236,9 @@ def _act_jit(key, t, network, carry, fresh, view, predicting):  # type: ignore[n
     return after, chosen, None if predicting is None else predicting.draw(key)
 
 
-@jax.jit
-def _value_jit(network, carry, fresh, view):  # type: ignore[no-untyped-def]
-    return network.value(_zeroed(carry, fresh), view)
-
-
-@jax.jit
-def _starts_jit(network, carry, fresh, view):  # type: ignore[no-untyped-def]
-    return network.starts(_zeroed(carry, fresh), view)
+@partial(jax.jit, static_argnames="what")
+def _asked(what, network, carry, fresh, view):  # type: ignore[no-untyped-def]
+    return getattr(network, what)(_zeroed(carry, fresh), view)
 
 
 def as_segment(before: Any, steps: Recorded, following: Any, xp: Any) -> Segment:

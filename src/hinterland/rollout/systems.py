@@ -3,7 +3,7 @@
 Whatever the domain is, who steps it sees the same: what all copies show (`core.View`) and what came
 of the actions. A `TracedSystem` is stepped by JAX: the global simulator (`whole_system`), or
 regions in their influence-augmented local simulators (`Regions`, the paper's Algorithm 3), which
-the learner cannot tell from any other system. A `HostSystem` lives in processes of its own.
+the learner cannot tell from any other system. A `HostSystem` (`answers`) lives in processes.
 """
 
 from functools import partial
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import (
+    EntityStep,
     UserError,
     View,
     by_kind,
-    global_simulator_of,
     has_kinds,
     is_entity_domain,
-    is_game,
     is_host,
     kinds_of,
     observations_of,
@@ -37,14 +37,20 @@ class Copies(NamedTuple):
     One for each copy, or for each copy and region."""
 
 
-class Moved(NamedTuple):
-    """One step of all copies, before any reset."""
+def shown(observation: Any, mask: Any, alive: Any, central: Any = None) -> View:
+    """What slots show: who is not there may do nothing, and who may do nothing does not act."""
+    mask = mask & alive[..., None]
+    nothing = np.zeros((len(alive), 0), np.float32)
+    return View(observation, mask, alive, mask.any(-1), nothing if central is None else central)
 
-    state: Any
-    reward: Float[Array, "copy slots"]
-    terminated: Bool[Array, " stream"]
-    influence: Any = None
-    """[copy, regions, sources] of each kind: what really touched a global simulator's regions."""
+
+def select(condition: Bool[Array, " stream"], yes: Any, no: Any) -> Any:
+    """Leaf by leaf, `yes` where the condition holds and `no` elsewhere."""
+
+    def choose(a: Array, b: Array) -> Array:
+        return jnp.where(condition.reshape(-1, *(1,) * (b.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, yes, no)
 
 
 class System:
@@ -87,6 +93,11 @@ class System:
         """Whether there are local simulators."""
         return self.kinds[0].local_simulator is not None
 
+    def by_slot(self, x: Any) -> Any:
+        """What is true of an episode [stream], for each of its slots, [copy, slots]."""
+        each = x.repeat(self.sides).reshape(-1, self.teams)
+        return each.repeat(self.slots // self.teams, 1)
+
     def _central_size(self) -> int:
         simulator = self.simulator
         if is_host(simulator):
@@ -96,19 +107,33 @@ class System:
 
 
 class TracedSystem(System):
-    """The global simulator of a domain of entities, or of one whose agents are always there."""
+    """The global simulator of a domain of entities, or of one whose agents are always there.
+
+    Raises:
+        UserError: what it shows of regions must come from local simulators that JAX does not trace.
+    """
 
     def __init__(self, domain: Any, central: bool = False) -> None:
+        if is_host(kinds_of(domain)[0].local_simulator):
+            raise UserError(
+                f"{domain.name}: local simulators outside of JAX cannot read the states of a "
+                "global simulator that JAX traces; give one outside of JAX too, whose sessions "
+                "show d-sets"
+            )
         whole = domain.entity_simulator if is_entity_domain(domain) else _AllAlive(domain)
         super().__init__(domain, whole, central)
-
-    def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
-        """What is true of an episode, for each of its slots."""
-        return jnp.broadcast_to(x[:, None], (len(x), self.slots))
 
     def reset(self, keys: Key[Array, " stream"]) -> Any:
         """First states of that many episodes."""
         return jax.vmap(self.simulator.reset)(keys)
+
+    def renewed(self, key: Key[Array, ""], done: Bool[Array, " stream"], state: Any) -> Any:
+        """First states in place of those that are done; nothing is computed where none is."""
+
+        def renew() -> Any:
+            return select(done, self.reset(jax.random.split(key, done.shape[0])), state)
+
+        return jax.lax.cond(done.any(), renew, lambda: state)
 
     def alive(self, state: Any) -> Bool[Array, "copy slots"]:
         """Which slots hold an entity."""
@@ -116,12 +141,10 @@ class TracedSystem(System):
 
     def look(self, state: Any) -> View:
         """What every copy shows."""
-        simulator, alive = self.simulator, self.alive(state)
-        mask = jax.vmap(simulator.action_mask)(state) & alive[..., None]
-        central = jnp.zeros((len(alive), 0))
-        if self.central:
-            central = jax.vmap(simulator.central)(state)
-        return View(jax.vmap(simulator.observe)(state), mask, alive, mask.any(-1), central)
+        simulator = self.simulator
+        mask, seen = jax.vmap(simulator.action_mask)(state), jax.vmap(simulator.observe)(state)
+        central = jax.vmap(simulator.central)(state) if self.central else None
+        return shown(seen, mask, self.alive(state), central)
 
     def regions(self, state: Any) -> tuple[Any, ...]:
         """The local states of each kind's regions, [copy, region, ...]."""
@@ -139,10 +162,11 @@ class TracedSystem(System):
         state: Any,
         actions: Int[Array, "copy slots"],
         opposing: Int[Array, "copy slots"] | None = None,
-    ) -> Moved:
-        """One step. With `opposing`, the other side's actions are those, not the simulator's own.
+    ) -> EntityStep:
+        """One step of all copies, before any reset; influence is by kind.
 
-        Both keys are consumed; the second one by what is learned about a system's surroundings.
+        With `opposing`, the other side's actions are those, not the simulator's own. Both keys are
+        consumed; the second one by what is learned about a system's surroundings.
         """
         del other_key
         simulator = self.simulator
@@ -153,7 +177,7 @@ class TracedSystem(System):
             found = jax.vmap(simulator.step)(state, actions, noise)
         influence = getattr(found, "influence", None)
         influence = None if influence is None else self.by_kind(influence)
-        return Moved(found.state, found.reward, found.terminated, influence)
+        return EntityStep(found.state, found.reward, found.terminated, influence)
 
 
 class RegionState(NamedTuple):
@@ -197,10 +221,6 @@ class Regions(TracedSystem):
         self._plain = self._each == 1 and not self.of_entities
         """Whether the local simulator is of one agent, without an axis of slots."""
 
-    def by_slot(self, x: Bool[Array, " stream"]) -> Bool[Array, "copy slots"]:
-        """As `TracedSystem.by_slot`."""
-        return jnp.repeat(x.reshape(-1, self.teams), self._each, 1)
-
     def reset(self, keys: Key[Array, " stream"]) -> RegionState:
         """As `TracedSystem.reset`."""
         times = len(keys) // self.teams
@@ -217,14 +237,11 @@ class Regions(TracedSystem):
     def look(self, state: RegionState) -> View:
         """As `TracedSystem.look`."""
         alive = self.alive(state)
-        seen = jax.vmap(self.simulator.observe)(state.local)
+        seen = jax.vmap(self.simulator.observe)(state.local).reshape(*alive.shape, -1)
         mask = jnp.broadcast_to(self._mask, (len(alive), *self._mask.shape))
         if self.of_entities:
             mask = jax.vmap(self.simulator.action_mask)(state.local).reshape(mask.shape)
-            mask = mask & alive[..., None]
-        acting = mask.any(-1) if self.of_entities else alive
-        central = jnp.zeros((len(alive), 0))
-        return View(seen.reshape(*alive.shape, -1), mask, alive, acting, central)
+        return shown(seen, mask, alive)
 
     def move(
         self,
@@ -233,7 +250,7 @@ class Regions(TracedSystem):
         state: RegionState,
         actions: Int[Array, "copy slots"],
         opposing: Int[Array, "copy slots"] | None = None,
-    ) -> Moved:
+    ) -> EntityStep:
         """As `TracedSystem.move`; influence is drawn from the predictors."""
         assert opposing is None
         dset = jax.vmap(self.simulator.dset)(state.local)
@@ -243,39 +260,25 @@ class Regions(TracedSystem):
         each = actions.reshape(-1) if self._plain else actions.reshape(-1, self._each)
         found = jax.vmap(self.simulator.step)(state.local, each, influence, noise)
         reward = found.reward.reshape(actions.shape)
-        return Moved(RegionState(found.state, hidden), reward, found.terminated)
+        return EntityStep(RegionState(found.state, hidden), reward, found.terminated)
 
     def _predicted(self, hidden: Array, dset: Array) -> tuple[Array, Array]:
         """(recurrent states, logits) of each stream's predictor."""
-        if self.teams == 1:
-            return self._one.step(hidden, dset)
-        copies = len(hidden) // self.teams
-        hidden, dset = (
-            x.reshape(copies, self.teams, *x.shape[1:]).swapaxes(0, 1) for x in (hidden, dset)
-        )
-        found = jax.vmap(lambda net, h, d: net.step(h, d))(self._predictors, hidden, dset)
-        hidden, logits = (
-            x.swapaxes(0, 1).reshape(copies * self.teams, *x.shape[2:]) for x in found
-        )
-        return hidden, logits
+        count = len(hidden)
+
+        def by_team(x: Array) -> Array:
+            return x.reshape(count // self.teams, self.teams, *x.shape[1:]).swapaxes(0, 1)
+
+        found = predicted(self._predictors, by_team(hidden), by_team(dset))
+        return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(count, *x.shape[2:]), found)
 
 
-class HostSystem(System):
-    """One outside of JAX: agents, entities, or games of several sides, which are so many copies."""
-
-    is_host = True
-
-    def __init__(self, domain: Any, central: bool = False) -> None:
-        super().__init__(domain, global_simulator_of(domain), central)
-        self.of_games = is_game(domain)
-        self.sides = domain.sides if self.of_games else 1
-        self.length = domain.length if self.of_games else self.horizon
-
-
-def whole_system(domain: Any, central: bool = False) -> Any:
-    """The `TracedSystem` or `HostSystem` of a domain's global simulator."""
-    kind = HostSystem if is_host(global_simulator_of(domain)) else TracedSystem
-    return kind(domain, central)
+def predicted(predictors: Any, hidden: Array, dset: Array) -> tuple[Array, Array]:
+    """(recurrent states, logits) [region, copy, ...] of stacked predictors at a step."""
+    if len(dset) == 1:
+        one = jax.tree.map(lambda x: x[0], predictors)
+        return jax.tree.map(lambda x: x[None], one.step(hidden[0], dset[0]))
+    return jax.vmap(lambda net, h, d: net.step(h, d))(predictors, hidden, dset)
 
 
 class _AllAlive:
@@ -283,12 +286,10 @@ class _AllAlive:
 
     def __init__(self, domain: Any) -> None:
         self._domain, self._whole = domain, domain.global_simulator
-        self.reset, self.noise, self.step = self._whole.reset, self._whole.noise, self._whole.step
-        self.regions = self._whole.regions
         self._possible = possible_actions(domain)
-        for name in ("central", "figures", "opposing", "step_both"):
-            if hasattr(self._whole, name):
-                setattr(self, name, getattr(self._whole, name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
 
     def observe(self, state: Any) -> Array:
         return observations_of(self._domain, self.regions(state))

@@ -3,7 +3,14 @@
 The factorisation test defines the project; see `testing.factorisation`.
 """
 
-from hinterland.core import Domain, is_entity_domain, is_game, is_host, kinds_of
+from hinterland.core import (
+    Domain,
+    global_simulator_of,
+    is_entity_domain,
+    is_game,
+    is_host,
+    kinds_of,
+)
 from hinterland.testing.attributes import check_attributes
 from hinterland.testing.entities import check_entity_domain, check_games
 from hinterland.testing.host_agents import check_host_agents
@@ -27,12 +34,13 @@ def check_domain(domain: Domain, *, seed: int = 0, episodes: int = 2) -> list[st
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
     check_attributes(domain)
+    if is_game(domain):
+        return check_games(domain, seed, episodes)
+    if is_host(kinds_of(domain)[0].local_simulator):
+        check_host_locals(domain, seed)
+    elif not is_entity_domain(domain):
+        check_local(domain, seed)
+    on_host = is_host(global_simulator_of(domain))
     if is_entity_domain(domain):
-        if is_game(domain):
-            return check_games(domain, seed, episodes)
-        on_host = is_host(domain.entity_simulator)
         return (check_host_entities if on_host else check_entity_domain)(domain, seed, episodes)
-    on_host = is_host(kinds_of(domain)[0].local_simulator)
-    (check_host_locals if on_host else check_local)(domain, seed)
-    on_host = is_host(domain.global_simulator)
     return (check_host_agents if on_host else check_traced_agents)(domain, seed, episodes)

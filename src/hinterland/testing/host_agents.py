@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from hinterland.core import Domain, by_kind
-from hinterland.rollout.answers import TRUTHS, figures_of, gathered
+from hinterland.rollout.answers import TRUTHS, HostSystem, figures_of, gathered
 from hinterland.rollout.episodes import answers_by_kind
-from hinterland.rollout.systems import HostSystem
 from hinterland.testing.expectations import (
     attempt,
     expect_classes,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hinterland.core import EntityDomain, HostSession, UserError
-from hinterland.rollout import HostSystem, ends_of, rewards_of, view_of, whole_system
+from hinterland.rollout import HostSystem, whole_system
 from hinterland.rollout.answers import figures_of
 from hinterland.testing.expectations import expect_entity_policies, fail_as_over_at_once
 from hinterland.testing.sessions import ask_both
@@ -30,7 +30,7 @@ def check_host_entities(domain: EntityDomain, seed: int, episodes: int) -> list[
         UserError: the first check that failed.
     """
     system = whole_system(domain, central=hasattr(domain.entity_simulator, "central"))
-    shown = view_of(system, [system.simulator.sessions(1)[0].begin("reset", seed, None, True)])
+    shown = system.look([system.simulator.sessions(1)[0].begin("reset", seed, None, True)])
     expect_entity_policies(domain, shown.observation[0], shown.mask[0])
     followed = [
         _follow(system, seed + episode, by_lot)
@@ -65,7 +65,7 @@ def _follow(system: HostSystem, seed: int, by_lot: bool) -> tuple[int, str]:
     before = used = np.zeros(system.slots, bool)
     disturbed = ""
     for t in range(system.horizon):
-        view = view_of(system, seen)
+        view = system.look(seen)
         for name, values in zip(view._fields, view, strict=True):
             if not np.array_equal(values[0], values[1]):
                 raise UserError(
@@ -82,11 +82,11 @@ def _follow(system: HostSystem, seed: int, by_lot: bool) -> tuple[int, str]:
         actions = np.where(mask, rank, -1.0).argmax(-1).astype(np.int32)
         seen = ask_both(sessions, "step", actions)
         seen += _step(neighbours, actions, seed)
-        reward = rewards_of(system, seen)
+        reward = system.rewards(seen)
         if reward[0][~alive].any():
             raise UserError(f"reward: an empty slot earned something (step {t})")
         used, before = used | alive, alive
-        if any(end[0] for end in ends_of(system, seen)):
+        if any(end[0] for end in system.ends(seen)):
             break
     figures_of(system.name, [session.call("metrics") for session in sessions])
     return t + 1, disturbed

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, has_kinds, kinds_of, places_of
+from hinterland.core import Domain, has_kinds, is_entity_domain, kinds_of, places_of
 
 
 class Slots:
@@ -18,7 +18,7 @@ class Slots:
         name: of that in a sentence: "local_simulator", or "kinds[1].local_simulator".
         at: its number; where a domain declares no kinds it is the only one, 0.
         count: number of regions.
-        shape: of what a local simulator has for each agent: (k,), or () where each lives alone.
+        shape: of what a local simulator has for each slot: (k,), or () of agents that live alone.
         width: of its agents' observations, which are padded to the domain's.
         word: for the rows of what is stacked by region, such as "4 regions".
     """
@@ -31,7 +31,8 @@ class Slots:
         self.name = f"{self.of}local_simulator"
         self._table, self._first = self.kind.regions, sum(len(one.regions) for one in kinds[:at])
         self.count, each = self._table.shape
-        self.alone, self.width = each == 1, self.kind.spec.observation
+        self.alone = each == 1 and not is_entity_domain(domain)
+        self.width = self.kind.spec.observation
         self.shape: tuple[int, ...] = () if self.alone else (each,)
         self.word = f"{self.count} {'agents' if self.alone else 'regions'}"
 

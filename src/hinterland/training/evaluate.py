@@ -20,6 +20,7 @@ from hinterland.rollout import (
     SESSIONS,
     Episodes,
     HostSystem,
+    Player,
     host_episodes,
     network_player,
     scripted_player,
@@ -39,10 +40,6 @@ Told = Callable[[int], None]
 """Told of so many more episodes that have been played."""
 Where = tuple[Any, ...]
 """(seed, purpose, place) of a random stream; blocks of episodes are numbered within."""
-
-
-def nobody(episodes: int) -> None:
-    """Is told, and does nothing."""
 
 
 def system_of(domain: Any, policy: Any = None) -> Any:
@@ -67,39 +64,38 @@ def check_players(domain: Any, policy: str, opponent: str | None = None) -> None
         raise UserError(f"--opponent {opponent}: {domain.name} has {known}")
 
 
+def _player(system: Any, domain: Any, policy: Any, greedy: Any, name: str | None) -> Player:
+    """Of the policy, or of the hand-written one called `name`."""
+    if name is None:
+        return network_player(policy, greedy)
+    return scripted_player(system, domain.scripted[name])
+
+
 @partial(jax.jit, static_argnames=("domain", "name", "copies", "with_influence", "with_states"))
 def _block(key, greedy, policy, *, domain, name, copies, with_influence, with_states):  # type: ignore[no-untyped-def]
-    """Episodes of the policy, or of the hand-written one called `name`."""
     system = system_of(domain, policy)
-    if name is None:
-        player = network_player(policy, greedy)
-    else:
-        player = scripted_player(system, domain.scripted[name])
+    player = _player(system, domain, policy, greedy, name)
     return traced_episodes(
         key, system, player, copies, with_influence=with_influence, with_states=with_states
     )._asdict()
 
 
-@jax.jit
-def _choose(policy, greedy, keys, t, memory, view):  # type: ignore[no-untyped-def]
-    """Each episode by its own key: (actions [episode x side, ...], memory)."""
+@partial(jax.jit, static_argnames=("domain", "name"))
+def _choose(policy, greedy, keys, t, memory, view, *, domain, name):  # type: ignore[no-untyped-def]
+    """(actions [episode x side, ...], memory); a network's of each episode by its own key."""
+    player = _player(system_of(domain), domain, policy, greedy, name)
+    if name is not None:
+        return player.act(jax.random.fold_in(keys[0], t), memory, view, None)
     count = keys.shape[0]
     apart = jax.tree.map(
         lambda x: x.reshape(count, x.shape[0] // count, *x.shape[1:]), (memory, view)
     )
 
     def one(key, memory, view):  # type: ignore[no-untyped-def]
-        return network_player(policy, greedy).act(jax.random.fold_in(key, t), memory, view, None)
+        return player.act(jax.random.fold_in(key, t), memory, view, None)
 
     found = jax.vmap(one)(keys, *apart)
     return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), found)
-
-
-@partial(jax.jit, static_argnames=("domain", "name"))
-def _choose_by_hand(keys, t, memory, view, *, domain, name):  # type: ignore[no-untyped-def]
-    system = system_of(domain)
-    key = jax.random.fold_in(keys[0], t)
-    return scripted_player(system, domain.scripted[name]).act(key, memory, view, None)
 
 
 def network_episodes(
@@ -110,7 +106,7 @@ def network_episodes(
     episodes: int,
     greedy: bool,
     place: Where,
-    told: Told = nobody,
+    told: Told = lambda episodes: None,
     opponent: str | None = None,
     with_influence: bool = False,
     with_states: bool = False,
@@ -184,7 +180,7 @@ def host_wave(
     sessions = (simulator.games if shares else simulator.sessions)(copies)
     games = range(int(number) * copies, (int(number) + 1) * copies)
     by_hand = name and domain.scripted[name]
-    act, memory, controllers = None, None, [None] * copies
+    controllers: list[Any] = [None] * copies
     if system.of_games:
         other = by_hand if opponent is None else domain.scripted[opponent]
         sides = range(system.sides)  # one's own side goes round
@@ -194,16 +190,14 @@ def host_wave(
         ]
     elif isinstance(by_hand, str):  # it plays inside of the simulator
         controllers = [by_hand] * copies
-    elif name is not None:
-        act, memory = partial(_choose_by_hand, domain=domain, name=name), ()
-    if name is None:
+    act, memory = None, None
+    if name is None or controllers[0] is None:
         policy = jax.device_put(policy)
-        act = partial(_choose, policy, greedy)
-        memory = policy.initial(copies * system.sides)
+        memory = _player(system, domain, policy, greedy, name).memory(copies * system.sides)
+        act = partial(_choose, policy, greedy, domain=domain, name=name)
     found = host_episodes(
         jax.random.split(key, copies), sessions, system, act, memory, controllers,
-        with_influence=with_influence, with_figures=not with_influence, with_pictures=with_states,
-        record=record, stopping=stopping,
+        with_influence=with_influence, with_pictures=with_states, record=record, stopping=stopping,
     )  # fmt: skip
     if opponent is not None:
         found = found._replace(figures=_of_sides(found.figures, games, system.sides))

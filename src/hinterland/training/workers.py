@@ -29,7 +29,6 @@ from hinterland.rollout import (
     host_segment,
     phases,
     traced_segment,
-    view_of,
     whole_system,
 )
 from hinterland.training.plan import Plan
@@ -251,7 +250,7 @@ def _begin_traced(key, policy, predictors, clocks, *, domain, local, opposed):  
 
 def _actions_of(plan: Plan, policy: Any, session: Any) -> Any:
     """Shapes of all sides' actions at one step, for which the network is asked."""
-    view = view_of(plan.system, [session.begin("reset", 0)])
+    view = plan.system.look([session.begin("reset", 0)])
     carry = policy.initial(plan.system.sides)
     key = jax.random.key(0)
     return jax.eval_shape(lambda p, *x: p.act(key, *x)[1].action, policy, carry, view)
