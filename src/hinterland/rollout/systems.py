@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core import (
-    EntityStep,
     UserError,
     View,
     by_kind,
@@ -51,6 +50,16 @@ def select(condition: Bool[Array, " stream"], yes: Any, no: Any) -> Any:
         return jnp.where(condition.reshape(-1, *(1,) * (b.ndim - 1)), a, b)
 
     return jax.tree.map(choose, yes, no)
+
+
+class Moved(NamedTuple):
+    """One step of all copies, before any reset."""
+
+    state: Any
+    reward: Float[Array, "copy slots"]
+    terminated: Bool[Array, " stream"]
+    influence: Any = None
+    """[copy, regions, sources] of each kind: what really touched a global simulator's regions."""
 
 
 class System:
@@ -162,7 +171,7 @@ class TracedSystem(System):
         state: Any,
         actions: Int[Array, "copy slots"],
         opposing: Int[Array, "copy slots"] | None = None,
-    ) -> EntityStep:
+    ) -> Moved:
         """One step of all copies, before any reset; influence is by kind.
 
         With `opposing`, the other side's actions are those, not the simulator's own. Both keys are
@@ -177,7 +186,7 @@ class TracedSystem(System):
             found = jax.vmap(simulator.step)(state, actions, noise)
         influence = getattr(found, "influence", None)
         influence = None if influence is None else self.by_kind(influence)
-        return EntityStep(found.state, found.reward, found.terminated, influence)
+        return Moved(found.state, found.reward, found.terminated, influence)
 
 
 class RegionState(NamedTuple):
@@ -250,7 +259,7 @@ class Regions(TracedSystem):
         state: RegionState,
         actions: Int[Array, "copy slots"],
         opposing: Int[Array, "copy slots"] | None = None,
-    ) -> EntityStep:
+    ) -> Moved:
         """As `TracedSystem.move`; influence is drawn from the predictors."""
         assert opposing is None
         dset = jax.vmap(self.simulator.dset)(state.local)
@@ -260,7 +269,7 @@ class Regions(TracedSystem):
         each = actions.reshape(-1) if self._plain else actions.reshape(-1, self._each)
         found = jax.vmap(self.simulator.step)(state.local, each, influence, noise)
         reward = found.reward.reshape(actions.shape)
-        return EntityStep(RegionState(found.state, hidden), reward, found.terminated)
+        return Moved(RegionState(found.state, hidden), reward, found.terminated)
 
     def _predicted(self, hidden: Array, dset: Array) -> tuple[Array, Array]:
         """(recurrent states, logits) of each stream's predictor."""
