@@ -358,7 +358,7 @@ def test_own_networks_may_remember_more_in_one_kind_than_in_another() -> None:
     """The policy of all slots pads to the widest, and each kind gets back what it gave."""
     domain, config = waterworks(), config_of(network="own_networks:sized")
     plan = check_config(config, domain)
-    learners = plan.first_learners()
+    learners = plan.first_state().learners
     policy, system = plan.policy(learners), whole_system(domain)
     view = system.look(system.reset(jax.random.split(KEY, 5)))
     assert policy.initial(5).shape == (5, 4, 3)
