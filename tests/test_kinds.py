@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.runs import assert_same
 
 import hinterland
 from hinterland.api.policies import policies_of
@@ -30,6 +29,7 @@ from hinterland.testing import check_domain
 from hinterland.testing.attributes import check_attributes
 from hinterland.training import Experiment, check_config, trained
 from hinterland.training.experiment import from_arrays
+from runs import assert_same
 
 HORIZON, KEY = 6, jax.random.key(0)
 REFILL = np.array([0.2, 0.9], np.float32)
