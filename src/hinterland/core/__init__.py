@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         has_kinds as has_kinds,
         kinds_of as kinds_of,
         largest as largest,
+        numbers_of as numbers_of,
         observations_of as observations_of,
         places_of as places_of,
         possible_actions as possible_actions,

@@ -80,6 +80,12 @@ def kinds_of(domain: Any) -> tuple[Kind, ...]:
     return (Kind(getattr(domain, "local_simulator", None), domain.spec, regions_of(domain)),)
 
 
+def numbers_of(kinds: Sequence[Kind], kind: int) -> range:
+    """The numbers, among all regions, of those of one kind."""
+    first = sum(len(one.regions) for one in kinds[:kind])
+    return range(first, first + len(kinds[kind].regions))
+
+
 def by_kind(domain: Any, found: Any) -> tuple[Any, ...]:
     """What a global simulator gave of its regions, one entry for each kind."""
     return tuple(found) if has_kinds(domain) else (found,)

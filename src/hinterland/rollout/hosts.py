@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from hinterland.core import HostSession, View, kinds_of, possible_actions, stream
+from hinterland.core import HostSession, View, kinds_of, numbers_of, possible_actions, stream
 from hinterland.core.spec import integers_for
 from hinterland.rollout.answers import FLAGS, NUMBERS, TRUTHS, HostSystem, gathered
 from hinterland.rollout.segments import Outcome, Predicting
@@ -200,8 +200,8 @@ class HostRegions:
         kind: int = 0,
     ) -> None:
         kinds = kinds_of(domain)
-        mine, first = kinds[kind], sum(len(one.regions) for one in kinds[:kind])
-        places = [region - first for region in regions]
+        mine, numbers = kinds[kind], numbers_of(kinds, kind)
+        places = [numbers.index(region) for region in regions]
         table = mine.regions[places]
         self._sessions, self._system = sessions, System(domain, mine.local_simulator)
         self._spec, self._copies, self._horizon = mine.spec, copies, domain.spec.horizon

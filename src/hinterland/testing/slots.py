@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hinterland.core import Domain, has_kinds, is_entity_domain, kinds_of, places_of
+from hinterland.core import Domain, has_kinds, is_entity_domain, kinds_of, numbers_of, places_of
 
 
 class Slots:
@@ -29,7 +29,7 @@ class Slots:
         self.local = self.kind.local_simulator
         self.of = f"kinds[{at}]." if has_kinds(domain) else ""
         self.name = f"{self.of}local_simulator"
-        self._table, self._first = self.kind.regions, sum(len(one.regions) for one in kinds[:at])
+        self._table, self._numbers = self.kind.regions, numbers_of(kinds, at)
         self.count, each = self._table.shape
         self.alone = each == 1 and not is_entity_domain(domain)
         self.width = self.kind.spec.observation
@@ -42,7 +42,7 @@ class Slots:
 
     def number(self, place: int) -> int:
         """Of one of the kind's regions, among all."""
-        return self._first + place
+        return self._numbers[place]
 
     def region(self, number: int) -> str:
         """The name of one of the kind's; that of its agent, if it has only one."""

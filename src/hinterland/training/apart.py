@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hinterland.config import Config
-from hinterland.core import HostSession, kinds_of, stream
+from hinterland.core import HostSession, kinds_of, numbers_of, stream
 from hinterland.learn import How, Learner, measures, update, windows_of
 from hinterland.rollout import (
     HostRegions,
@@ -135,7 +135,7 @@ def at_a_time(config: Config, devices: int) -> int:
 @partial(jax.jit, static_argnames="sizes")
 def _updates(seed, block, stop, sizes):  # type: ignore[no-untyped-def]
     """Updates of a block of regions until each has made `stop`; sums of what was measured."""
-    first = sum(len(one.regions) for one in kinds_of(sizes.domain)[: sizes.kind])
+    first = numbers_of(kinds_of(sizes.domain), sizes.kind)[0]
 
     def one(region, learner, predictor, place, seed, stop):  # type: ignore[no-untyped-def]
         key = stream(seed, "train", region)

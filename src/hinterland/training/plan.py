@@ -27,6 +27,7 @@ from hinterland.core import (
     is_game,
     is_host,
     kinds_of,
+    numbers_of,
     stream,
 )
 from hinterland.core.blame import blaming, defined_at
@@ -137,8 +138,7 @@ class Plan:
 
     def numbers(self, kind: int) -> range:
         """Of a kind's regions, among all."""
-        first = sum(len(one.regions) for one in self.kinds[:kind])
-        return range(first, first + len(self.kinds[kind].regions))
+        return numbers_of(self.kinds, kind)
 
     def credit(self, kind: int = 0) -> Credit:
         """Whose experience is whose, seen by one learner; apart, of this kind."""
