@@ -200,10 +200,9 @@ def _trained(
 
 def end_processes(domain: Any) -> None:
     """Simulators outside of JAX begin anew when they are asked again."""
-    from hinterland.core import global_simulator_of, kinds_of
+    from hinterland.core import simulators_of
 
-    simulators = [global_simulator_of(domain), *(k.local_simulator for k in kinds_of(domain))]
-    for simulator in simulators:
+    for simulator in simulators_of(domain):
         if hasattr(simulator, "sessions") and hasattr(simulator, "close"):
             simulator.close()
 

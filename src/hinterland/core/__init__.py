@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         places_of as places_of,
         possible_actions as possible_actions,
         regions_of as regions_of,
+        simulators_of as simulators_of,
     )
     from hinterland.core.protocols import (
         Domain as Domain,

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key, Real
 
 from hinterland.core.errors import UserError
+from hinterland.core.protocols import global_simulator_of
 from hinterland.core.spec import AgentSpec
 
 
@@ -78,6 +79,12 @@ def kinds_of(domain: Any) -> tuple[Kind, ...]:
     if has_kinds(domain):
         return tuple(domain.kinds)
     return (Kind(getattr(domain, "local_simulator", None), domain.spec, regions_of(domain)),)
+
+
+def simulators_of(domain: Any) -> list[Any]:
+    """The global simulator, and each kind's local one (None, where there is none)."""
+    kinds = kinds_of(domain)
+    return [global_simulator_of(domain), *(kind.local_simulator for kind in kinds)]
 
 
 def numbers_of(kinds: Sequence[Kind], kind: int) -> range:

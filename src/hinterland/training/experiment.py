@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from hinterland.config import Config
-from hinterland.core import Domain, UserError, global_simulator_of, is_host, kinds_of
+from hinterland.core import Domain, UserError, is_host, kinds_of, simulators_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training.clocks import COMPILING, agent_steps_per_s
 from hinterland.training.own_networks import is_own
@@ -159,9 +159,7 @@ class Experiment:
     @property
     def _outside(self) -> list[Any]:
         """The system's simulators that live outside of JAX."""
-        found = [global_simulator_of(self.domain)]
-        found += [kind.local_simulator for kind in kinds_of(self.domain)]
-        return [simulator for simulator in found if is_host(simulator)]
+        return [simulator for simulator in simulators_of(self.domain) if is_host(simulator)]
 
     def refreshes(self, updates: int) -> bool:
         """Whether the influence predictors are trained anew here."""
