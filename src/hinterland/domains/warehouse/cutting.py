@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from hinterland.core import UserError
+from hinterland.core.types import HostOrDevice
 from hinterland.domains.checked import rows_by_columns
 from hinterland.domains.warehouse.lattice import Uniform, region_slots
 from hinterland.domains.warehouse.state import RegionState, WarehouseState
@@ -158,10 +159,10 @@ class Blocks:
 
 
 def _cut(
-    values: Shaped[Array, "down across *any"],
+    values: Shaped[HostOrDevice, "down across *any"],
     down: Int[np.ndarray, "blocks_down r"],
     across: Int[np.ndarray, "blocks_across c"],
-) -> Shaped[Array, "regions r c *any"]:
+) -> Shaped[HostOrDevice, "regions r c *any"]:
     """The rectangles that these rows and columns span, block after block."""
     found = values[down[:, None, :, None], across[None, :, None, :]]
     return found.reshape(-1, *found.shape[2:])
@@ -178,10 +179,9 @@ class Part(NamedTuple):
     def agents(self, side: int) -> Int[np.ndarray, "regions robots"]:
         """The agents of each."""
         numbers = np.arange(side**2).reshape(side, side)
-        rows, columns = (np.arange(size) for size in self.block)
-        down = (np.array(self.down)[:, None] + rows)[:, None, :, None]
-        across = (np.array(self.across)[:, None] + columns)[None, :, None, :]
-        return numbers[down, across].reshape(-1, self.block.robots)
+        both = zip((self.down, self.across), self.block, strict=True)
+        down, across = (np.array(starts)[:, None] + np.arange(size) for starts, size in both)
+        return _cut(numbers, down, across).reshape(-1, self.block.robots)
 
     def cutting(self, first: int) -> Cutting:
         """What it cuts out of a lattice whose learners begin at that row and column."""
