@@ -60,6 +60,18 @@ class Kind:
             return ()
         return (jax.tree.map(lambda x: jnp.asarray(x)[region], self.parameters),)
 
+    def told_outside(self, region: int, number: int) -> Any:
+        """What a `HostLocalSimulator`'s `reset` is given of a region: NumPy's parameters, or else
+        its number.
+
+        Args:
+            region: its number among those of the kind.
+            number: that among all regions.
+        """
+        if self.parameters is None:
+            return number
+        return jax.tree.map(lambda x: np.asarray(x)[region], self.parameters)
+
     def reset(self, key: Key[Array, ""], region: Any = 0) -> Any:
         """A first state of one of its regions."""
         return self.local_simulator.reset(key, *self.told(region))

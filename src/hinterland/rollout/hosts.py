@@ -208,9 +208,7 @@ class HostRegions:
         self.spent: defaultdict[str, float] = defaultdict(float)
         """As `HostActor.spent`."""
         self._predictors = jax.device_put(predictors)
-        told: Any = regions
-        if mine.parameters is not None:
-            told = [jax.tree.map(np.asarray, mine.told(place)[0]) for place in places]
+        told = list(map(mine.told_outside, places, regions))
         plain = table.shape[1] == 1 and not self._system.of_entities
         self._slots = () if plain else table.shape[1:]
         """Axes of what a session's copy gives of each slot."""

@@ -63,8 +63,8 @@ def _played(
             found.append((f"{name}, {where}", part))
 
     session.forget()
-    told = slots.kind.told(region) or (slots.number(region),)
-    seen = session.call("reset", episode_seed(stream(seed, "check/shapes")), *told)
+    told = slots.kind.told_outside(region, slots.number(region))
+    seen = session.call("reset", episode_seed(stream(seed, "check/shapes")), told)
     look(seen, "reset")
     for t in range(min(spec.horizon, STEPS)):
         mask = np.asarray(seen["mask"], bool) if of_entities else possible
