@@ -2,11 +2,11 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from hinterland.core import Chosen, View
 from hinterland.nets.actor_critic import IMPOSSIBLE
-from hinterland.nets.team import TeamNetwork, decided
+from hinterland.nets.team import Carry, Each, Logits, TeamNetwork, decided
 
 
 class KindsNetwork(eqx.Module):
@@ -28,37 +28,27 @@ class KindsNetwork(eqx.Module):
     critic = None
     """Each agent has its own."""
 
-    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+    def initial(self, copies: int) -> Carry:
         """Zeroed recurrent states, padded to the widest: one's own networks may differ by kind."""
         return self._scattered(_widest([team.initial(copies) for team in self.teams]))
 
     def act(
-        self,
-        key: Key[Array, ""],
-        carry: Float[Array, "copy slots hidden"],
-        view: View,
-        greedy: bool | Array = False,
-    ) -> tuple[Float[Array, "copy slots hidden"], Chosen]:
+        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
+    ) -> tuple[Carry, Chosen]:
         """As `TeamNetwork.act`."""
         carry, logits, value = self._stepped(carry, view)
         return carry, decided(key, logits, value, view, greedy)
 
-    def decide(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> tuple[Float[Array, "copy slots hidden"], Float[Array, "copy slots actions"]]:
+    def decide(self, carry: Carry, view: View) -> tuple[Carry, Logits]:
         """As `TeamNetwork.decide`."""
         carry, logits, _ = self._stepped(carry, view)
         return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
 
-    def value(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots"]:
+    def value(self, carry: Carry, view: View) -> Each:
         """Of the states that are shown."""
         return self._stepped(carry, view)[2]
 
-    def starts(
-        self, carry: Float[Array, "copy slots hidden"], view: View
-    ) -> Float[Array, "copy slots hidden"]:
+    def starts(self, carry: Carry, view: View) -> Carry:
         """As `TeamNetwork.starts`."""
         del view
         return carry

@@ -19,7 +19,6 @@ import numpy as np
 
 from hinterland.config import Config
 from hinterland.core import (
-    AgentSpec,
     Chosen,
     InfluenceBatch,
     UserError,
@@ -182,25 +181,27 @@ class Plan:
 
         Apart, of a region of this kind, with one role for each of its slots.
         """
-        config, spec, roles = self.config, self.domain.spec, None
+        config, spec, roles = self.config, self.domain.spec, self.roles
         if self.apart:
-            spec, roles = self.kinds[kind].spec, range(self.kinds[kind].regions.shape[1])
+            spec = self.kinds[kind].spec
+            roles = tuple(range(self.kinds[kind].regions.shape[1]))
         place = (learner,) if self.learners > 1 else ()
         if config.shared_policy:
             place = (0,)
         key = stream(config.seed, "initial/network", *place)
-        if self.whole:
-            return self._made(key)
+        own = None if self.maker is None else partial(made, self.maker, spec=spec)
+        if own is not None and self.whole:
+            return own(key)
         return team_network(
             key,
-            self.roles if roles is None else tuple(roles),
+            roles,
             spec.observation,
             spec.actions,
             central=self.system.central,
             kind="gru" if self.memory else "feed-forward",
             hidden=config.hidden,
             trunk=config.trunk,
-            actor=None if self.maker is None else partial(self._made, spec=spec),
+            actor=own,
         )
 
     def one_step(self) -> Chosen:
@@ -208,11 +209,6 @@ class Plan:
         key, policy = jax.random.key(0), self.network()
         view = self.system.look(self.system.reset(key[None]))
         return policy.act(key, policy.initial(1), view)[1]
-
-    def _made(self, key: Any, spec: AgentSpec | None = None) -> Any:
-        """By `maker`, which there is; of these sizes, or the domain's."""
-        assert self.maker is not None
-        return made(self.maker, key, spec or self.domain.spec)
 
     def policy(self, learners: Any) -> Any:
         """The policy of all slots, out of all learners (stacked; apart, by kind)."""
