@@ -15,7 +15,7 @@ from hinterland.config import Config, make_config
 from hinterland.core import UserError
 from hinterland.domains import load_domain
 from hinterland.runtime import LocalRuntime
-from hinterland.training import Experiment, Lines, check_config, trained
+from hinterland.training import Experiment, Lines, check_config, check_resources, trained
 
 SIMULATIONS = ("global", "dials", "untrained")
 SCHEDULES = ("fused", "lockstep", "pipeline")
@@ -87,6 +87,7 @@ def test_a_cell_trains_and_is_evaluated(number: int) -> None:
     kind, *choices = CELLS[number]
     sharing, memory = NETWORKS[(number * 5 + number // 6) % len(NETWORKS)]
     config, told = config_of(kind, *choices, sharing, memory), Lines()
+    assert check_resources(config, system(kind), runtime()) == []
     experiment = Experiment(config, system(kind), runtime(), progress=told)
     plan, state = trained(experiment)
     every = state.learners if plan.apart else [state.learners]
