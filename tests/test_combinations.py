@@ -73,20 +73,24 @@ def means_something(kind: str, simulation: str) -> bool:
     return simulation == "global" or kind != WITHOUT_REGIONS
 
 
-CELLS = [
-    cell
-    for cell in itertools.product(SYSTEMS, SIMULATIONS, SCHEDULES, CREDITS)
-    if means_something(cell[0], cell[1])
+CASES = [
+    case
+    for case in itertools.product(SYSTEMS, SIMULATIONS, CREDITS)
+    if means_something(case[0], case[1])
 ]
-"""With each a kind of networks, in turn, so that every pair of choices occurs."""
 NETWORKS = list(itertools.product(SHARING, MEMORY))
+CELLS = [
+    (kind, simulation, schedule, credit, *NETWORKS[(2 * number + number // 2) % len(NETWORKS)])
+    for number, (kind, simulation, credit) in enumerate(CASES)
+    for schedule in SCHEDULES
+]
+"""Every pair of choices occurs; schedules of a case share its networks, and so their programs."""
 
 
-@pytest.mark.parametrize("number", range(len(CELLS)), ids=[", ".join(x) for x in CELLS])
-def test_a_cell_trains_and_is_evaluated(number: int) -> None:
-    kind, *choices = CELLS[number]
-    sharing, memory = NETWORKS[(number * 5 + number // 6) % len(NETWORKS)]
-    config, told = config_of(kind, *choices, sharing, memory), Lines()
+@pytest.mark.parametrize("cell", CELLS, ids=", ".join)
+def test_a_cell_trains_and_is_evaluated(cell: tuple[str, ...]) -> None:
+    kind, *choices = cell
+    config, told = config_of(kind, *choices), Lines()
     assert check_resources(config, system(kind), runtime()) == []
     experiment = Experiment(config, system(kind), runtime(), progress=told)
     plan, state = trained(experiment)
@@ -102,13 +106,9 @@ def test_a_cell_trains_and_is_evaluated(number: int) -> None:
 
 
 def test_all_pairs_of_choices_are_tried() -> None:
-    tried = {
-        (*CELLS[number], *NETWORKS[(number * 5 + number // 6) % len(NETWORKS)])
-        for number in range(len(CELLS))
-    }
     every: list[Any] = [SYSTEMS, SIMULATIONS, SCHEDULES, CREDITS, SHARING, MEMORY]
     for (i, first), (j, second) in itertools.combinations(enumerate(every), 2):
-        pairs = {(cell[i], cell[j]) for cell in tried}
+        pairs = {(cell[i], cell[j]) for cell in CELLS}
         wanted = set(itertools.product(first, second))
         if {i, j} == {0, 1}:
             wanted = {pair for pair in wanted if means_something(*pair)}

@@ -240,10 +240,10 @@ def _run_grid(
                 finished += 1
                 seconds = time.perf_counter() - started
                 left = (time.perf_counter() - began) / finished * (len(grid) - finished)
-                what = (
-                    "done" if process.returncode == 0 else f"FAILED: {printable(complaint[-500:])}"
-                )
+                what = "done"
                 if process.returncode != 0:
+                    said = printable(complaint[-500:]) or f"exit status {process.returncode}"
+                    what = f"FAILED: {said}"
                     failed.append(f"{name}/seed-{seed}")
                 print(
                     f"[{finished}/{len(grid)}] {name} seed {seed}: {what} in {seconds:.0f} s, "
