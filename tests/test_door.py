@@ -89,7 +89,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         plan = Plan(config, domain)
         state = loop_of(plan).start(experiment, plan)
-        assert experiment.total_updates == 2
+        assert experiment.config.total_updates == 2
         experiment.in_stretches(state, 0, meet, learn)
         names = ("learned", "learned_greedy", "random", "heuristic")
         summary = experiment.summary(2, {n: figures(6.0, policy=n) for n in names}, finished=True)

@@ -5,7 +5,6 @@ from hinterland.training.estimate import (
     check_processors,
     check_resources,
     message_sizes,
-    simulator_processes,
 )
 from hinterland.training.evaluate import check_players, evaluate_policy, evaluate_scripted, watch
 from hinterland.training.experiment import Experiment, Unevaluated
