@@ -65,22 +65,6 @@ def check_resources(config: Config, domain: Any, runtime: LocalRuntime) -> list[
     return notes
 
 
-def check_evaluation(
-    config: Config, domain: Any, runtime: LocalRuntime, episodes: int
-) -> list[str]:
-    """As `check_resources`, of the command that only evaluates so many episodes."""
-    return check_memory(Estimate(config, domain, runtime).memory_of_evaluation(episodes))
-
-
-def check_processors(count: int) -> None:
-    """Whether a Ray of so many processors can be started here.
-
-    Raises:
-        UserError: it clearly cannot.
-    """
-    check_memory([Part(f"{count:,} processes of Ray", count * PROCESS["ray"], ("devices",))])
-
-
 def check_memory(
     parts: list[Part], machine: tuple[float, float] | None = None, where: str = "this machine"
 ) -> list[str]:
@@ -183,19 +167,16 @@ def processes_of(plan: Plan) -> tuple[int, int]:
     config, each = plan.config, plan.config.copies_per_process or 1
     workers, copies = config.workers or 1, plan.worker_copies
     acting = workers * (config.schedule == "pipeline")
-    evaluating = SESSIONS
-    if hasattr(plan.system.simulator, "games"):
-        evaluating = -(-SESSIONS // each)
+    shares = hasattr(plan.system.simulator, "games")
+    evaluating = -(-SESSIONS // (each if shares else 1))
+    evaluating *= is_host(global_simulator_of(plan.domain))
+    if not plan.is_host:
+        return evaluating, 0
+    if plan.apart:  # sessions beside one for each device
+        return evaluating + at_a_time(config, devices=1), 0
     if plan.local:
-        evaluating *= is_host(global_simulator_of(plan.domain))
-        if not plan.is_host:
-            return evaluating, 0
-        if plan.apart:  # sessions beside one for each device
-            return evaluating + at_a_time(config, devices=1), 0
         held = len(plan.regions) * (1 if config.schedule == "fused" else workers)
         return evaluating + held, acting
-    if not plan.is_host:
-        return 0, 0
     if config.schedule == "fused":  # processes of one copy are evaluation's too
         return max(SESSIONS, copies) if each == 1 else evaluating + copies // each, 0
     held = workers * copies // each

@@ -36,8 +36,6 @@ STANDARD_FIGURES = frozenset(
     ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy", "opponent")
 )
 """What every evaluation gives; a system adds figures of its own."""
-Where = tuple[Any, ...]
-"""(seed, purpose, place) of a random stream; blocks of episodes are numbered within."""
 
 
 def system_of(domain: Any, policy: Any = None) -> Any:
@@ -103,7 +101,7 @@ def network_episodes(
     *,
     episodes: int,
     greedy: bool,
-    place: Where,
+    place: tuple[Any, ...],
     told: Callable[[int], None] = lambda episodes: None,
     opponent: str | None = None,
     with_influence: bool = False,
@@ -118,7 +116,7 @@ def network_episodes(
         policy: of all slots; or the name of a hand-written one.
         episodes: how many are needed.
         greedy: the likeliest action instead of a sampled one.
-        place: of the random stream.
+        place: (seed, purpose, place) of the random stream; blocks are numbered within.
         told: of episodes that have been played.
         opponent: of games, the name of who plays all sides but one, which goes round.
         with_influence: also (d-set, influence) pairs, of agents.
@@ -229,7 +227,14 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
     else:
         earned = reward.astype(np.float64)
         each = earned.sum(1) if system.of_entities else earned.mean(1)
-        _check_finite(earned, domain, system)
+        if not np.isfinite(earned).all():
+            episode, slot = np.argwhere(~np.isfinite(earned))[0]
+            who = "slot" if system.of_entities else "agent"
+            raise UserError(
+                f"evaluation: the return of {who} {slot} in an episode is {earned[episode, slot]}: "
+                f"a reward of {domain.name}'s global simulator is not finite in some state that "
+                "this policy reaches"
+            )
     for name, x in {"return": each, **own}.items():
         if not np.isfinite(x).all():
             raise UserError(
@@ -253,17 +258,6 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
             found |= {f"return/{x}": float(mean[names == x].mean()) for x in dict.fromkeys(names)}
     found |= {name: float(x.mean()) for name, x in own.items()}
     return found | {f"{name}_std": float(x.std(ddof=ddof)) for name, x in own.items()}
-
-
-def _check_finite(earned: np.ndarray, domain: Any, system: Any) -> None:
-    if not np.isfinite(earned).all():
-        episode, slot = np.argwhere(~np.isfinite(earned))[0]
-        who = "slot" if system.of_entities else "agent"
-        raise UserError(
-            f"evaluation: the return of {who} {slot} in an episode is {earned[episode, slot]}: a "
-            f"reward of {domain.name}'s global simulator is not finite in some state that this "
-            "policy reaches"
-        )
 
 
 def evaluate_policy(
@@ -314,14 +308,12 @@ def evaluate(experiment: Experiment, policy: Any, updates: int) -> None:
 
 
 def watch(
-    domain: Any, policy: Any, greedy: bool, place: Where, opponent: str | None = None,
-    record: bool = False,
-) -> tuple[Episodes, Any]:  # fmt: skip
-    """(one episode with what pictures are drawn from, the simulator's own replay or None)."""
+    domain: Any, policy: Any, greedy: bool, place: tuple[Any, ...], opponent: str | None = None
+) -> tuple[Episodes, Any]:
+    """(one episode with what pictures are drawn from, of games the simulator's own replay)."""
+    games = whole_system(domain).sides > 1
     (episode,) = network_episodes(
         LocalRuntime(), domain, policy, episodes=1, greedy=greedy, place=place, opponent=opponent,
-        with_states=True, record=record,
+        with_states=True, record=games,
     )  # fmt: skip
-    system = whole_system(domain)
-    own = system.simulator.sessions(1)[0].call("replay") if record and system.sides > 1 else None
-    return episode, own
+    return episode, domain.entity_simulator.sessions(1)[0].call("replay") if games else None

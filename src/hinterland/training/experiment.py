@@ -142,14 +142,12 @@ class Experiment:
 
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
-        times = 1
-        if is_host(kinds_of(self.domain)[0].local_simulator):
-            pass
-        elif self.runtime.units_travel and self.config.schedule == "fused":
-            times = max(1, self.runtime.processors // 2)
-        elif self.runtime.devices[0].platform != "cpu" and not self._outside:
-            times = ACCELERATED
-        return STRETCH_AGENT_STEPS * times
+        on_host = is_host(kinds_of(self.domain)[0].local_simulator)
+        if self.runtime.units_travel and self.config.schedule == "fused" and not on_host:
+            return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
+        if self.runtime.devices[0].platform != "cpu" and not self._outside:
+            return STRETCH_AGENT_STEPS * ACCELERATED
+        return STRETCH_AGENT_STEPS
 
     @property
     def _outside(self) -> list[Any]:
