@@ -4,10 +4,10 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from hinterland.core.bounds import checked, flag_of
 from hinterland.core.errors import UserError
@@ -156,17 +156,12 @@ class Config(BaseModel):
     pool: Few | None = None
     """--opponents: snapshots that are kept; the oldest goes (8)"""
 
-    domain_options: dict[str, Any] = {}
+    domain_options: dict[str, Any] = Field({}, exclude_if=lambda table: not table)
     """what was set of the options that the domain declares"""
 
     def __hash__(self) -> int:
         """Programs are compiled once for each configuration."""
         return hash(self.model_dump_json())
-
-    @model_serializer(mode="wrap")
-    def _without_empty_table(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """A domain that has no options has no table of them either."""
-        return {name: x for name, x in dump(self).items() if x or name != "domain_options"}
 
     @property
     def global_names(self) -> list[str]:
