@@ -261,8 +261,9 @@ class Experiment:
 
         return save
 
-    def summary(self, updates: int, evaluation: dict[str, Any], finished: bool) -> dict[str, Any]:
-        """The run's result as it stands in summary.json."""
+    def summary(self, evaluation: dict[str, Any]) -> dict[str, Any]:
+        """The result of a finished run, as it stands in summary.json."""
+        updates = self.config.total_updates
         return {
             "step": self.step_of(updates),
             "agents": self.domain.agents,
@@ -272,7 +273,7 @@ class Experiment:
             "time": {f"{name}_s": value for name, value in self.time.items()}
             | {"compile_s": self.compile_s},
             "memory": {"peak_mb": self.peak_memory_mb()},
-            "finished": finished,
+            "finished": True,
         }
 
     def peak_memory_mb(self) -> float:
