@@ -33,14 +33,13 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 ALLOWED = {room: {r for r in LEVEL if LEVEL[r] < level} | {room} for room, level in LEVEL.items()}
 # Shipped to people who write domains: it judges simulators and needs no trainer for that.
 ALLOWED["testing"] = {"testing", "core", "domains", "rollout", "influence"}
-# Three files, not rooms: the choices of a run. The rooms below get plain numbers instead.
-ALLOWED["presets"] = {"presets", "core"}
-ALLOWED["config"] = {"config", "presets", "core", "domains"}
-ALLOWED["applies"] = {"applies", "config", "presets", "core", "domains"}
+# Two files, not rooms: the choices of a run. The rooms below get plain numbers instead.
+ALLOWED["config"] = {"config", "core", "domains"}
+ALLOWED["applies"] = {"applies", "config", "core", "domains"}
 # A domain's own benchmarks stand above everything, wherever its other files lie.
 ALLOWED["benches"] = {*LEVEL, "config", "benches"}
 for reader in ("training", "report", "api", "cli"):
-    ALLOWED[reader] |= {"config", "presets"}
+    ALLOWED[reader] |= {"config"}
 for checker in ("api", "cli"):
     ALLOWED[checker] |= {"applies"}
 ALLOWED["__main__"] = {"cli"}  # `python -m hinterland`

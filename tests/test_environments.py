@@ -29,7 +29,8 @@ from hinterland.rollout import (
     whole_system,
 )
 from hinterland.runtime import LocalRuntime
-from hinterland.training import Experiment, Lines, evaluate_scripted, loop, simulator_processes
+from hinterland.training import Experiment, Lines, evaluate_scripted, loop
+from hinterland.training.estimate import processes_of
 from hinterland.training.plan import Plan
 from hinterland.training.returns import figures, followed, running
 
@@ -372,7 +373,7 @@ def test_the_preset_of_pettingzoo_starts_few_processes() -> None:
     assert (config.discount, config.trace, config.network) == (0.99, 0.95, "feed-forward")
     assert (config.evaluate_episodes, config.final_episodes) == (8, 32)
     domain = here("tiny:trunc")
-    assert simulator_processes(config, domain) == 4
+    assert sum(processes_of(Plan(config, domain))) == 4
     for settings, each, count in (
         ({"copies": 6}, 3, 2 + 3),
         ({"copies": 7}, 1, 7 + 8),
@@ -384,7 +385,7 @@ def test_the_preset_of_pettingzoo_starts_few_processes() -> None:
     ):
         config = make_config({"domain": "pettingzoo", "agents": 2, **settings})
         assert config.copies_per_process == each
-        assert simulator_processes(config, domain) == count
+        assert sum(processes_of(Plan(config, domain))) == count
 
 
 def test_every_worker_has_a_process_for_each_region() -> None:
@@ -393,7 +394,7 @@ def test_every_worker_has_a_process_for_each_region() -> None:
     how = {"domain": name, "agents": 4, "simulation": "untrained", "slot_networks": "shared"}
 
     def counted(**settings: Any) -> int:
-        return simulator_processes(make_config({**how, **settings}), domain) - SESSIONS
+        return sum(processes_of(Plan(make_config({**how, **settings}), domain))) - SESSIONS
 
     assert counted() == 2
     assert counted(schedule="lockstep", workers=3) == 3 * 2

@@ -564,7 +564,7 @@ def test_an_evaluation_in_groups_gives_the_figures_of_one_piece() -> None:
     function = partial(evaluate._block, domain=domain, name="random", copies=32,
                        with_influence=False, with_states=False)  # fmt: skip
     whole = runtime.map(function, [(key(block), False, None) for block in range(19)])
-    rewards = [np.asarray(block["reward"]).sum(0) for block in whole]
+    rewards = [np.asarray(block.reward).sum(0) for block in whole]
     each = np.concatenate(rewards)[:600].astype(np.float64).mean(1)
     told: list[int] = []
     found = evaluate_scripted(runtime, domain, "random", episodes=600, seed=1, told=told.append)

@@ -605,13 +605,15 @@ def test_the_pool_draws_the_hard_ones_and_forgets_the_oldest() -> None:
     hard = np.array([(1 / 10) ** 2, (3 / 4) ** 2])
     expected = [*(2 * hard / hard.sum()), 1, 1]
     np.testing.assert_allclose(opponents.weights_of(pool, mix), np.array(expected) / 4, rtol=1e-5)
-    drawn = opponents.draw(stream(0, "d"), pool, mix, 4000, {"w": np.full(2, 99, np.float32)})
-    share = [(drawn.member == who).mean() for who in (0, 1, 2, opponents.LATEST)]
+    seats, member = opponents.draw(
+        stream(0, "d"), pool, mix, 4000, {"w": np.full(2, 99, np.float32)}
+    )
+    share = [(member == who).mean() for who in (0, 1, 2, opponents.LATEST)]
     np.testing.assert_allclose(share, np.array(expected) / 4, atol=0.03)  # 4 s.d. of the widest
     for who, weight, script in ((0, 10, -1), (1, 20, -1), (opponents.LATEST, 99, -1), (2, 99, 0)):
-        seat = int((drawn.member == who).argmax())
-        assert drawn.seats.networks["w"][seat].tolist() == [weight] * 2
-        assert drawn.seats.script[seat] == script
+        seat = int((member == who).argmax())
+        assert seats.networks["w"][seat].tolist() == [weight] * 2
+        assert seats.script[seat] == script
     pool = opponents.with_snapshot(pool, 30, network)
     assert pool.version.tolist() == [30, 20]
     assert pool.results.tolist() == [[0, 0, 0], [2, 0, 2], [0, 0, 0]]

@@ -101,7 +101,7 @@ def test_what_is_due_when() -> None:
     config = _config(steps=1000, refresh=100, evaluate_every=300)  # 32 steps per update
     experiment = Experiment(config, load_domain("corridor", 2), LocalRuntime(devices=1))
     stops, updates = [], 0
-    while updates < experiment.total_updates:
+    while updates < experiment.config.total_updates:
         updates = experiment.next_stop(updates)
         stops.append(updates)
     # 100, 200, 300, ... steps are first reached after 4, 7, 10, ... updates.

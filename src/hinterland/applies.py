@@ -4,11 +4,11 @@ Given means: other than what the preset, or else the default, says. So a run's o
 which holds every value, starts the same run again.
 """
 
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from hinterland.config import Config, declared_by, given_options
+from hinterland.config import Config, declared_by, given_options, preset_of
+from hinterland.core.bounds import flag_of
 from hinterland.core.errors import UserError
-from hinterland.presets import preset_of
 
 PREDICTED = ("refresh", "refreshes", "predictor_episodes", "predictor_epochs", "predictor_batch",
              "predictor_rate")  # fmt: skip
@@ -17,21 +17,14 @@ PREDICTED = ("refresh", "refreshes", "predictor_episodes", "predictor_epochs", "
 
 def given(config: Config) -> list[str]:
     """The fields that say something else than preset and default, in their order."""
-    declared = declared_by(config.domain)
+    declared, values = declared_by(config.domain), {**dict(config), **config.domain_options}
     preset = preset_of(given_options(config.model_dump(exclude_none=True)), declared)
+    fields = {**Config.model_fields, **{x: declared.model_fields[x] for x in config.domain_options}}
     return [
-        *(
-            name
-            for name, field in Config.model_fields.items()
-            if not field.is_required()
-            and name != "domain_options"
-            and getattr(config, name) != preset.get(name, field.default)
-        ),
-        *(
-            name
-            for name, value in config.domain_options.items()
-            if value != preset.get(name, declared.model_fields[name].default)
-        ),
+        name
+        for name, field in fields.items()
+        if name not in ("domain", "domain_options")
+        and values[name] != preset.get(name, field.default)
     ]
 
 
@@ -42,15 +35,7 @@ def ignored(config: Config, brings: bool = False) -> dict[str, str]:
         config: of the run.
         brings: whether the domain brings its own network.
     """
-    settings = config.model_dump(exclude_none=True)
-    unread = {
-        **_without_predictors(config),
-        **_periods(config),
-        **_of_schedules(config),
-        **_of_networks(config, brings),
-        **declared_by(config.domain).unread(given_options(settings)),
-        **_of_credit(config),
-    }
+    unread = {x: reason for names, reason in _unread(config, brings) for x in names}
     return {name: unread[name] for name in given(config) if name in unread}
 
 
@@ -62,60 +47,42 @@ def check_applies(config: Config, brings: bool = False) -> None:
     """
     for name, reason in ignored(config, brings).items():
         value = {**config.domain_options, **dict(config)}.get(name)
-        flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        flag = flag_of(f"no-{name}" if value is False else name)
         said = flag if isinstance(value, bool) else f"{flag} {value}"
         raise UserError(f"{said}: {reason}; leave it out")
 
 
-def _without_predictors(config: Config) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _unread(config: Config, brings: bool) -> Iterator[tuple[Iterable[str], str]]:
+    """(names, what they are for); of a name's several reasons the last one counts."""
     if config.simulation != "dials":
-        found |= dict.fromkeys(PREDICTED, "is for --simulation dials, which trains predictors")
+        yield PREDICTED, "is for --simulation dials, which trains predictors"
     if config.simulation == "global":
         reason = "is for local simulators (--simulation dials or untrained), which have predictors"
-        found |= dict.fromkeys(("predictor", "predictor_hidden"), reason)
-    return found
-
-
-def _periods(config: Config) -> dict[str, str]:
-    found = {}
+        yield ("predictor", "predictor_hidden"), reason
     if config.refresh != "auto":
-        found["refreshes"] = "is for --refresh auto"
+        yield ("refreshes",), "is for --refresh auto"
     if config.evaluate_every != "auto":
-        found["evaluations"] = "is for --evaluate-every auto"
-    return found
-
-
-def _of_schedules(config: Config) -> dict[str, str]:
-    found: dict[str, str] = {}
+        yield ("evaluations",), "is for --evaluate-every auto"
     if config.schedule == "lockstep":
-        found["queue"] = "is for --schedule pipeline: in lockstep nothing waits"
+        yield ("queue",), "is for --schedule pipeline: in lockstep nothing waits"
         if config.lag:
-            found["lag"] = "is for --schedule pipeline: in lockstep nothing is older"
+            yield ("lag",), "is for --schedule pipeline: in lockstep nothing is older"
     if config.opponents is not None and "past=" not in config.opponents:
         reason = "is for --opponents past=WEIGHT, which plays against snapshots"
-        found |= dict.fromkeys(("snapshot_every", "pool"), reason)
-    return found
-
-
-def _of_networks(config: Config, brings: bool) -> dict[str, str]:
-    found: dict[str, str] = {}
+        yield ("snapshot_every", "pool"), reason
     own = ":" in config.network
     if (own or brings) and config.critic != "central":
-        found |= dict.fromkeys(("hidden", "trunk"), "is for --network gru and feed-forward")
+        yield ("hidden", "trunk"), "is for --network gru and feed-forward"
     if brings and not own:
-        found["network"] = f"{config.domain} brings its own network"
-    return found
-
-
-def _of_credit(config: Config) -> dict[str, str]:
-    found: dict[str, str] = {}
-    own: Any = config.credit if isinstance(config.credit, float) else 1.0
-    team = own < 1 or {"reward", "advantage"} & {*config.global_names}
-    if not team:
-        found["team_reward"] = (
+        yield ("network",), f"{config.domain} brings its own network"
+    settings = given_options(config.model_dump(exclude_none=True))
+    for name, reason in declared_by(config.domain).unread(settings).items():
+        yield (name,), reason
+    share = config.credit if isinstance(config.credit, float) else 1.0
+    if share == 1 and not {"reward", "advantage"} & {*config.global_names}:
+        reason = (
             "nothing of the team's reward is paid: it is for --credit WEIGHT and --global-parts"
         )
+        yield ("team_reward",), reason
     if "reward" in config.global_names and config.credit is not None:
-        found["credit"] = "--global-parts reward pays everybody the team's reward"
-    return found
+        yield ("credit",), "--global-parts reward pays everybody the team's reward"

@@ -4,10 +4,10 @@ Each field carries its help text, unit and bounds. Presets are the defaults of a
 given explicitly wins over the preset.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from hinterland.core.bounds import checked, flag_of
 from hinterland.core.errors import UserError
@@ -15,7 +15,6 @@ from hinterland.core.options import DomainOptions
 from hinterland.domains import checked as domain_options
 from hinterland.domains.declared import options_of
 from hinterland.domains.registry import known_domains
-from hinterland.presets import preset_of
 
 SEEDS = 2**31 - 1
 """The largest seed, of everything that has one."""
@@ -157,17 +156,12 @@ class Config(BaseModel):
     pool: Few | None = None
     """--opponents: snapshots that are kept; the oldest goes (8)"""
 
-    domain_options: dict[str, Any] = {}
+    domain_options: dict[str, Any] = Field({}, exclude_if=lambda table: not table)
     """what was set of the options that the domain declares"""
 
     def __hash__(self) -> int:
         """Programs are compiled once for each configuration."""
         return hash(self.model_dump_json())
-
-    @model_serializer(mode="wrap")
-    def _without_empty_table(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """A domain that has no options has no table of them either."""
-        return {name: x for name, x in dump(self).items() if x or name != "domain_options"}
 
     @property
     def global_names(self) -> list[str]:
@@ -196,11 +190,33 @@ class Config(BaseModel):
         return -(-self.steps // self.steps_per_update)
 
 
-PART_OF = {
-    **dict.fromkeys(("workers", "actors", "lag", "queue"), "--schedule pipeline or lockstep"),
-    **dict.fromkeys(("snapshot_every", "pool"), "--opponents"),
+PAPER: dict[str, Any] = {
+    # Tables 4-6 of the paper with the public code's real behaviour where the two differ.
+    "steps": 4_000_000,
+    "refreshes": 1,
+    "evaluations": 40,
+    "evaluate_episodes": 100,
+    "copies": 1,
+    "window": 8,
+    "windows": 16,
+    "entropy_weight": 0.01,
+    "discount": 0.99,
+    "trace": 0.95,
+    "epochs": 3,
+    "minibatches": 4,
+    "learning_rate": 2.5e-4,
+    "clip": 0.1,
+    "anneal_clip": True,
+    "anneal_entropy": False,
+    "clip_value": True,
+    "value_weight": 1.0,
+    "gradient_norm": 0.0,
+    "adam_epsilon": 1e-8,
+    "predictor_epochs": 300,
+    "predictor_batch": 32,
+    "predictor_rate": 1e-4,
 }
-"""What some options are for: given without it, they are refused."""
+"""The settings of --preset paper in every domain."""
 GLOBAL_PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 _AUTO = f"must be auto or a whole number, 1 to {STEPS:,}"
 _SAID = {
@@ -227,6 +243,17 @@ def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **{name: x for name, x in values.items() if name != "domain_options"}}
 
 
+def preset_of(values: Mapping[str, Any], declared: type[DomainOptions]) -> dict[str, Any]:
+    """The settings that explicit values win over, those of the domain's own options among them.
+
+    Args:
+        values: what was set explicitly; some settings decide others.
+        declared: by the domain.
+    """
+    name = values.get("preset", "fast")
+    return {**(PAPER if name == "paper" else {}), **declared.preset(name, values)}
+
+
 def make_config(values: Mapping[str, Any]) -> Config:
     """A checked configuration: explicit values over the preset over the defaults.
 
@@ -241,13 +268,14 @@ def make_config(values: Mapping[str, Any]) -> Config:
     domain = values.get("domain")
     declared = declared_by(domain) if isinstance(domain, str) else DomainOptions
     chosen = {**preset_of(values, declared), **values}
-    there = {
-        "--schedule pipeline or lockstep": chosen.get("schedule", "fused") != "fused",
-        "--opponents": values.get("opponents") is not None,
-    }
-    for option, whole in PART_OF.items():
-        if values.get(option) is not None and not there[whole]:
-            raise UserError(f"{flag_of(option)} is a part of {whole}")
+    for whole, there, options in (
+        ("--schedule pipeline or lockstep", chosen.get("schedule", "fused") != "fused",
+         ("workers", "actors", "lag", "queue")),
+        ("--opponents", values.get("opponents") is not None, ("snapshot_every", "pool")),
+    ):  # fmt: skip
+        for option in () if there else options:
+            if values.get(option) is not None:
+                raise UserError(f"{flag_of(option)} is a part of {whole}")
     own = {name: chosen.pop(name) for name in [*chosen] if name not in Config.model_fields}
     config = checked(Config, chosen, _SAID)
     options = domain_options.checked(config.domain, declared, own)

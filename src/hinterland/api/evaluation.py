@@ -151,15 +151,12 @@ def figures(
         how: "episodes", "seed", "opponent", and "told", who is told of episodes played.
         say: hears what the evaluation will need, if that is much.
     """
-    from hinterland.training import (
-        check_evaluation,
-        check_players,
-        evaluate_policy,
-        evaluate_scripted,
-    )
+    from hinterland.training import check_players, evaluate_policy, evaluate_scripted
+    from hinterland.training.estimate import Estimate, check_memory
 
     check_players(domain, policy, how["opponent"])
-    for text in check_evaluation(config, domain, runtime, how["episodes"]):
+    estimate = Estimate(config, domain, runtime)
+    for text in check_memory(estimate.memory_of_evaluation(how["episodes"])):
         say(text)
     if policy != "learned":
         return {**evaluate_scripted(runtime, domain, policy, **how), "step": 0}

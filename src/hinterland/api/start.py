@@ -85,9 +85,10 @@ def make_runtime(
         jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
         use_cores(1)
         if devices is not None:
-            from hinterland.training import check_processors
+            from hinterland.training.estimate import PROCESS, Part, check_memory
 
-            check_processors(devices)
+            size = devices * PROCESS["ray"]
+            check_memory([Part(f"{devices:,} processes of Ray", size, ("devices",))])
         _keep_compiled_programs()
         return ClusterRuntime(address, devices)
     set_cores(devices)

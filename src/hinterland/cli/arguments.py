@@ -12,13 +12,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from hinterland.config import Config, declared_by
+from hinterland.config import PAPER, Config, declared_by
 from hinterland.core.bounds import Range, flag_of, kinds_of, number_of, range_of, shortened
 from hinterland.core.errors import UserError
 from hinterland.core.options import FILE
 from hinterland.domains.checked import not_an_option
 from hinterland.domains.declared import light, owners_of
-from hinterland.presets import PAPER
 
 DEMO = "warehouse"
 """The domain of examples and of the library's own benchmarks; preset paper is of it."""

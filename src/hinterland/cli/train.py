@@ -274,10 +274,10 @@ def _write_report(options: argparse.Namespace, folder: "RunFolder") -> None:
 
 def processes_note(config: "Config", domain: Any) -> list[str]:
     """A sentence where a run asks for very many processes."""
-    from hinterland.training import simulator_processes
-    from hinterland.training.estimate import PROCESS
+    from hinterland.training.estimate import PROCESS, processes_of
+    from hinterland.training.plan import Plan
 
-    if (count := simulator_processes(config, domain)) <= MANY:
+    if (count := sum(processes_of(Plan(config, domain)))) <= MANY:
         return []
     fewer = "--copies, --workers or --actors, or with more --copies-per-process"
     return [

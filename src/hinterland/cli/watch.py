@@ -102,7 +102,7 @@ def record_episode(
     games = is_game(domain)
     player = learned if policy == "learned" else policy
     place = (seed, "watch")
-    episode, own = watch(domain, player, greedy, place, opponent, record=games)
+    episode, own = watch(domain, player, greedy, place, opponent)
     title = _title(config, domain, policy, greedy, step)
     if games:
         title = title if opponent is None else f"{title}; against {opponent}"

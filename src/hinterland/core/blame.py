@@ -111,8 +111,7 @@ def _first_line(called: Any) -> tuple[str, int] | None:
 
 def _frames(error: BaseException) -> list[tuple[str, int]]:
     """(file, line), from the outermost call to the innermost."""
-    walked = traceback.walk_tb(error.__traceback__)
-    return [(frame.f_code.co_filename, line) for frame, line in walked]
+    return [(x.f_code.co_filename, line) for x, line in traceback.walk_tb(error.__traceback__)]
 
 
 def _told(error: BaseException) -> list[tuple[str, int]]:

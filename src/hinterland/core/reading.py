@@ -9,7 +9,7 @@ import math
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -149,19 +149,16 @@ def _bounded(parse: Callable[[], Any]) -> Any:
         found = parse()
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
-    for value in _plain(found):
-        # TOML's hexadecimal numbers have no limit in Python, but writing them out has.
-        if isinstance(value, int) and value not in WHOLE:
-            raise ValueError("a whole number has more than 64 bits")
+    _check(found)
     return found
 
 
-def _plain(found: Any, depth: int = 0) -> Iterator[Any]:
-    """All values that are no containers."""
+def _check(found: Any, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} deep")
-    if not isinstance(found, dict | list):
-        yield found
-        return
-    for one in found.values() if isinstance(found, dict) else found:
-        yield from _plain(one, depth + 1)
+    # TOML's hexadecimal numbers have no limit in Python, but writing them out has.
+    if isinstance(found, int) and found not in WHOLE:
+        raise ValueError("a whole number has more than 64 bits")
+    if isinstance(found, dict | list):
+        for one in found.values() if isinstance(found, dict) else found:
+            _check(one, depth + 1)

@@ -1,12 +1,6 @@
 """Who learns where, when, and how well."""
 
-from hinterland.training.estimate import (
-    check_evaluation,
-    check_processors,
-    check_resources,
-    message_sizes,
-    simulator_processes,
-)
+from hinterland.training.estimate import check_resources, message_sizes
 from hinterland.training.evaluate import check_players, evaluate_policy, evaluate_scripted, watch
 from hinterland.training.experiment import Experiment, Unevaluated
 from hinterland.training.progress import Lines, Silent

@@ -132,7 +132,7 @@ def measure_drift(experiment: Experiment, plan: Plan, state: State) -> None:
     """At the end: cross-entropy of the predictors as they stand on what the policies do now."""
     if experiment.config.simulation != "dials":
         return
-    updates = experiment.total_updates
+    updates = experiment.config.total_updates
     datasets = collect(experiment, plan, state.learners, updates)
     with experiment.phase("fit", len(plan.regions)):
         pairs = zip(state.predictors, datasets, strict=True)

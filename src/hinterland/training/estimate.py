@@ -56,44 +56,29 @@ def check_resources(config: Config, domain: Any, runtime: LocalRuntime) -> list[
     notes = check_memory(estimate.memory())
     if (device := runtime.devices[0]).platform != "cpu":
         limit = (device.memory_stats() or {}).get("bytes_limit", 0)
-        notes += _judged(estimate.on_device(), limit, limit, "an accelerator")
-    return notes + [
-        f"{name} may take about {_span(seconds)}; a lower {options} would shorten it"
-        for name, seconds, options in estimate.stretches()
-        if seconds > LONG_S
-    ]
+        notes += check_memory(estimate.on_device(), (limit, limit), "an accelerator")
+    for name, seconds, options in estimate.stretches():
+        if seconds > LONG_S:
+            minutes = seconds / 60
+            span = f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.0f} h"
+            notes.append(f"{name} may take about {span}; a lower {options} would shorten it")
+    return notes
 
 
-def check_evaluation(
-    config: Config, domain: Any, runtime: LocalRuntime, episodes: int
+def check_memory(
+    parts: list[Part], machine: tuple[float, float] | None = None, where: str = "this machine"
 ) -> list[str]:
-    """As `check_resources`, of the command that only evaluates so many episodes."""
-    return check_memory(Estimate(config, domain, runtime).memory_of_evaluation(episodes))
-
-
-def check_memory(parts: list[Part], machine: tuple[float, float] | None = None) -> list[str]:
     """Whether they fit into this machine; a note if they nearly do not.
 
     Args:
         parts: of the memory.
         machine: bytes in all and bytes that are free, if it is not this one.
+        where: what it is called.
 
     Raises:
         UserError: they clearly do not.
     """
-    return _judged(parts, *(machine or machine_memory()), "this machine")
-
-
-def check_processors(count: int) -> None:
-    """Whether a Ray of so many processors can be started here.
-
-    Raises:
-        UserError: it clearly cannot.
-    """
-    check_memory([Part(f"{count:,} processes of Ray", count * PROCESS["ray"], ("devices",))])
-
-
-def _judged(parts: list[Part], total: float, free: float, where: str) -> list[str]:
+    total, free = machine or machine_memory()
     needed = sum(part.size for part in parts)
     largest = sorted(parts, key=lambda part: -part.size)[:3]
     named = ", ".join(f"{x.name} {_gb(x.size)}" for x in largest if x.size > 0.02 * needed)
@@ -111,11 +96,6 @@ def _judged(parts: list[Part], total: float, free: float, where: str) -> list[st
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
-
-
-def _span(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes:,.0f} min" if minutes < 120 else f"{minutes / 60:,.0f} h"
 
 
 def machine_memory() -> tuple[float, float]:
@@ -182,29 +162,21 @@ def dset_shape(kind: Kind) -> Any:
     return jax.eval_shape(lambda: kind.local_simulator.dset(kind.reset(jax.random.key(0))))
 
 
-def simulator_processes(config: Config, domain: Any) -> int:
-    """Processes that a run keeps for simulators outside of JAX, and workers beside them."""
-    return sum(_processes_of(Plan(config, domain)))
-
-
-def _processes_of(plan: Plan) -> tuple[int, int]:
-    """(processes of simulators, of workers)."""
+def processes_of(plan: Plan) -> tuple[int, int]:
+    """Processes that a run keeps: (for simulators outside of JAX, of workers beside them)."""
     config, each = plan.config, plan.config.copies_per_process or 1
     workers, copies = config.workers or 1, plan.worker_copies
     acting = workers * (config.schedule == "pipeline")
-    evaluating = SESSIONS
-    if hasattr(plan.system.simulator, "games"):
-        evaluating = -(-SESSIONS // each)
+    shares = hasattr(plan.system.simulator, "games")
+    evaluating = -(-SESSIONS // (each if shares else 1))
+    evaluating *= is_host(global_simulator_of(plan.domain))
+    if not plan.is_host:
+        return evaluating, 0
+    if plan.apart:  # sessions beside one for each device
+        return evaluating + at_a_time(config, devices=1), 0
     if plan.local:
-        evaluating *= is_host(global_simulator_of(plan.domain))
-        if not plan.is_host:
-            return evaluating, 0
-        if plan.apart:  # sessions beside one for each device
-            return evaluating + at_a_time(config, devices=1), 0
         held = len(plan.regions) * (1 if config.schedule == "fused" else workers)
         return evaluating + held, acting
-    if not plan.is_host:
-        return 0, 0
     if config.schedule == "fused":  # processes of one copy are evaluation's too
         return max(SESSIONS, copies) if each == 1 else evaluating + copies // each, 0
     held = workers * copies // each
@@ -337,7 +309,7 @@ class Estimate:
 
     def _processes(self) -> Part:
         """Of simulators outside of JAX, and of workers."""
-        simulators, workers = _processes_of(self._plan)
+        simulators, workers = processes_of(self._plan)
         options: tuple[str, ...] = ("copies",)
         if self._config.schedule != "fused":
             shared = hasattr(self._plan.system.simulator, "shared_sessions")

@@ -36,10 +36,6 @@ STANDARD_FIGURES = frozenset(
     ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy", "opponent")
 )
 """What every evaluation gives; a system adds figures of its own."""
-Told = Callable[[int], None]
-"""Told of so many more episodes that have been played."""
-Where = tuple[Any, ...]
-"""(seed, purpose, place) of a random stream; blocks of episodes are numbered within."""
 
 
 def system_of(domain: Any, policy: Any = None) -> Any:
@@ -77,7 +73,7 @@ def _block(key, greedy, policy, *, domain, name, copies, with_influence, with_st
     player = _player(system, domain, policy, greedy, name)
     return traced_episodes(
         key, system, player, copies, with_influence=with_influence, with_states=with_states
-    )._asdict()
+    )
 
 
 @partial(jax.jit, static_argnames=("domain", "name"))
@@ -105,8 +101,8 @@ def network_episodes(
     *,
     episodes: int,
     greedy: bool,
-    place: Where,
-    told: Told = lambda episodes: None,
+    place: tuple[Any, ...],
+    told: Callable[[int], None] = lambda episodes: None,
     opponent: str | None = None,
     with_influence: bool = False,
     with_states: bool = False,
@@ -120,7 +116,7 @@ def network_episodes(
         policy: of all slots; or the name of a hand-written one.
         episodes: how many are needed.
         greedy: the likeliest action instead of a sampled one.
-        place: of the random stream.
+        place: (seed, purpose, place) of the random stream; blocks are numbered within.
         told: of episodes that have been played.
         opponent: of games, the name of who plays all sides but one, which goes round.
         with_influence: also (d-set, influence) pairs, of agents.
@@ -134,46 +130,34 @@ def network_episodes(
     own = with_states or (on_host and system.of_entities)
     count = min(count, episodes) if own else count
     name, network = (policy, None) if isinstance(policy, str) else (None, policy)
-    wanted: dict[str, Any] = {"with_influence": with_influence, "with_states": with_states}
-    if on_host:
-        wanted |= {"greedy": greedy, "opponent": opponent, "record": record}
-    else:  # one program serves evaluation and collection, compiled once
-        pairs = system.has_regions and name is None and not with_states
-        wanted["with_influence"] = pairs
     play = partial(
-        host_wave if on_host else _block, domain=domain, name=name, copies=count, **wanted
-    )
+        host_wave, domain=domain, name=name, copies=count, greedy=greedy, opponent=opponent,
+        with_influence=with_influence, with_pictures=with_states, record=record,
+    )  # fmt: skip
+    if not on_host:  # one program serves evaluation and collection, compiled once
+        pairs = system.has_regions and name is None and not with_states
+        play = partial(
+            _block, domain=domain, name=name, copies=count,
+            with_influence=pairs, with_states=with_states,
+        )  # fmt: skip
     for numbers in runtime.in_groups(range(-(-episodes // count))):
         units = [
             (stream(*place, number), number if on_host else greedy, network) for number in numbers
         ]
-        if not on_host:
-            for block in runtime.map(play, units, lambda _: told(count)):
-                yield Episodes(**block)
-        elif own:  # here, in the domain's own sessions
+        if on_host and own:  # here, in the domain's own sessions
             for unit in units:
                 yield play(*unit, stopping=runtime.raise_if_interrupted)
                 told(count)
         else:
-            yield from runtime.one_by_one(play, units, lambda _: told(count))
+            where = runtime.one_by_one if on_host else runtime.map
+            yield from where(play, units, lambda _: told(count))
 
 
 def host_wave(
-    key: Any,
-    number: int,
-    policy: Any,
-    *,
-    domain: Any,
-    name: str | None,
-    copies: int,
-    greedy: bool,
-    opponent: str | None,
-    with_influence: bool,
-    with_states: bool,
-    record: bool,
-    stopping: Callable[[], None],
-) -> Episodes:
-    """One episode in each of so many sessions, side by side."""
+    key: Any, number: int, policy: Any, *, domain: Any, name: str | None, copies: int,
+    greedy: bool, opponent: str | None, **how: Any,
+) -> Episodes:  # fmt: skip
+    """One episode in each of so many sessions, side by side; `how` as of `host_episodes`."""
     system: HostSystem = system_of(domain, policy)
     simulator = system.simulator
     shares = isinstance(simulator, SharingPool) and simulator.together > 1
@@ -196,9 +180,8 @@ def host_wave(
         memory = _player(system, domain, policy, greedy, name).memory(copies * system.sides)
         act = partial(_choose, policy, greedy, domain=domain, name=name)
     found = host_episodes(
-        jax.random.split(key, copies), sessions, system, act, memory, controllers,
-        with_influence=with_influence, with_pictures=with_states, record=record, stopping=stopping,
-    )  # fmt: skip
+        jax.random.split(key, copies), sessions, system, act, memory, controllers, **how
+    )
     if opponent is not None:
         found = found._replace(figures=_of_sides(found.figures, games, system.sides))
     return found
@@ -244,7 +227,14 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
     else:
         earned = reward.astype(np.float64)
         each = earned.sum(1) if system.of_entities else earned.mean(1)
-        _check_finite(earned, domain, system)
+        if not np.isfinite(earned).all():
+            episode, slot = np.argwhere(~np.isfinite(earned))[0]
+            who = "slot" if system.of_entities else "agent"
+            raise UserError(
+                f"evaluation: the return of {who} {slot} in an episode is {earned[episode, slot]}: "
+                f"a reward of {domain.name}'s global simulator is not finite in some state that "
+                "this policy reaches"
+            )
     for name, x in {"return": each, **own}.items():
         if not np.isfinite(x).all():
             raise UserError(
@@ -262,28 +252,12 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
     if system.of_entities and system.sides == 1:
         steps = max(int(length.sum()), 1)
         found |= {"length": float(length.mean()), "alive": float(alive.sum() / steps)}
-        found |= _by_name(reward, getattr(domain, "names", ()))
+        names = np.array(getattr(domain, "names", ()))
+        if len(set(names)) > 1:  # of one agent of each name
+            mean = reward.mean(0)
+            found |= {f"return/{x}": float(mean[names == x].mean()) for x in dict.fromkeys(names)}
     found |= {name: float(x.mean()) for name, x in own.items()}
     return found | {f"{name}_std": float(x.std(ddof=ddof)) for name, x in own.items()}
-
-
-def _check_finite(earned: np.ndarray, domain: Any, system: Any) -> None:
-    if not np.isfinite(earned).all():
-        episode, slot = np.argwhere(~np.isfinite(earned))[0]
-        who = "slot" if system.of_entities else "agent"
-        raise UserError(
-            f"evaluation: the return of {who} {slot} in an episode is {earned[episode, slot]}: a "
-            f"reward of {domain.name}'s global simulator is not finite in some state that this "
-            "policy reaches"
-        )
-
-
-def _by_name(reward: np.ndarray, names: Any) -> dict[str, float]:
-    """Mean return of one agent of each name, where there are several names."""
-    if len(set(names)) < 2:
-        return {}
-    each, of = reward.mean(0), np.array(names)
-    return {f"return/{name}": float(each[of == name].mean()) for name in dict.fromkeys(names)}
 
 
 def evaluate_policy(
@@ -301,53 +275,45 @@ def evaluate_policy(
 
 
 def evaluate_scripted(
-    runtime: LocalRuntime, domain: Any, name: str, *, seed: int, place: int = 0,
-    opponent: str | None = None, **how: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """Figures of episodes in which everybody follows one hand-written policy.
+    runtime: LocalRuntime, domain: Any, name: str, *, seed: int, **how: Any
+) -> dict[str, Any]:
+    """Figures of episodes in which everybody follows one hand-written policy; see `check_players`.
 
-    Raises:
-        UserError: the domain has no policy of that name.
+    All of one seed draw the same, in a run and by command.
     """
-    check_players(domain, name, opponent)
-    how |= {"place": (seed, "evaluate/scripted", place), "opponent": opponent}
-    return evaluate_policy(runtime, domain, name, greedy=False, **how)
+    place = (seed, "evaluate/scripted", 0)
+    return evaluate_policy(runtime, domain, name, greedy=False, place=place, **how)
 
 
-def evaluate(experiment: Experiment, policy: Any, updates: int) -> dict[str, float]:
-    """Sampled and greedy returns on the global simulator.
+def evaluate(experiment: Experiment, policy: Any, updates: int) -> None:
+    """Logs sampled and greedy returns on the global simulator.
 
     Whole games outside of JAX cost as much as a long stretch of training: sampled actions only.
     """
-    config, values = experiment.config, {}
-    games = whole_system(experiment.domain).sides > 1
-    kinds = {"sampled": False} if games else {"sampled": False, "greedy": True}
-    how: dict[str, Any] = {
-        "episodes": config.evaluate_episodes, "told": experiment.progress.advance
-    }  # fmt: skip
+    config, domain = experiment.config, experiment.domain
+    kinds = ("sampled",) if whole_system(domain).sides > 1 else ("sampled", "greedy")
+    values = {}
     with experiment.phase("evaluate", len(kinds) * config.evaluate_episodes):
-        for kind, greedy in kinds.items():
-            place = (config.seed, f"evaluate/{kind}", updates)
+        for kind in kinds:
             figures = evaluate_policy(
-                experiment.runtime, experiment.domain, policy, greedy=greedy, place=place, **how
-            )
+                experiment.runtime, domain, policy, episodes=config.evaluate_episodes,
+                greedy=kind == "greedy", place=(config.seed, f"evaluate/{kind}", updates),
+                told=experiment.progress.advance,
+            )  # fmt: skip
             shown = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
             shown |= {"return_std", "return_ci95", "episodes"}
             values[f"eval/{kind}/return"] = figures["return_mean"]
             values |= {f"eval/{kind}/{x}": figures[x] for x in shown}
     experiment.log(updates, "evaluate", values)
-    return values
 
 
 def watch(
-    domain: Any, policy: Any, greedy: bool, place: Where, opponent: str | None = None,
-    record: bool = False,
-) -> tuple[Episodes, Any]:  # fmt: skip
-    """(one episode with what pictures are drawn from, the simulator's own replay or None)."""
+    domain: Any, policy: Any, greedy: bool, place: tuple[Any, ...], opponent: str | None = None
+) -> tuple[Episodes, Any]:
+    """(one episode with what pictures are drawn from, of games the simulator's own replay)."""
+    games = whole_system(domain).sides > 1
     (episode,) = network_episodes(
         LocalRuntime(), domain, policy, episodes=1, greedy=greedy, place=place, opponent=opponent,
-        with_states=True, record=record,
+        with_states=True, record=games,
     )  # fmt: skip
-    system = whole_system(domain)
-    own = system.simulator.sessions(1)[0].call("replay") if record and system.sides > 1 else None
-    return episode, own
+    return episode, domain.entity_simulator.sessions(1)[0].call("replay") if games else None

@@ -110,11 +110,6 @@ class Experiment:
         """Seconds since the run began, earlier parts included."""
         return time.perf_counter() - self._began
 
-    @property
-    def total_updates(self) -> int:
-        """Policy updates per agent in the whole run."""
-        return self.config.total_updates
-
     def step_of(self, updates: int) -> int:
         """Environment steps per agent after so many updates."""
         return updates * self.config.steps_per_update
@@ -139,7 +134,7 @@ class Experiment:
             self._next(updates, self.config.evaluation_steps),
             self._next(updates, self.config.refresh_steps),
             updates + max(1, most),
-            self.total_updates,
+            self.config.total_updates,
         )
 
     def _stretch_steps(self) -> int:
@@ -147,14 +142,12 @@ class Experiment:
 
         Simulators outside of JAX begin anew with each stretch: theirs must not know the runtime.
         """
-        times = 1
-        if is_host(kinds_of(self.domain)[0].local_simulator):
-            pass
-        elif self.runtime.units_travel and self.config.schedule == "fused":
-            times = max(1, self.runtime.processors // 2)
-        elif self.runtime.devices[0].platform != "cpu" and not self._outside:
-            times = ACCELERATED
-        return STRETCH_AGENT_STEPS * times
+        on_host = is_host(kinds_of(self.domain)[0].local_simulator)
+        if self.runtime.units_travel and self.config.schedule == "fused" and not on_host:
+            return STRETCH_AGENT_STEPS * max(1, self.runtime.processors // 2)
+        if self.runtime.devices[0].platform != "cpu" and not self._outside:
+            return STRETCH_AGENT_STEPS * ACCELERATED
+        return STRETCH_AGENT_STEPS
 
     @property
     def _outside(self) -> list[Any]:
@@ -163,12 +156,13 @@ class Experiment:
 
     def refreshes(self, updates: int) -> bool:
         """Whether the influence predictors are trained anew here."""
-        wanted = self.config.simulation == "dials" and updates < self.total_updates
+        wanted = self.config.simulation == "dials" and updates < self.config.total_updates
         return wanted and self.due(updates, self.config.refresh_steps)
 
     def evaluates(self, updates: int) -> bool:
         """Whether the policies are evaluated here."""
-        return updates == self.total_updates or self.due(updates, self.config.evaluation_steps)
+        last = updates == self.config.total_updates
+        return last or self.due(updates, self.config.evaluation_steps)
 
     def in_stretches(
         self,
@@ -179,6 +173,7 @@ class Experiment:
     ) -> State:
         """From `updates` to the end of the run, with checkpoints between stretches of learning.
 
+        They are written when they are due; with simulators outside of JAX that is always.
         A resumed run repeats what was due at its checkpoint, with the same keys. Whoever ends the
         run before its end finds the newest finished stretch saved.
 
@@ -188,21 +183,24 @@ class Experiment:
             meet: (state, updates) -> state; does what is due between two stretches.
             learn: (state, updates, stop) -> state; learns until there were `stop` updates.
         """
-        save: Callable[[], None] = _nothing
+        save: Callable[[], None] | None = None
         try:
             while True:
                 state = meet(state, updates)
-                if updates == self.total_updates:
+                if updates == self.config.total_updates:
                     return state
                 stop = self.next_stop(updates)
                 state = learn(state, updates, stop)
                 updates, save = stop, self._saving(stop, state)
-                if self._saves(updates):
-                    saving, save = save, _nothing
+                late = time.perf_counter() - self._saved >= self._checkpoint_every_s
+                last = updates == self.config.total_updates
+                if save is not None and (late or last or self._outside):
+                    saving, save = save, None
                     saving()
         except BaseException:  # Ctrl-C above all
             with suppress(UserError):  # what ended the run is what the user must hear
-                save()
+                if save is not None:
+                    save()
             raise
 
     @contextmanager
@@ -248,15 +246,10 @@ class Experiment:
         """See `clocks.agent_steps_per_s`."""
         return agent_steps_per_s(self.step_of(updates) * self.domain.agents, self.time)
 
-    def _saves(self, updates: int) -> bool:
-        """Whether a checkpoint is due; with simulators outside of JAX it always is."""
-        due = time.perf_counter() - self._saved >= self._checkpoint_every_s
-        return due or updates == self.total_updates or bool(self._outside)
-
-    def _saving(self, updates: int, state: Any) -> Callable[[], None]:
+    def _saving(self, updates: int, state: Any) -> Callable[[], None] | None:
         """Saves it as it is now: a resumed run writes the lines again that come from here on."""
         if (record := self.record) is None:
-            return _nothing
+            return None
         spent = {"wall_s": self.wall_s, "time": dict(self.time), "compile_s": self.compile_s}
         meta = {"updates": updates, "metrics_lines": record.logged, "spent": spent}
 
@@ -268,8 +261,9 @@ class Experiment:
 
         return save
 
-    def summary(self, updates: int, evaluation: dict[str, Any], finished: bool) -> dict[str, Any]:
-        """The run's result as it stands in summary.json."""
+    def summary(self, evaluation: dict[str, Any]) -> dict[str, Any]:
+        """The result of a finished run, as it stands in summary.json."""
+        updates = self.config.total_updates
         return {
             "step": self.step_of(updates),
             "agents": self.domain.agents,
@@ -279,7 +273,7 @@ class Experiment:
             "time": {f"{name}_s": value for name, value in self.time.items()}
             | {"compile_s": self.compile_s},
             "memory": {"peak_mb": self.peak_memory_mb()},
-            "finished": finished,
+            "finished": True,
         }
 
     def peak_memory_mb(self) -> float:
@@ -292,10 +286,6 @@ class Experiment:
         self._children_mb = max(self._children_mb, sum(map(_own_memory_mb, children)))
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
         return own + self._children_mb
-
-
-def _nothing() -> None:
-    """Nothing is unsaved."""
 
 
 class Unevaluated(Experiment):
@@ -345,18 +335,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray], template: Any) -> Any:
         UserError: names, shapes or types are those of another run.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-    names = [jax.tree_util.keystr(path) for path, _ in leaves]
-    if set(names) != set(arrays):
-        odd = sorted(set(names) ^ set(arrays))[0]
+    expected = {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+    if odd := sorted(expected.keys() ^ arrays.keys()):
         raise UserError(
-            f"the checkpoint does not fit this run's configuration: {odd} differs (or another "
+            f"the checkpoint does not fit this run's configuration: {odd[0]} differs (or another "
             "version of Hinterland wrote it)"
         )
-    for name, (_, leaf) in zip(names, leaves, strict=True):
+    for name, leaf in expected.items():
         stored = arrays[name]
         if stored.shape != leaf.shape or stored.dtype != leaf.dtype:
             raise UserError(
                 f"the checkpoint does not fit this run's configuration: {name} is "
                 f"{stored.dtype}{list(stored.shape)}, expected {leaf.dtype}{list(leaf.shape)}"
             )
-    return jax.tree_util.tree_unflatten(structure, [arrays[name] for name in names])
+    return jax.tree_util.tree_unflatten(structure, [arrays[name] for name in expected])

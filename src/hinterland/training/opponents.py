@@ -21,7 +21,7 @@ from hinterland.training.workers import Experience, Snapshot
 POOL, SNAPSHOT_EVERY = 8, 20
 """Snapshots that are kept, and updates between two, where nothing else is said."""
 LATEST = -1
-"""The seat of the newest policy in `Drawn.member`."""
+"""The newest policy, as a member."""
 
 
 class Pool(NamedTuple):
@@ -46,13 +46,6 @@ class Mix(NamedTuple):
     latest: float
     past: float
     scripted: tuple[tuple[str, float], ...]
-
-
-class Drawn(NamedTuple):
-    """Opponents for the seats, and which members they are."""
-
-    seats: Seats
-    member: Int[np.ndarray, " seat"]
 
 
 def parse_mix(text: str, known: list[str]) -> Mix:
@@ -104,17 +97,13 @@ def with_snapshot(pool: Pool, version: int, network: Any) -> Pool:
     return Pool(*rows, pool.latest)
 
 
-def win_rates(results: Float[np.ndarray, "members 3"]) -> Float[np.ndarray, " members"]:
-    """Draws count half; one win and one loss more than there were, so that it begins at 1/2."""
-    games, won, lost = np.moveaxis(results, -1, 0)
-    return (won + (games - won - lost) / 2 + 1) / (games + 2)
-
-
 def weights_of(pool: Pool, mix: Mix) -> Float[np.ndarray, " choices"]:
     """Probabilities of the members, then of the newest policy."""
-    size = len(pool.version)
     there = pool.version >= 0
-    hard = np.where(there, (1 - win_rates(pool.results[:size])) ** 2, 0.0)
+    games, won, lost = pool.results[: len(there)].T
+    # Draws count half; one win and one loss more than there were, so that it begins at 1/2.
+    rates = (won + (games - won - lost) / 2 + 1) / (games + 2)
+    hard = np.where(there, (1 - rates) ** 2, 0.0)
     past = mix.past * hard / hard.sum() if there.any() else hard
     # Before the first snapshot there is no past but the present.
     latest = mix.latest + (0.0 if there.any() else mix.past)
@@ -124,8 +113,10 @@ def weights_of(pool: Pool, mix: Mix) -> Float[np.ndarray, " choices"]:
     return weights / weights.sum()
 
 
-def draw(key: Key[Array, ""], pool: Pool, mix: Mix, count: int, network: Any) -> Drawn:
-    """Opponents for so many seats, each drawn by itself.
+def draw(
+    key: Key[Array, ""], pool: Pool, mix: Mix, count: int, network: Any
+) -> tuple[Seats, Int[np.ndarray, " seat"]]:
+    """Opponents for so many seats, each drawn by itself, and which members they are.
 
     Args:
         key: consumed.
@@ -148,7 +139,7 @@ def draw(key: Key[Array, ""], pool: Pool, mix: Mix, count: int, network: Any) ->
 
     networks = jax.tree.map(chosen, pool.networks, network)
     script = np.where(member >= size, member - size, -1).astype(np.int32)
-    return Drawn(Seats(networks, script), member)
+    return Seats(networks, script), member
 
 
 def with_results(
@@ -158,16 +149,6 @@ def with_results(
     each = np.concatenate([pool.results, pool.latest[None]])  # where LATEST finds its own
     np.add.at(each, member, results)
     return pool._replace(results=each[:-1], latest=each[-1])
-
-
-def standing(pool: Pool, mix: Mix) -> dict[str, float]:
-    """Win rates so far, as metrics; of those against whom there were games."""
-    size = len(pool.version)
-    rows = {"latest": pool.latest, "past": pool.results[:size].sum(0)}
-    rows |= {name: pool.results[size + i] for i, (name, _) in enumerate(mix.scripted)}
-    won = {f"opponents/won/{name}": float(x[1] / x[0]) for name, x in rows.items() if x[0]}
-    games, snapshots = sum(x[0] for x in rows.values()), (pool.version >= 0).sum()
-    return won | {"opponents/games": float(games), "opponents/snapshots": float(snapshots)}
 
 
 class Opponents:
@@ -204,8 +185,8 @@ class Opponents:
         if self.mix is None:
             return newest
         key = stream(self._config.seed, "opponents", version)
-        drawn = draw(key, pool, self.mix, seats_for(copies), newest.policy)
-        return newest._replace(seats=drawn.seats, member=drawn.member)
+        seats, member = draw(key, pool, self.mix, seats_for(copies), newest.policy)
+        return newest._replace(seats=seats, member=member)
 
     def learned_from(
         self, pool: Any, updates: int, network: Any, batch: Sequence[Experience]
@@ -220,5 +201,12 @@ class Opponents:
         return pool
 
     def standing(self, pool: Any) -> dict[str, float]:
-        """Metrics."""
-        return {} if self.mix is None else standing(pool, self.mix)
+        """Win rates so far, as metrics; of those against whom there were games."""
+        if self.mix is None:
+            return {}
+        size = len(pool.version)
+        rows = {"latest": pool.latest, "past": pool.results[:size].sum(0)}
+        rows |= dict(zip(self.scripts, pool.results[size:], strict=True))
+        won = {f"opponents/won/{name}": float(x[1] / x[0]) for name, x in rows.items() if x[0]}
+        games, snapshots = sum(x[0] for x in rows.values()), (pool.version >= 0).sum()
+        return won | {"opponents/games": float(games), "opponents/snapshots": float(snapshots)}

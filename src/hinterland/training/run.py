@@ -73,7 +73,7 @@ def train(
     """
     plan, state = trained(experiment, checkpoint, begins)
     evaluation = final_evaluation(experiment, plan.policy(state.learners))
-    summary = experiment.summary(experiment.total_updates, evaluation, finished=True)
+    summary = experiment.summary(evaluation)
     if experiment.record is not None:
         experiment.record.write_summary(summary)
     return summary

@@ -46,7 +46,7 @@ def charge(part: Part, schedule: Schedule) -> float:
 
 def schedule(experiment: Experiment, measured: int) -> Schedule:
     """Of a run of that configuration."""
-    config, updates = experiment.config, experiment.total_updates
+    config, updates = experiment.config, experiment.config.total_updates
     due = [experiment.due(update, config.refresh_steps) for update in range(updates)]
     return Schedule(updates, sum(due) * (config.simulation == "dials"), measured)
 
