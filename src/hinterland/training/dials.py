@@ -66,13 +66,10 @@ def collect(experiment: Experiment, plan: Plan, learners: Any, updates: int) -> 
 
 
 @partial(jax.jit, static_argnames="settings")
-def fit_block(block, seed, updates, settings):  # type: ignore[no-untyped-def]
+@partial(over_block, shared_arguments=2)
+def fit_block(region, predictor, dataset, seed, updates, *, settings):  # type: ignore[no-untyped-def]
     """(predictors, figures) of a block of (region, predictor, dataset)."""
-
-    def one(region, predictor, dataset, seed, updates):  # type: ignore[no-untyped-def]
-        return fit(stream(seed, "fit", region, updates), predictor, dataset, settings)
-
-    return over_block(one, shared_arguments=2)(block, seed, updates)
+    return fit(stream(seed, "fit", region, updates), predictor, dataset, settings)
 
 
 def refresh(
@@ -121,11 +118,9 @@ def _mean(figures: Figures, name: str) -> np.floating:
 
 
 @jax.jit
-def _diagnose(block):  # type: ignore[no-untyped-def]
-    def one(predictor, dataset):  # type: ignore[no-untyped-def]
-        return diagnose(predictor, *split(dataset))
-
-    return over_block(one)(block)
+@over_block
+def _diagnose(predictor, dataset):  # type: ignore[no-untyped-def]
+    return diagnose(predictor, *split(dataset))
 
 
 def measure_drift(experiment: Experiment, plan: Plan, state: State) -> None:

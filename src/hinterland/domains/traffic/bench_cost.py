@@ -144,7 +144,7 @@ class _Dials:
 
     def __init__(self, experiment: Experiment) -> None:
         self._plan, self._at = Plan(experiment.config, experiment.domain), 0
-        self._state = apart.start(experiment, self._plan)
+        self._state = self._plan.first_state()
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two meetings of the agents."""
@@ -173,7 +173,7 @@ class _Global:
 
     def __init__(self, experiment: Experiment) -> None:
         self._plan, self._at = Plan(experiment.config, experiment.domain), 0
-        self._state = loop.start(experiment, self._plan)
+        self._state = loop.Loop(experiment, self._plan).start()
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two evaluations."""
