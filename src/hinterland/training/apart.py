@@ -30,7 +30,7 @@ from hinterland.rollout import (
 )
 from hinterland.runtime import over_block
 from hinterland.runtime.wire import Shard
-from hinterland.training.dials import fit_block, fit_settings, log_fit
+from hinterland.training.dials import fitting, log_fit
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan, State
 
@@ -103,7 +103,7 @@ def _learn_kind(
         one = partial(_learn_on_host, sizes, at_once, advance, stopping)
         learn = Shard(over_block(one, shared_arguments=3))
     if state.datasets is not None:
-        learn = partial(_fit_and, learn, fit_settings(experiment))
+        learn = partial(_fit_and, learn, fitting(config))
         block = (*block, state.datasets[kind])
     return runtime.map_agents(learn, block, (config.seed, updates, stop), finished, at_once)
 
@@ -220,10 +220,10 @@ def _session(simulator: Any, count: int, copies: int) -> Generator[HostSession]:
 
 
 def _fit_and(
-    learn: Callable[..., Any], settings: Any, block: Any, seed: Any, start: Any, stop: Any
+    learn: Callable[..., Any], fit: Any, block: Any, seed: Any, start: Any, stop: Any
 ) -> tuple[Any, ...]:
     """What `learn` gives, by newly trained predictors; they and their figures beside it."""
     regions, learners, predictors, places, datasets = block
-    predictors, figures = fit_block((regions, predictors, datasets), seed, start, settings=settings)
+    predictors, figures = fit((regions, predictors, datasets), seed, start)
     learned = learn((regions, learners, predictors, places), seed, start, stop)
     return (*learned, predictors, figures)

@@ -29,8 +29,6 @@ from hinterland.training.workers import Experience, Snapshot, made_workers, sess
 
 SAMPLES, APART = 16, 8
 """Of each session and side for the first statistics, and steps between two of them."""
-
-
 LAG, QUEUE = 1, 2
 """Of a pipeline, where nothing else is said."""
 
@@ -133,8 +131,7 @@ class Loop:
         values = measures(sums) | {"steps_per_s": steps * domain.agents / seconds}
         named = {f"train/{name}": x for name, x in values.items()}
         # Of agents the mean, of entities, whose number changes, the sum.
-        of = domain.agents // (len(plan.regions) or 1)
-        of = 1 if plan.of_entities else of
+        of = 1 if plan.of_entities else domain.agents // (len(plan.regions) or 1)
         named |= figures(returns / (of, 1), "local" if plan.local else "global")
         named["train/env_steps_per_s"] = steps / seconds
         named |= self._spent(meters.take(), seconds)
@@ -171,20 +168,15 @@ class Loop:
 
 def gathered(segments: list[Segment], learners: int) -> Segment:
     """Segments side by side, [learner, time, copy, slots of the learner, ...], as NumPy arrays."""
-
-    def beside(*x: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(one) for one in x], axis=1)
-
     carry = np.concatenate([np.asarray(one.carry) for one in segments])
-    whole = jax.tree.map(beside, *(one._replace(carry=None) for one in segments))
-    whole = whole._replace(carry=carry)
+    parts = [jax.tree.map(np.asarray, one._replace(carry=None)) for one in segments]
+    whole = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts)
     if learners == 1:
-        return jax.tree.map(lambda x: x[None], whole)
-    central = np.repeat(whole.central[None], learners, 0)
-    carry = np.moveaxis(carry, 1, 0)[:, :, None]
-    slotted = whole._replace(central=None, carry=None)
+        return jax.tree.map(lambda x: x[None], whole._replace(carry=carry))
+    slotted = whole._replace(central=None)
     slotted = jax.tree.map(lambda x: np.moveaxis(x, 2, 0)[:, :, :, None], slotted)
-    return slotted._replace(central=central, carry=carry)
+    central = np.repeat(whole.central[None], learners, 0)
+    return slotted._replace(central=central, carry=np.moveaxis(carry, 1, 0)[:, :, None])
 
 
 def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]

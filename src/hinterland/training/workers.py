@@ -74,18 +74,14 @@ class Experience(NamedTuple):
     returns: Float[np.ndarray, " 2"]
 
 
-@partial(
-    jax.jit,
-    static_argnames=("domain", "central", "local", "scripts", "window", "windows"),
-)
+@partial(jax.jit, static_argnames=("domain", "central", "local", "scripts", "window", "windows"))
 def _traced(
-    seed, worker, number, policy, predictors, place, seats, *,
-    domain, central, local, scripts, window, windows,
+    seed, worker, number, place, snapshot, *, domain, central, local, scripts, window, windows
 ):  # type: ignore[no-untyped-def] # fmt: skip
-    key = stream(seed, "train/segment", worker, number)
+    key, (policy, predictors, *_) = stream(seed, "train/segment", worker, number), snapshot
     system = Regions(domain, predictors[0]) if local else whole_system(domain, central)
     policies = [domain.scripted[name] for name in scripts]
-    return traced_segment(key, system, policy, place, window, windows, seats, policies)
+    return traced_segment(key, system, policy, place, window, windows, snapshot.seats, policies)
 
 
 class Worker:
@@ -182,9 +178,8 @@ class Worker:
 
     def unit(self, snapshot: Snapshot) -> tuple[Any, ...]:
         """Arguments of `program` for the next segment of a traced system."""
-        place, number, _ = self.state
-        seed, (policy, predictors) = self._plan.config.seed, snapshot[:2]
-        return seed, self.index, int(number), policy, predictors, place, snapshot.seats
+        number = int(self.state.number)
+        return self._plan.config.seed, self.index, number, self.state.place, snapshot
 
     def take(self, found: tuple[Any, ...], version: int, snapshot: Snapshot) -> Experience:
         """What `program` gave, as experience; the worker goes on from there.

@@ -155,9 +155,8 @@ class _Dials:
         self._learn(experiment, updates)
 
     def _learn(self, experiment: Experiment, updates: int) -> None:
-        parts = (self._state.predictors, self._datasets, self._at)
-        predictors = dials.refresh(experiment, self._plan, *parts)
-        state, stop = self._state._replace(predictors=predictors), self._at + updates
+        state, stop = self._state._replace(datasets=self._datasets), self._at + updates
+        state = dials.refresh(experiment, self._plan, state, self._at)
         self._state = apart.learn_apart(experiment, self._plan, state, self._at, stop)
         self._at = stop
 
