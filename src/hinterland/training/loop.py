@@ -64,7 +64,7 @@ class Loop:
                 plan.system, sessions, players, config.seed, SAMPLES, APART
             )
         state = plan.first_state(observation)
-        acting = plan.local_policy(state.learners)
+        acting = plan.policy(state.learners, as_simulated=True)
         pool = self._opponents.first_pool(plan.policy(state.learners))
         states = [one.first_state(acting, state.predictors, session) for one in self.workers]
         return jax.tree.map(np.asarray, state._replace(workers=states, pool=pool))
@@ -112,7 +112,7 @@ class Loop:
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
                 worker.prepare(one)
-        self._publish(state, plan.local_policy(state.learners), updates, updates)
+        self._publish(state, plan.policy(state.learners, as_simulated=True), updates, updates)
         meters.take()  # what workers did during evaluation is nobody's
         with experiment.phase("train", steps * domain.agents):
             for number in range(updates, stop):
@@ -120,7 +120,7 @@ class Loop:
                 returns += sum(one.returns for one in batch)
                 with meters.timing("learner_s"):
                     learners, found = self._updated(state.learners, batch)
-                policy = plan.local_policy(learners)
+                policy = plan.policy(learners, as_simulated=True)
                 pool = self._opponents.learned_from(state.pool, number + 1, policy, batch)
                 state = state._replace(learners=learners, pool=pool)
                 self._publish(state, policy, number + 1, updates)

@@ -112,8 +112,7 @@ class Plan:
         self.worker_copies = config.copies * (config.actors or 1)
         """That one worker acts for: of the fused schedule a block, or on hosts all."""
         if fused and not self.is_host:
-            most = max(BLOCK[0], min(BLOCK[1], config.copies // 2))
-            sizes = range(min(most, config.copies), 0, -1)
+            sizes = range(max(BLOCK[0], min(BLOCK[1], config.copies // 2)), 0, -1)
             self.worker_copies = next(each for each in sizes if config.copies % each == 0)
         self.workers = config.copies // self.worker_copies if fused else config.workers or 1
         self.kinds = kinds_of(domain) if self.local else ()
@@ -197,8 +196,11 @@ class Plan:
             actor=own,
         )
 
-    def policy(self, learners: Any) -> Any:
-        """The policy of all slots, out of all learners (stacked; apart, by kind)."""
+    def policy(self, learners: Any, as_simulated: bool = False) -> Any:
+        """The policy of all slots, out of all learners (stacked; apart, by kind).
+
+        `as_simulated`: with slots in the order of regions, as local simulators show them.
+        """
         if not self.apart:
             networks = learners.network
             first = jax.tree.map(lambda x: x[0], networks)
@@ -206,19 +208,15 @@ class Plan:
                 actor = jax.tree.map(lambda x: x[0], first.actors)
                 return PassingNetwork(actor, self.domain.agents)
             whole = first if self.learners == 1 else joined(networks)
-            return in_slots(whole, np.concatenate(self.regions)) if self.local else whole
+            if as_simulated or not self.local:
+                return whole
+            return in_slots(whole, np.concatenate(self.regions))
         teams = tuple(joined(one.network) for one in learners)
         tables = [kind.regions.reshape(-1) for kind in self.kinds]
         if len(teams) == 1:
             return in_slots(teams[0], tables[0])
         sizes = tuple((kind.spec.observation, kind.spec.actions) for kind in self.kinds)
         return KindsNetwork(teams, tuple(tuple(x.tolist()) for x in tables), sizes)
-
-    def local_policy(self, learners: Learner) -> Any:
-        """As `policy`, with slots in the order of regions, as local simulators show them."""
-        if self.local:
-            return jax.tree.map(lambda x: x[0], learners.network)
-        return self.policy(learners)
 
     def learner(self, number: Any, observation: Any = None, kind: int = 0) -> Learner:
         """One learner before the first update; statistics are taken of `observation`, if any."""
@@ -251,11 +249,11 @@ class Plan:
 
     def first_state(self, observation: Any = None, stack: Any = stacked) -> State:
         """Untrained learners and predictors, and apart where copies begin; see `learner`."""
-        predictors = self.by_kind(self.predictor, stack)
         if self.apart:
-            return State(self.by_kind(self.learner, stack), predictors,
-                         self.by_kind(self.place, stack))  # fmt: skip
-        return State(stack(self.learner, range(self.learners), observation), predictors)
+            parts = (self.learner, self.predictor, self.place)
+            return State(*(self.by_kind(part, stack) for part in parts))
+        learners = stack(self.learner, range(self.learners), observation)
+        return State(learners, self.by_kind(self.predictor, stack))
 
     def shapes(self) -> State:
         """Shapes and types of `first_state`; nothing is computed, nothing compiled."""

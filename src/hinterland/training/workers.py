@@ -168,11 +168,11 @@ class Worker:
             self.actor.lead(self.state.place.copies)
             return
         regions = range(len(plan.regions))
-        keys = [stream(config.seed, "train/local", region, since, self.index) for region in regions]
+        places = [(region, since, self.index) for region in regions]
+        seeds = [episode_seed(stream(config.seed, "train/local", *place)) for place in places]
         self.actor = HostRegions(
-            plan.domain, self.sessions, snapshot.predictors[0], regions, self.copies,
-            [episode_seed(key) for key in keys],
-        )  # fmt: skip
+            plan.domain, self.sessions, snapshot.predictors[0], regions, self.copies, seeds
+        )
         place = begin_place(snapshot.policy, self.actor.place, self.copies)
         self.state = self.state._replace(place=place, running=self._episodes)
 
