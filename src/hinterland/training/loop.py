@@ -40,12 +40,7 @@ def _update(number, learner, segment, seed, *, how):  # type: ignore[no-untyped-
 
 
 class Loop:
-    """Workers, a schedule and the learners of one run.
-
-    Args:
-        experiment: the run.
-        plan: of it.
-    """
+    """Workers, a schedule and the learners of one run."""
 
     def __init__(self, experiment: Experiment, plan: Plan) -> None:
         self._experiment, self._plan, self._meters = experiment, plan, Meters()

@@ -78,10 +78,6 @@ class State(NamedTuple):
 class Plan:
     """Everything about a run's learners and systems that its configuration and domain decide.
 
-    Args:
-        config: of the run.
-        domain: the system.
-
     Raises:
         UserError: the critic is to see a state that there is not.
     """
