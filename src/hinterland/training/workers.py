@@ -77,11 +77,11 @@ class Experience(NamedTuple):
 @partial(jax.jit, static_argnames=("domain", "central", "local", "scripts", "window", "windows"))
 def _traced(
     seed, worker, number, place, snapshot, *, domain, central, local, scripts, window, windows
-):  # type: ignore[no-untyped-def] # fmt: skip
-    key, (policy, predictors, *_) = stream(seed, "train/segment", worker, number), snapshot
-    system = Regions(domain, predictors[0]) if local else whole_system(domain, central)
-    policies = [domain.scripted[name] for name in scripts]
-    return traced_segment(key, system, policy, place, window, windows, snapshot.seats, policies)
+):  # type: ignore[no-untyped-def]
+    key = stream(seed, "train/segment", worker, number)
+    system = Regions(domain, snapshot.predictors[0]) if local else whole_system(domain, central)
+    against = snapshot.seats, [domain.scripted[name] for name in scripts]
+    return traced_segment(key, system, snapshot.policy, place, window, windows, *against)
 
 
 class Worker:
