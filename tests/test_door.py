@@ -37,7 +37,6 @@ from hinterland.report import save_replay, write_report
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment
 from hinterland.training.plan import Plan
-from hinterland.training.run import loop_of
 
 SOURCE = str(Path(__file__).parents[1] / "src")
 CONFIG = {
@@ -88,7 +87,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             return state
 
         plan = Plan(config, domain)
-        state = loop_of(plan).start(experiment, plan)
+        state = plan.first_state()
         assert experiment.config.total_updates == 2
         experiment.in_stretches(state, 0, meet, learn)
         names = ("learned", "learned_greedy", "random", "heuristic")

@@ -29,10 +29,12 @@ from hinterland.rollout import (
     whole_system,
 )
 from hinterland.runtime import LocalRuntime
-from hinterland.training import Experiment, Lines, evaluate_scripted, loop
+from hinterland.training import Experiment, Lines, evaluate_scripted
 from hinterland.training.estimate import processes_of
+from hinterland.training.loop import Loop
 from hinterland.training.plan import Plan
 from hinterland.training.returns import figures, followed, running
+from hinterland.training.run import go_on
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -305,7 +307,7 @@ def test_values_of_a_staggered_end_are_learned() -> None:
     experiment = Experiment(config, domain, LocalRuntime(1), progress=told)
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]
     plan = Plan(config, domain)
-    state = loop.train(experiment, plan, loop.start(experiment, plan), 0)
+    state = go_on(experiment, plan, Loop(experiment, plan).start())
     network = plan.policy(state.learners)
     np.testing.assert_allclose(values_of(network, [1.0, 0.0]), 1 / (1 - 0.81), atol=0.4)
     lines = [x for x in told.lines if "train/global/return" in x]

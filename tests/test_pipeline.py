@@ -26,13 +26,15 @@ from hinterland.learn import Credit, Separation, as_cells, gae, vtrace
 from hinterland.nets import ActorCritic, team_network
 from hinterland.record import RunFolder
 from hinterland.rollout import begin, traced_segment, whole_system
-from hinterland.runtime import LocalRuntime
+from hinterland.runtime import LocalRuntime, Meters
 from hinterland.testing import check_domain
 from hinterland.testing.cues import CueDomain, CueSessions
 from hinterland.testing.hosted import HostedDomain
-from hinterland.training import Experiment, Silent, check_config, loop, opponents, train
+from hinterland.training import Experiment, Silent, check_config, opponents, train
+from hinterland.training.loop import Loop
 from hinterland.training.plan import Plan
-from hinterland.training.schedules import Meters, Pipeline
+from hinterland.training.run import go_on
+from hinterland.training.schedules import Pipeline
 from hinterland.training.workers import Snapshot, Worker
 
 COLONY = ColonyDomain(5)  # one object: programs are compiled once for all runs
@@ -267,9 +269,7 @@ def test_what_is_too_old_is_dropped_counted_and_replaced() -> None:
                           "workers": 2, "lag": 1})  # fmt: skip
     plan = Plan(config, COLONY)
     network, device = plan.network(), jax.devices()[0]
-    workers = [
-        kind(plan, i, config.copies, 1, (), device) for i, kind in enumerate((_Slow, Worker))
-    ]
+    workers = [kind(plan, i, (), device) for i, kind in enumerate((_Slow, Worker))]
     for worker in workers:
         worker.prepare(worker.first_state(network, ()), None)
         worker.segment(0, Snapshot(network))  # compiles
@@ -426,9 +426,9 @@ def test_a_broken_environment_ends_the_run_with_one_sentence(
     experiment, plan = Experiment(config, domain, LocalRuntime()), Plan(config, domain)
     experiment.evaluates = lambda updates: False  # type: ignore[method-assign]  # only workers act
     began = threading.active_count()
-    state = loop.start(experiment, plan)
+    state = Loop(experiment, plan).start()
     with pytest.raises(UserError, match=words):
-        loop.train(experiment, plan, state, 0)
+        go_on(experiment, plan, state)
     assert threading.active_count() == began
     assert not _processes("Faulty")
     assert not _processes("Apart")

@@ -8,19 +8,17 @@ or a lost node costs the time of the units it had, which go to another one.
 import logging
 import os
 import socket
-import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from hinterland import __version__
 from hinterland.core import UserError
 from hinterland.runtime import wire
-from hinterland.runtime.local import LocalRuntime
+from hinterland.runtime.local import LocalRuntime, Meters
 
 ATTEMPTS = 10
 """So often may a unit be lost with its process before the run gives up."""
@@ -71,7 +69,7 @@ class ClusterRuntime(LocalRuntime):
         )
         self.settings = wire.settings()
         """For `wire.prepare`."""
-        self._figures, self._lock = Counter[str](), threading.Lock()
+        self._meters = Meters()
         self._populated = 0.0
         """When there was a processor, or somebody began to need one."""
 
@@ -99,12 +97,11 @@ class ClusterRuntime(LocalRuntime):
 
         With the seconds that this process, the driver, was busy with messages.
         """
-        with self._lock:
-            counts, self._figures = self._figures, Counter()
+        counts = self._meters.take()
         names = ("up_mb", "down_mb", "units", "lost", "driver_s")
         nodes = sum(node["Alive"] for node in self._ray.nodes())
         return {
-            **{f"cluster/{name}": float(counts[name]) for name in names},
+            **{f"cluster/{name}": counts.get(name, 0.0) for name in names},
             "cluster/nodes": float(nodes),
             "cluster/processors": float(self.processors),
         }
@@ -147,7 +144,7 @@ class ClusterRuntime(LocalRuntime):
         at_once: int | None = None,
     ) -> None:
         del at_once  # processors have a unit each, and more wait there
-        with self._busy():
+        with self._meters.timing("driver_s"):
             program, common = self.put(function), self._in_common(units)
         self._populated = time.monotonic()
         waiting, attempts = list(range(len(units)))[::-1], Counter[int]()
@@ -157,7 +154,7 @@ class ClusterRuntime(LocalRuntime):
                 room = AHEAD * max(1, self.processors)
                 while waiting and len(running) < room:
                     index = waiting.pop()
-                    with self._busy():
+                    with self._meters.timing("driver_s"):
                         own = [None if id(part) in common else part for part in units[index]]
                         parts = [common.get(id(part)) for part in units[index]]
                         what = (self.settings, program, self.pack(own), *parts)
@@ -166,7 +163,7 @@ class ClusterRuntime(LocalRuntime):
                 for task in self.finished(running):
                     index = running.pop(task)
                     try:
-                        with self._busy():
+                        with self._meters.timing("driver_s"):
                             take(index, self.result(task))
                     except Lost as error:
                         attempts[index] += 1
@@ -212,7 +209,7 @@ class ClusterRuntime(LocalRuntime):
     def pack(self, thing: Any) -> bytes:
         """A message, counted."""
         message = wire.dumps(thing)
-        self._count(up_mb=len(message) / 1e6)
+        self._meters.add("up_mb", len(message) / 1e6)
         return message
 
     def put(self, thing: Any) -> Any:
@@ -245,25 +242,16 @@ class ClusterRuntime(LocalRuntime):
             cause = getattr(error, "cause", error)
             if not isinstance(cause, exceptions.RayError):
                 raise cause from error
-            self._count(lost=1)
+            self._meters.add("lost")
             raise Lost(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
         if version != __version__:
             raise UserError(
                 f"the node {host} has {f'hinterland {version}' if version else 'no hinterland'}, "
                 f"the run has {__version__}: install the same versions on all nodes"
             )
-        self._count(down_mb=wire.size_mb(result), units=1)
+        self._meters.add("down_mb", wire.size_mb(result))
+        self._meters.add("units")
         return result
-
-    @contextmanager
-    def _busy(self) -> Generator[None]:
-        began = time.perf_counter()
-        yield
-        self._count(driver_s=time.perf_counter() - began)
-
-    def _count(self, **amounts: float) -> None:
-        with self._lock:
-            self._figures.update(amounts)  # type: ignore[arg-type]
 
 
 class Lost(Exception):

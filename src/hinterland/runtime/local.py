@@ -8,7 +8,11 @@ device; a network's weights then stay in that core's cache while its agent train
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial, wraps
 from itertools import cycle, islice
 from typing import Any
 
@@ -40,6 +44,32 @@ def keep_programs(folder: str) -> None:
     """Compiled programs that took half a second are kept in that folder, for later processes."""
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+class Meters:
+    """Counts and seconds since somebody last looked; told from any thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._sums = threading.Lock(), defaultdict[str, float](float)
+
+    def add(self, name: str, amount: float = 1.0) -> None:
+        """Adds to one of them."""
+        with self._lock:
+            self._sums[name] += amount
+
+    @contextmanager
+    def timing(self, name: str) -> Generator[None]:
+        """Adds the seconds that something takes."""
+        began = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - began)
+
+    def take(self) -> dict[str, float]:
+        """All of them, and begins anew."""
+        with self._lock:
+            found = dict(self._sums)
+            self._sums.clear()
+        return found
 
 
 class Stopped(Exception):
@@ -286,14 +316,17 @@ def over_block(function: Callable[..., Any], shared_arguments: int = 0) -> Calla
     """Lifts a function of ONE agent to a block of agents: [block, ...] in, [block, ...] out.
 
     A block of one is computed without a batch axis, so that loops stay loops and conditions stay
-    conditions. The last `shared_arguments` arguments are the same for all agents.
+    conditions. The last `shared_arguments` arguments, and those given by name, are the same for all
+    agents.
     """
 
-    def lifted(stacked: Any, *common: Any) -> Any:
+    @wraps(function)
+    def lifted(stacked: Any, *common: Any, **named: Any) -> Any:
         assert len(common) == shared_arguments
+        one = partial(function, **named)
         if jax.tree.leaves(stacked)[0].shape[0] == 1:
-            result = function(*jax.tree.map(lambda x: x[0], stacked), *common)
+            result = one(*jax.tree.map(lambda x: x[0], stacked), *common)
             return jax.tree.map(lambda x: x[None], result)
-        return jax.vmap(lambda parts: function(*parts, *common))(stacked)
+        return jax.vmap(lambda parts: one(*parts, *common))(stacked)
 
     return lifted

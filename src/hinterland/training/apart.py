@@ -30,7 +30,7 @@ from hinterland.rollout import (
 )
 from hinterland.runtime import over_block
 from hinterland.runtime.wire import Shard
-from hinterland.training.dials import fit_block, fit_settings, log_fit, measure_drift, meet
+from hinterland.training.dials import fitting, log_fit
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan, State
 
@@ -51,24 +51,6 @@ class Sizes(NamedTuple):
     copies: int
     steps: int
     """Of an update, of all of a region's agents together."""
-
-
-def start(experiment: Experiment, plan: Plan) -> State:
-    """Untrained networks and predictors, simulators at their beginning."""
-    del experiment
-    return plan.first_state()
-
-
-def train(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
-    """Algorithm 1 from `updates` to the end of the run.
-
-    Where units travel, a shard trains its predictors and then its policies, with one message each
-    way.
-    """
-    meeting, learn = partial(meet, experiment, plan), partial(learn_apart, experiment, plan)
-    state = experiment.in_stretches(state, updates, meeting, learn)
-    measure_drift(experiment, plan, state)
-    return state
 
 
 def learn_apart(experiment: Experiment, plan: Plan, state: State, updates: int, stop: int) -> State:
@@ -121,7 +103,7 @@ def _learn_kind(
         one = partial(_learn_on_host, sizes, at_once, advance, stopping)
         learn = Shard(over_block(one, shared_arguments=3))
     if state.datasets is not None:
-        learn = partial(_fit_and, learn, fit_settings(experiment))
+        learn = partial(_fit_and, learn, fitting(config))
         block = (*block, state.datasets[kind])
     return runtime.map_agents(learn, block, (config.seed, updates, stop), finished, at_once)
 
@@ -133,37 +115,31 @@ def at_a_time(config: Config, devices: int) -> int:
 
 
 @partial(jax.jit, static_argnames="sizes")
-def _updates(seed, block, stop, sizes):  # type: ignore[no-untyped-def]
+@partial(over_block, shared_arguments=2)
+def _updates(region, learner, predictor, place, seed, stop, *, sizes):  # type: ignore[no-untyped-def]
     """Updates of a block of regions until each has made `stop`; sums of what was measured."""
     first = numbers_of(kinds_of(sizes.domain), sizes.kind)[0]
+    key = stream(seed, "train", region)
+    predictors = jax.tree.map(lambda x: x[None], predictor)
+    number = jnp.reshape(region - first, 1)
+    system = Regions(sizes.domain, predictors, number, sizes.kind)
 
-    def one(region, learner, predictor, place, seed, stop):  # type: ignore[no-untyped-def]
-        key = stream(seed, "train", region)
-        predictors = jax.tree.map(lambda x: x[None], predictor)
-        number = jnp.reshape(region - first, 1)
-        system = Regions(sizes.domain, predictors, number, sizes.kind)
-
-        def once(learner, place):  # type: ignore[no-untyped-def]
-            rollout_key, update_key = jax.random.split(jax.random.fold_in(key, learner.updates))
-            place, segment, _ = traced_segment(
-                rollout_key, system, learner.network, place, sizes.window, sizes.windows
-            )
-            learner, sums = _learned(update_key, learner, segment, sizes)
-            return learner, place, sums
-
-        def more(state):  # type: ignore[no-untyped-def]
-            learner, place, sums = state
-            learner, place, found = once(learner, place)
-            return learner, place, jax.tree.map(jnp.add, sums, found)
-
-        zeros = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, jnp.float32), jax.eval_shape(once, learner, place)[2]
+    def once(learner, place):  # type: ignore[no-untyped-def]
+        rollout_key, update_key = jax.random.split(jax.random.fold_in(key, learner.updates))
+        place, segment, _ = traced_segment(
+            rollout_key, system, learner.network, place, sizes.window, sizes.windows
         )
-        return jax.lax.while_loop(
-            lambda state: state[0].updates < stop, more, (learner, place, zeros)
-        )
+        learner, sums = _learned(update_key, learner, segment, sizes)
+        return learner, place, sums
 
-    return over_block(one, shared_arguments=2)(block, seed, stop)
+    def more(state):  # type: ignore[no-untyped-def]
+        learner, place, found = once(*state[:2])
+        return learner, place, jax.tree.map(jnp.add, state[2], found)
+
+    sums = jax.eval_shape(once, learner, place)[2]
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), sums)
+    first_state = learner, place, zeros
+    return jax.lax.while_loop(lambda state: state[0].updates < stop, more, first_state)
 
 
 def _learned(key: Any, learner: Learner, segment: Any, sizes: Sizes) -> tuple[Learner, Any]:
@@ -193,7 +169,7 @@ def _learn_traced(
         stopping()
         ends = min(last, begins + per_call)
         unit = (regions, learner, predictor, place)
-        learner, place, sums = _updates(seed, unit, jnp.int32(ends), sizes)
+        learner, place, sums = _updates(unit, seed, jnp.int32(ends), sizes=sizes)
         totals = jax.block_until_ready(_added(totals, sums))
         advance((ends - begins) * sizes.steps * int(regions.shape[0]))
     return learner, place, totals
@@ -244,10 +220,10 @@ def _session(simulator: Any, count: int, copies: int) -> Generator[HostSession]:
 
 
 def _fit_and(
-    learn: Callable[..., Any], settings: Any, block: Any, seed: Any, start: Any, stop: Any
+    learn: Callable[..., Any], fit: Any, block: Any, seed: Any, start: Any, stop: Any
 ) -> tuple[Any, ...]:
     """What `learn` gives, by newly trained predictors; they and their figures beside it."""
     regions, learners, predictors, places, datasets = block
-    predictors, figures = fit_block((regions, predictors, datasets), seed, start, settings=settings)
+    predictors, figures = fit((regions, predictors, datasets), seed, start)
     learned = learn((regions, learners, predictors, places), seed, start, stop)
     return (*learned, predictors, figures)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from hinterland.config import Config
 from hinterland.core import InfluenceBatch, stream
 from hinterland.influence import FitSettings, as_batches, diagnose, fit
 from hinterland.influence.fit import split
@@ -18,10 +19,8 @@ from hinterland.training.evaluate import evaluate, network_episodes
 from hinterland.training.experiment import Experiment
 from hinterland.training.plan import Plan, State
 
-Predictors = tuple[Any, ...]
-"""For each kind of regions a stack of theirs; datasets and figures likewise."""
-Datasets = tuple[InfluenceBatch, ...]
 Figures = tuple[dict[str, np.ndarray], ...]
+"""Of each kind of regions, stacked."""
 
 
 def meet(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
@@ -30,33 +29,26 @@ def meet(experiment: Experiment, plan: Plan, state: State, updates: int) -> Stat
     With `untrained` simulation predictors keep their random initial weights.
     """
     if experiment.refreshes(updates):
-        datasets = collect(experiment, plan, state.learners, updates)
-        if plan.apart and experiment.runtime.units_travel:
-            state = state._replace(datasets=datasets)  # trained where the policies are
-        else:
-            predictors = refresh(experiment, plan, state.predictors, datasets, updates)
-            state = state._replace(predictors=predictors)
+        state = state._replace(datasets=collect(experiment, plan, state.learners, updates))
+        if not (plan.apart and experiment.runtime.units_travel):  # else where the policies are
+            state = refresh(experiment, plan, state, updates)
     if experiment.evaluates(updates):
         evaluate(experiment, plan.policy(state.learners), updates)
     return state
 
 
-def collect(experiment: Experiment, plan: Plan, learners: Any, updates: int) -> Datasets:
+def collect(
+    experiment: Experiment, plan: Plan, learners: Any, updates: int
+) -> tuple[InfluenceBatch, ...]:
     """Fresh (d-set, influence) datasets of all regions from the global simulator (Algorithm 2)."""
     config, domain = experiment.config, experiment.domain
     episodes = config.predictor_episodes
     with experiment.phase("collect", episodes):
-        blocks = network_episodes(
-            experiment.runtime,
-            domain,
-            plan.policy(learners),
-            episodes=episodes,
-            greedy=False,
-            place=(config.seed, "collect", updates),
-            told=experiment.progress.advance,
+        played = list(network_episodes(
+            experiment.runtime, domain, plan.policy(learners), episodes=episodes, greedy=False,
+            place=(config.seed, "collect", updates), told=experiment.progress.advance,
             with_influence=True,
-        )
-        played = list(blocks)
+        ))  # fmt: skip
         datasets = []
         for number, kind in enumerate(plan.kinds):
             batches = as_batches(played, kind.spec, number, plan.numbers(number)[0])
@@ -66,39 +58,30 @@ def collect(experiment: Experiment, plan: Plan, learners: Any, updates: int) -> 
 
 
 @partial(jax.jit, static_argnames="settings")
-def fit_block(block, seed, updates, settings):  # type: ignore[no-untyped-def]
+@partial(over_block, shared_arguments=2)
+def fit_block(region, predictor, dataset, seed, updates, *, settings):  # type: ignore[no-untyped-def]
     """(predictors, figures) of a block of (region, predictor, dataset)."""
-
-    def one(region, predictor, dataset, seed, updates):  # type: ignore[no-untyped-def]
-        return fit(stream(seed, "fit", region, updates), predictor, dataset, settings)
-
-    return over_block(one, shared_arguments=2)(block, seed, updates)
+    return fit(stream(seed, "fit", region, updates), predictor, dataset, settings)
 
 
-def refresh(
-    experiment: Experiment, plan: Plan, predictors: Predictors, datasets: Datasets, updates: int
-) -> Predictors:
+def fitting(config: Config) -> Any:
+    """`fit_block` by the predictors' part of the configuration."""
+    parts = (config.predictor_epochs, config.predictor_batch, config.predictor_rate)
+    return partial(fit_block, settings=FitSettings(*parts))
+
+
+def refresh(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
     """Predictors trained on fresh data; cross-entropy on held-out episodes before and after."""
+    runtime, config, told = experiment.runtime, experiment.config, experiment.progress.advance
     numbers = [np.array(plan.numbers(kind), np.int32) for kind in range(len(plan.kinds))]
     with experiment.phase("fit", len(plan.regions)):
         found = [
-            experiment.runtime.map_agents(
-                partial(fit_block, settings=fit_settings(experiment)),
-                block,
-                (experiment.config.seed, updates),
-                experiment.progress.advance,
-            )
-            for block in zip(numbers, predictors, datasets, strict=True)
+            runtime.map_agents(fitting(config), block, (config.seed, updates), told)
+            for block in zip(numbers, state.predictors, state.datasets or (), strict=True)
         ]
     fitted, figures = zip(*found, strict=True)
     log_fit(experiment, figures, updates)
-    return fitted
-
-
-def fit_settings(experiment: Experiment) -> FitSettings:
-    """The predictors' part of the configuration."""
-    config = experiment.config
-    return FitSettings(config.predictor_epochs, config.predictor_batch, config.predictor_rate)
+    return state._replace(predictors=fitted, datasets=None)
 
 
 def log_fit(experiment: Experiment, figures: Figures, updates: int) -> None:
@@ -121,11 +104,9 @@ def _mean(figures: Figures, name: str) -> np.floating:
 
 
 @jax.jit
-def _diagnose(block):  # type: ignore[no-untyped-def]
-    def one(predictor, dataset):  # type: ignore[no-untyped-def]
-        return diagnose(predictor, *split(dataset))
-
-    return over_block(one)(block)
+@over_block
+def _diagnose(predictor, dataset):  # type: ignore[no-untyped-def]
+    return diagnose(predictor, *split(dataset))
 
 
 def measure_drift(experiment: Experiment, plan: Plan, state: State) -> None:

@@ -18,97 +18,67 @@ import numpy as np
 from hinterland.core import Segment, stream
 from hinterland.learn import Learner, measures, update
 from hinterland.rollout import random_observations
-from hinterland.runtime import LocalRuntime, over_block
+from hinterland.runtime import LocalRuntime, Meters, over_block
 from hinterland.training.carriers import workers_elsewhere
-from hinterland.training.dials import measure_drift, meet
 from hinterland.training.experiment import Experiment
 from hinterland.training.opponents import Opponents
 from hinterland.training.plan import Plan, State
 from hinterland.training.returns import figures
-from hinterland.training.schedules import Fused, InTurn, Meters, Pipeline
+from hinterland.training.schedules import Fused, InTurn, Pipeline
 from hinterland.training.workers import Experience, Snapshot, made_workers, sessions_for
 
 SAMPLES, APART = 16, 8
 """Of each session and side for the first statistics, and steps between two of them."""
-
-
 LAG, QUEUE = 1, 2
 """Of a pipeline, where nothing else is said."""
 
 
-def start(experiment: Experiment, plan: Plan) -> State:
-    """Untrained learners, and workers at their beginning."""
-    config, domain = experiment.config, plan.domain
-    opponents = Opponents(config, domain)
-    workers = made_workers(plan, opponents.scripts)  # who act are made once they begin
-    observation, session = None, None
-    if plan.of_games:
-        session, *_ = sessions = list(plan.system.simulator.sessions(workers[0].copies))
-        players = (domain.scripted["random"],) * domain.sides
-        observation = random_observations(
-            plan.system, sessions, players, config.seed, SAMPLES, APART
-        )
-    state = plan.first_state(observation)
-    acting = plan.local_policy(state.learners)
-    pool = opponents.first_pool(plan.policy(state.learners))
-    states = [worker.first_state(acting, state.predictors, session) for worker in workers]
-    return jax.tree.map(np.asarray, state._replace(workers=states, pool=pool))
-
-
 @partial(jax.jit, static_argnames="how")
-def _update(block, seed, how):  # type: ignore[no-untyped-def]
-    def one(number, learner, segment, seed):  # type: ignore[no-untyped-def]
-        key = stream(seed, "train/update", number, learner.updates)
-        return update(key, learner, segment, how)
-
-    return over_block(one, shared_arguments=1)(block, seed)
-
-
-def train(experiment: Experiment, plan: Plan, state: State, updates: int) -> State:
-    """Experience, then an update of each learner, until the run's end.
-
-    In turn and fused, a resumed run repeats the uninterrupted one bit for bit. In the pipeline it
-    goes on from the same policy, optimiser and places, and then workers race as they always do.
-    """
-    loop, meeting = Loop(experiment, plan), partial(meet, experiment, plan)
-    with loop.beginning(state):
-        state = experiment.in_stretches(state, updates, meeting, loop.learn)
-    measure_drift(experiment, plan, state)
-    return state
+@partial(over_block, shared_arguments=1)
+def _update(number, learner, segment, seed, *, how):  # type: ignore[no-untyped-def]
+    return update(stream(seed, "train/update", number, learner.updates), learner, segment, how)
 
 
 class Loop:
-    """Workers, a schedule and the learners of one run.
-
-    Args:
-        experiment: the run.
-        plan: of it.
-    """
+    """Workers, a schedule and the learners of one run."""
 
     def __init__(self, experiment: Experiment, plan: Plan) -> None:
         self._experiment, self._plan, self._meters = experiment, plan, Meters()
         self._opponents = Opponents(experiment.config, experiment.domain)
+        mine, *others = experiment.runtime.devices  # the learner's, and the workers'
+        self.workers: list[Any] = made_workers(plan, self._opponents.scripts, others or [mine])
+
+    def start(self) -> State:
+        """Untrained learners, and workers at their beginning."""
+        config, domain, plan = self._experiment.config, self._plan.domain, self._plan
+        observation, session = None, None
+        if plan.of_games:
+            session, *_ = sessions = list(plan.system.simulator.sessions(plan.worker_copies))
+            players = (domain.scripted["random"],) * domain.sides
+            observation = random_observations(
+                plan.system, sessions, players, config.seed, SAMPLES, APART
+            )
+        state = plan.first_state(observation)
+        acting = plan.policy(state.learners, as_simulated=True)
+        pool = self._opponents.first_pool(plan.policy(state.learners))
+        states = [one.first_state(acting, state.predictors, session) for one in self.workers]
+        return jax.tree.map(np.asarray, state._replace(workers=states, pool=pool))
 
     @contextmanager
     def beginning(self, state: State) -> Generator["Loop"]:
         """With workers where they stood, who end with it."""
-        self.workers = self._prepared(state)
+        plan, runtime = self._plan, self._experiment.runtime
+        # On hosts they would share a CPU with the learner, and Python's lock.
+        beside = plan.is_host and runtime.devices[0].platform == "cpu"
+        if runtime.units_travel or (beside and plan.config.schedule == "pipeline"):
+            scripts = self._opponents.scripts
+            self.workers = workers_elsewhere(plan, runtime, state.workers, scripts)
+        else:
+            sessions = sessions_for(plan, len(self.workers))
+            for worker, one, own in zip(self.workers, state.workers, sessions, strict=True):
+                worker.prepare(one, own)
         with self._schedule() as self.schedule:
             yield self
-
-    def _prepared(self, state: State) -> Any:
-        experiment, plan, scripts = self._experiment, self._plan, self._opponents.scripts
-        runtime = experiment.runtime
-        mine, *others = runtime.devices
-        # On hosts they would share a CPU with the learner, and Python's lock.
-        beside = plan.is_host and mine.platform == "cpu" and plan.config.schedule == "pipeline"
-        if runtime.units_travel or beside:
-            return workers_elsewhere(plan, runtime, state.workers, scripts)
-        workers = made_workers(plan, scripts, others or [mine])  # the learner's, if need be
-        sessions = sessions_for(plan, len(workers))
-        for worker, one, own in zip(workers, state.workers, sessions, strict=True):
-            worker.prepare(one, own)
-        return workers
 
     def _schedule(self) -> Any:
         config, runtime = self._experiment.config, self._experiment.runtime
@@ -137,7 +107,7 @@ class Loop:
         if config.schedule == "fused" and plan.is_host:  # evaluation has used the sessions
             for worker, one in zip(self.workers, state.workers, strict=True):
                 worker.prepare(one)
-        self._publish(state, plan.local_policy(state.learners), updates, updates)
+        self._publish(state, plan.policy(state.learners, as_simulated=True), updates, updates)
         meters.take()  # what workers did during evaluation is nobody's
         with experiment.phase("train", steps * domain.agents):
             for number in range(updates, stop):
@@ -145,7 +115,7 @@ class Loop:
                 returns += sum(one.returns for one in batch)
                 with meters.timing("learner_s"):
                     learners, found = self._updated(state.learners, batch)
-                policy = plan.local_policy(learners)
+                policy = plan.policy(learners, as_simulated=True)
                 pool = self._opponents.learned_from(state.pool, number + 1, policy, batch)
                 state = state._replace(learners=learners, pool=pool)
                 self._publish(state, policy, number + 1, updates)
@@ -156,8 +126,7 @@ class Loop:
         values = measures(sums) | {"steps_per_s": steps * domain.agents / seconds}
         named = {f"train/{name}": x for name, x in values.items()}
         # Of agents the mean, of entities, whose number changes, the sum.
-        of = domain.agents // (len(plan.regions) or 1)
-        of = 1 if plan.of_entities else of
+        of = 1 if plan.of_entities else domain.agents // (len(plan.regions) or 1)
         named |= figures(returns / (of, 1), "local" if plan.local else "global")
         named["train/env_steps_per_s"] = steps / seconds
         named |= self._spent(meters.take(), seconds)
@@ -194,20 +163,15 @@ class Loop:
 
 def gathered(segments: list[Segment], learners: int) -> Segment:
     """Segments side by side, [learner, time, copy, slots of the learner, ...], as NumPy arrays."""
-
-    def beside(*x: Any) -> np.ndarray:
-        return np.concatenate([np.asarray(one) for one in x], axis=1)
-
     carry = np.concatenate([np.asarray(one.carry) for one in segments])
-    whole = jax.tree.map(beside, *(one._replace(carry=None) for one in segments))
-    whole = whole._replace(carry=carry)
+    parts = [jax.tree.map(np.asarray, one._replace(carry=None)) for one in segments]
+    whole = jax.tree.map(lambda *x: np.concatenate(x, axis=1), *parts)
     if learners == 1:
-        return jax.tree.map(lambda x: x[None], whole)
-    central = np.repeat(whole.central[None], learners, 0)
-    carry = np.moveaxis(carry, 1, 0)[:, :, None]
-    slotted = whole._replace(central=None, carry=None)
+        return jax.tree.map(lambda x: x[None], whole._replace(carry=carry))
+    slotted = whole._replace(central=None)
     slotted = jax.tree.map(lambda x: np.moveaxis(x, 2, 0)[:, :, :, None], slotted)
-    return slotted._replace(central=central, carry=carry)
+    central = np.repeat(whole.central[None], learners, 0)
+    return slotted._replace(central=central, carry=np.moveaxis(carry, 1, 0)[:, :, None])
 
 
 def _update_in_turn(runtime, function, block, seed):  # type: ignore[no-untyped-def]

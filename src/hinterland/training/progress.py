@@ -4,29 +4,23 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called from any thread."""
+    """Called from any thread; whoever inherits from it need not listen to everything."""
 
     def phase(self, name: str, total: int) -> None:
         """A phase of `total` units of work begins."""
+        return
 
     def advance(self, amount: int) -> None:
         """So much of the phase's work is done."""
+        return
 
     def overall(self, step: int, values: dict[str, float]) -> None:
         """The run has reached this step; the newest metrics."""
+        return
 
 
-class Silent:
+class Silent(Progress):
     """Tells nobody."""
-
-    def phase(self, name: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, amount: int) -> None:
-        """Nothing."""
-
-    def overall(self, step: int, values: dict[str, float]) -> None:
-        """Nothing."""
 
 
 class Lines(Silent):

@@ -8,12 +8,12 @@ same.
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
-from hinterland.runtime import LocalRuntime
+from hinterland.runtime import LocalRuntime, Meters
 from hinterland.training.workers import Experience, Snapshot, Worker
 
 STOP_S = 4.0
@@ -22,34 +22,8 @@ MOMENT_S = 0.2
 """Who waits looks up so often: is it time to stop?"""
 
 
-class Meters:
-    """Counts and seconds of a stretch of training; told from any thread."""
-
-    def __init__(self) -> None:
-        self._lock, self._sums = threading.Lock(), defaultdict[str, float](float)
-
-    def add(self, name: str, amount: float = 1.0) -> None:
-        """Adds to one of them."""
-        with self._lock:
-            self._sums[name] += amount
-
-    @contextmanager
-    def timing(self, name: str) -> Generator[None]:
-        """Adds the seconds that something takes."""
-        began = time.perf_counter()
-        yield
-        self.add(name, time.perf_counter() - began)
-
-    def take(self) -> dict[str, float]:
-        """All of them, and begins anew."""
-        with self._lock:
-            found = dict(self._sums)
-            self._sums.clear()
-        return found
-
-
-class _Schedule:
-    """A context manager, in which workers act.
+class _Schedule(AbstractContextManager):
+    """In which workers act.
 
     Args:
         workers: prepared ones.
@@ -64,9 +38,6 @@ class _Schedule:
         self._workers, self._per_update = workers, per_update
         self._meters, self._runtime = meters, runtime
         self._newest: Any = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         pass

@@ -34,9 +34,6 @@ from hinterland.rollout import (
 from hinterland.training.plan import Plan
 from hinterland.training.returns import Running, followed, running
 
-BLOCK = (16, 32)
-"""Least and most copies of one unit of work of `--schedule fused`; no layout changes a result."""
-
 
 class WorkerState(NamedTuple):
     """Everything that a worker needs to go on."""
@@ -77,18 +74,14 @@ class Experience(NamedTuple):
     returns: Float[np.ndarray, " 2"]
 
 
-@partial(
-    jax.jit,
-    static_argnames=("domain", "central", "local", "scripts", "window", "windows"),
-)
+@partial(jax.jit, static_argnames=("domain", "central", "local", "scripts", "window", "windows"))
 def _traced(
-    seed, worker, number, policy, predictors, place, seats, *,
-    domain, central, local, scripts, window, windows,
-):  # type: ignore[no-untyped-def] # fmt: skip
+    seed, worker, number, place, snapshot, *, domain, central, local, scripts, window, windows
+):  # type: ignore[no-untyped-def]
     key = stream(seed, "train/segment", worker, number)
-    system = Regions(domain, predictors[0]) if local else whole_system(domain, central)
-    policies = [domain.scripted[name] for name in scripts]
-    return traced_segment(key, system, policy, place, window, windows, seats, policies)
+    system = Regions(domain, snapshot.predictors[0]) if local else whole_system(domain, central)
+    against = snapshot.seats, [domain.scripted[name] for name in scripts]
+    return traced_segment(key, system, snapshot.policy, place, window, windows, *against)
 
 
 class Worker:
@@ -97,8 +90,6 @@ class Worker:
     Args:
         plan: of the run.
         index: its number.
-        copies: that it acts for.
-        windows: of each segment.
         scripts: names of hand-written policies that may oppose.
         device: where its snapshot lies; None: wherever it is called.
     """
@@ -107,15 +98,10 @@ class Worker:
     """Processes replaced so far that the domain here does not know of."""
 
     def __init__(
-        self,
-        plan: Plan,
-        index: int,
-        copies: int,
-        windows: int = 1,
-        scripts: tuple[str, ...] = (),
-        device: jax.Device | None = None,
+        self, plan: Plan, index: int, scripts: tuple[str, ...] = (), device: Any = None
     ) -> None:
-        self.index, self.copies = index, copies
+        self.index, self.copies = index, plan.worker_copies
+        copies, windows = self.copies, plan.config.windows if plan.config.schedule == "fused" else 1
         self._first = index * copies
         """The number of its first copy among all workers'."""
         # At ten phases over all copies of an update's workers, or over its own.
@@ -170,31 +156,30 @@ class Worker:
             self.sessions = sessions
         self._led = None
 
-    def lead(self, snapshot: Snapshot) -> None:
+    def _lead(self) -> None:
         """Brings its sessions to where its copies stand; regions begin anew with each stretch."""
-        plan, config, since = self._plan, self._plan.config, int(snapshot.since)
-        if self._led is not None and (not plan.local or self._led == since):
+        plan, config, snapshot = self._plan, self._plan.config, self._snapshot
+        since = int(snapshot.since) if plan.local else 0
+        if self._led == since:
             return
         self._led = since
         if not plan.local:
-            actor = HostActor(plan.system, self.sessions, config.seed, self._first)
-            actor.lead(self.state.place.copies)
-            self.actor = actor
+            self.actor = HostActor(plan.system, self.sessions, config.seed, self._first)
+            self.actor.lead(self.state.place.copies)
             return
         regions = range(len(plan.regions))
-        keys = [stream(config.seed, "train/local", region, since, self.index) for region in regions]
+        places = [(region, since, self.index) for region in regions]
+        seeds = [episode_seed(stream(config.seed, "train/local", *place)) for place in places]
         self.actor = HostRegions(
-            plan.domain, self.sessions, snapshot.predictors[0], regions, self.copies,
-            [episode_seed(key) for key in keys],
-        )  # fmt: skip
+            plan.domain, self.sessions, snapshot.predictors[0], regions, self.copies, seeds
+        )
         place = begin_place(snapshot.policy, self.actor.place, self.copies)
         self.state = self.state._replace(place=place, running=self._episodes)
 
     def unit(self, snapshot: Snapshot) -> tuple[Any, ...]:
         """Arguments of `program` for the next segment of a traced system."""
-        place, number, _ = self.state
-        seed, (policy, predictors) = self._plan.config.seed, snapshot[:2]
-        return seed, self.index, int(number), policy, predictors, place, snapshot.seats
+        number = int(self.state.number)
+        return self._plan.config.seed, self.index, number, self.state.place, snapshot
 
     def take(self, found: tuple[Any, ...], version: int, snapshot: Snapshot) -> Experience:
         """What `program` gave, as experience; the worker goes on from there.
@@ -225,7 +210,7 @@ class Worker:
 
     def _led_on(self, stopping: Callable[[], None]) -> tuple[Any, ...]:
         """As `program`, on hosts."""
-        self.lead(self._snapshot)
+        self._lead()
         config, (place, number, _) = self._plan.config, self.state
         key = stream(config.seed, "train/segment", self.index, int(number))
         found = host_segment(
@@ -256,30 +241,15 @@ def _actions_of(plan: Plan, policy: Any, session: Any) -> Any:
     return jax.eval_shape(lambda p, *x: p.act(key, *x)[1].action, policy, carry, view)
 
 
-def made_workers(
-    plan: Plan, scripts: tuple[str, ...], devices: list[jax.Device] | None = None
-) -> list[Worker]:
-    """All workers of a run, not prepared yet.
+def made_workers(plan: Plan, scripts: tuple[str, ...], devices: list[jax.Device]) -> list[Worker]:
+    """All workers of a run, not prepared yet; devices are where they act, in turn.
 
-    With `--schedule fused` they are blocks of copies, or on hosts one that has them all.
-
-    Args:
-        plan: of the run.
-        scripts: names of hand-written policies that may oppose.
-        devices: where workers of the other schedules act, in turn.
+    With `--schedule fused` they are blocks of copies, which the runtime puts where there is room.
     """
-    config = plan.config
-    if config.schedule != "fused":
-        where: list[Any] = list(devices or [None])
-        return [
-            Worker(plan, index, plan.worker_copies, 1, scripts, where[index % len(where)])
-            for index in range(config.workers or 1)
-        ]
-    least, most = BLOCK
-    most = config.copies if plan.is_host else max(least, min(most, config.copies // 2))
-    block = next(each for each in range(most, 0, -1) if config.copies % each == 0)
-    blocks = range(config.copies // block)
-    return [Worker(plan, index, block, config.windows, scripts) for index in blocks]
+    where: list[Any] = [None] if plan.config.schedule == "fused" else devices
+    return [
+        Worker(plan, index, scripts, where[index % len(where)]) for index in range(plan.workers)
+    ]
 
 
 def worker_apart(
@@ -287,7 +257,7 @@ def worker_apart(
 ) -> Worker:
     """In a process of its own, prepared: with sessions of its own, if it needs any."""
     plan = Plan(config, domain)
-    worker = Worker(plan, index, plan.worker_copies, 1, scripts, jax.devices()[0])
+    worker = Worker(plan, index, scripts, jax.devices()[0])
     simulator = plan.system.simulator
     if isinstance(simulator, SharingPool):
         simulator.here = True
@@ -304,15 +274,13 @@ def sessions_for(plan: Plan, workers: int, kept: int = SESSIONS) -> list[list[An
     config, simulator = plan.config, plan.system.simulator
     if not plan.is_host:
         return [[]] * workers
-    fused = config.schedule == "fused"
-    copies = config.copies if fused else plan.worker_copies
-    each, shared = copies, config.copies_per_process or 1
+    each, shared = plan.worker_copies, config.copies_per_process or 1
     if plan.local:  # one process for each region, which holds all copies
         each = len(plan.regions)
-        ours = list(simulator.sessions(workers * each, copies))
+        ours = list(simulator.sessions(workers * each, plan.worker_copies))
     elif shared > 1:
         ours = list(simulator.shared_sessions(workers * each, shared))
     else:
-        kept = 0 if fused else kept
+        kept = 0 if config.schedule == "fused" else kept
         ours = list(simulator.sessions(kept + workers * each)[kept:])
     return [ours[first : first + each] for first in range(0, workers * each, each)]

@@ -41,15 +41,16 @@ def measure(options: Any) -> dict[str, Any]:
     runtime, domain = make_runtime(options.devices), cast(Any, get_domain(config))
     from hinterland.domains.lux import seconds
     from hinterland.training import Experiment, Lines, check_config, check_resources
-    from hinterland.training.loop import Loop, start
+    from hinterland.training.loop import Loop
 
     check_resources(config, domain, runtime)
     told = Lines()
     experiment = Experiment(config, domain, runtime, progress=told)
     plan = check_config(config, domain)
     note("compiling ...")
-    state = start(experiment, plan)
-    with Loop(experiment, plan).beginning(state) as learning:
+    loop = Loop(experiment, plan)
+    state = loop.start()
+    with loop.beginning(state) as learning:
         for update in range(options.repeat + 1):
             state = learning.learn(state, update, update + 1)
             rate = told.lines[-1]["train/env_steps_per_s"]

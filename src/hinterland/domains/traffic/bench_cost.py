@@ -144,7 +144,7 @@ class _Dials:
 
     def __init__(self, experiment: Experiment) -> None:
         self._plan, self._at = Plan(experiment.config, experiment.domain), 0
-        self._state = apart.start(experiment, self._plan)
+        self._state = self._plan.first_state()
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two meetings of the agents."""
@@ -155,9 +155,8 @@ class _Dials:
         self._learn(experiment, updates)
 
     def _learn(self, experiment: Experiment, updates: int) -> None:
-        parts = (self._state.predictors, self._datasets, self._at)
-        predictors = dials.refresh(experiment, self._plan, *parts)
-        state, stop = self._state._replace(predictors=predictors), self._at + updates
+        state, stop = self._state._replace(datasets=self._datasets), self._at + updates
+        state = dials.refresh(experiment, self._plan, state, self._at)
         self._state = apart.learn_apart(experiment, self._plan, state, self._at, stop)
         self._at = stop
 
@@ -173,7 +172,7 @@ class _Global:
 
     def __init__(self, experiment: Experiment) -> None:
         self._plan, self._at = Plan(experiment.config, experiment.domain), 0
-        self._state = loop.start(experiment, self._plan)
+        self._state = loop.Loop(experiment, self._plan).start()
 
     def part(self, experiment: Experiment, updates: int) -> None:
         """As between two evaluations."""
