@@ -34,6 +34,8 @@ from hinterland.report.gather import read_run
 from hinterland.runtime import ClusterRuntime, LocalRuntime, wire
 from hinterland.runtime import cluster as module
 from hinterland.training import check_config
+from hinterland.training.carriers import workers_elsewhere
+from hinterland.training.workers import Snapshot, made_workers
 
 pytest.importorskip("ray")
 
@@ -391,3 +393,24 @@ def _marked(mark: str) -> list[str]:
         except psutil.Error:  # it has just ended, or is nobody of ours
             continue
     return found
+
+
+def test_a_worker_elsewhere_gets_the_predictors_of_each_stretch(runtime: ClusterRuntime) -> None:
+    values = {**TEAM, "simulation": "untrained", "schedule": "pipeline", "slot_networks": "shared",
+              "workers": 1, "predictor": "feed-forward", "predictor_hidden": 4}  # fmt: skip
+    config = make_config(values)
+    plan = check_config(config, load_domain(config.domain, config.agents))
+    state = plan.first_state()
+    certain = jax.tree.map(lambda x: 100 * x, state.predictors)
+    stretches = [
+        Snapshot(plan.policy(state.learners), predictors, since)
+        for since, predictors in enumerate((state.predictors, certain))
+    ]
+    [worker] = made_workers(plan, (), jax.devices()[:1])
+    first = worker.first_state(stretches[0].policy, state.predictors)
+    worker.prepare(first)
+    here = [worker.segment(0, snapshot) for snapshot in stretches]
+    [other] = workers_elsewhere(plan, runtime, [first], ())
+    there = [other.segment(0, snapshot) for snapshot in stretches]
+    other.abandon()
+    jax.tree.map(np.testing.assert_array_equal, here, there)

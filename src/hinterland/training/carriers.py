@@ -157,7 +157,8 @@ class RemoteWorker:
                     self._process = self._runtime.resident()
                     told, where = self._runtime.settings, self._runtime.pack(self.state)
                     self._ask("begin", (told, self._begun, self.index, where), stopping)
-                what = (version, self._sent.message(version, snapshot))
+                key = (version, int(snapshot.since))
+                what = (key, self._sent.message(key, snapshot))
                 self.state, segment = self._ask("segment", what, stopping)
             except Lost as error:
                 self._process, said = None, str(error)
@@ -188,16 +189,16 @@ class _Sent:
 
     def __init__(self, runtime: ClusterRuntime) -> None:
         self.runtime, self._lock = runtime, threading.Lock()
-        self._messages: dict[int, Any] = {}
+        self._messages: dict[tuple[int, int], Any] = {}
 
-    def message(self, version: int, snapshot: Snapshot) -> Any:
-        """Of that version."""
+    def message(self, key: tuple[int, int], snapshot: Snapshot) -> Any:
+        """Of that version in that stretch, which may begin with new predictors."""
         with self._lock:
-            if version not in self._messages:
+            if key not in self._messages:
                 newest = sorted(self._messages)[-1:]
                 self._messages = {old: self._messages[old] for old in newest}
-                self._messages[version] = self.runtime.put(snapshot)
-            return self._messages[version]
+                self._messages[key] = self.runtime.put(snapshot)
+            return self._messages[key]
 
 
 def begin(kept: dict[str, Any], told: bytes, begun: bytes, index: int, where: bytes) -> None:
@@ -206,10 +207,12 @@ def begin(kept: dict[str, Any], told: bytes, begun: bytes, index: int, where: by
     kept["worker"] = worker_apart(*loads(begun), index, loads(where))
 
 
-def segment(kept: dict[str, Any], version: int, snapshot: bytes) -> tuple[WorkerState, Experience]:
+def segment(
+    kept: dict[str, Any], key: tuple[int, int], snapshot: bytes
+) -> tuple[WorkerState, Experience]:
     """In the process elsewhere: (where the worker stands after it, the segment)."""
     worker = kept["worker"]
-    if kept.get("version") != version:
-        kept["version"], kept["snapshot"] = version, loads(snapshot)
-    made = worker.segment(version, kept["snapshot"])
+    if kept.get("key") != key:
+        kept["key"], kept["snapshot"] = key, loads(snapshot)
+    made = worker.segment(key[0], kept["snapshot"])
     return jax.tree.map(jax.device_get, (worker.state, made))
