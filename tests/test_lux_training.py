@@ -33,15 +33,8 @@ from hinterland.domains.lux.entity_grid import to_numpy
 from hinterland.domains.lux.session import LuxSession
 from hinterland.domains.lux.state import PLAYERS
 from hinterland.record import RunFolder
-from hinterland.rollout import (
-    HostActor,
-    Outcome,
-    begin_place,
-    episode_seed,
-    first_place,
-    host_segment,
-)
-from hinterland.rollout.segments import Recorded, as_segment
+from hinterland.rollout import HostActor, begin_place, episode_seed, first_place, host_segment
+from hinterland.rollout.segments import Outcome, Recorded, as_segment
 from hinterland.runtime import LocalRuntime
 from hinterland.testing import check_domain
 from hinterland.training import (

@@ -26,7 +26,8 @@ from hinterland.domains.corridor import Conveyor, Corridor, Station
 from hinterland.domains.pool import SharingPool
 from hinterland.influence import as_batches
 from hinterland.record import RunFolder
-from hinterland.rollout import Episodes, HostActor, first_place, host_episodes, whole_system
+from hinterland.rollout import HostActor, first_place, whole_system
+from hinterland.rollout.episodes import Episodes, host_episodes
 from odd_sessions import LATE
 
 HERE, AGENTS = Path(__file__).stem, 3

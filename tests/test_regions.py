@@ -14,7 +14,7 @@ from jaxtyping import Array
 from environments import pairs, wells
 from environments.pairs import AtRandom, Belt, Pair, Pairs, Session
 from hinterland.config import make_config
-from hinterland.core import UserError, regions_of, stream
+from hinterland.core import UserError, kinds_of, stream
 from hinterland.domains import load_domain
 from hinterland.domains.corridor import Corridor
 from hinterland.domains.warehouse import Warehouse, make
@@ -51,7 +51,7 @@ BLOCKS = [
     ],
 )
 def test_the_agents_of_each_region(domain: Any, expected: list[list[int]]) -> None:
-    np.testing.assert_array_equal(regions_of(domain), expected)
+    np.testing.assert_array_equal(kinds_of(domain)[0].regions, expected)
 
 
 def test_one_robot_a_region_is_the_default() -> None:

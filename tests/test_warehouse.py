@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hinterland.core import UserError, stream
 from hinterland.domains.warehouse import Warehouse, make
 from hinterland.domains.warehouse.state import EMPTY, SLOT_COLUMN, SLOT_ROW, RegionState
-from hinterland.rollout import scripted_player, traced_episodes, whole_system
+from hinterland.rollout import whole_system
+from hinterland.rollout.episodes import scripted_player, traced_episodes
 from hinterland.testing import check_domain
 
 

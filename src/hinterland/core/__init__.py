@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         observations_of as observations_of,
         places_of as places_of,
         possible_actions as possible_actions,
-        regions_of as regions_of,
         simulators_of as simulators_of,
     )
     from hinterland.core.protocols import (

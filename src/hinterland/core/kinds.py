@@ -53,20 +53,16 @@ class Kind:
     def told(self, region: Any) -> tuple[Any, ...]:
         """What `reset` is given of a region beside its key: its parameters, where there are any.
 
-        Args:
-            region: its number among those of the kind, or several.
+        `region` is its number among those of the kind; or several.
         """
         if self.parameters is None:
             return ()
         return (jax.tree.map(lambda x: jnp.asarray(x)[region], self.parameters),)
 
     def told_outside(self, region: int, number: int) -> Any:
-        """What a `HostLocalSimulator`'s `reset` is given of a region: NumPy's parameters, or else
-        its number.
+        """As `told`, of a `HostLocalSimulator`: NumPy's parameters, or else the region's number.
 
-        Args:
-            region: its number among those of the kind.
-            number: that among all regions.
+        `region` is the one among those of the kind, `number` the one among all regions.
         """
         if self.parameters is None:
             return number
@@ -85,12 +81,14 @@ def has_kinds(domain: Any) -> bool:
 def kinds_of(domain: Any) -> tuple[Kind, ...]:
     """The kinds of a domain's regions: those declared, or the one that all are of.
 
-    That one is made of `local_simulator` (None, where there is none), `spec` and `regions_of`.
-    Regions are numbered kind after kind.
+    That one is made of `local_simulator` (None, where there is none), `spec` and `regions` (one
+    for each agent, where there is none). Regions are numbered kind after kind.
     """
     if has_kinds(domain):
         return tuple(domain.kinds)
-    return (Kind(getattr(domain, "local_simulator", None), domain.spec, regions_of(domain)),)
+    if (regions := getattr(domain, "regions", None)) is None:
+        regions = np.arange(domain.agents)[:, None]
+    return (Kind(getattr(domain, "local_simulator", None), domain.spec, regions),)
 
 
 def simulators_of(domain: Any) -> list[Any]:
@@ -148,15 +146,6 @@ def observations_of(domain: Any, regions: Any) -> Real[Array, "agents observatio
     if (order == np.arange(len(order))).all():
         return jnp.concatenate(seen)
     return jnp.concatenate(seen)[order]
-
-
-def regions_of(domain: Any) -> Int[np.ndarray, "regions slots"]:
-    """The agents, or entities' slots, that live in each region of a domain.
-
-    Its attribute `regions`, where regions hold several; else one region for each agent.
-    """
-    found = getattr(domain, "regions", None)
-    return np.arange(domain.agents)[:, None] if found is None else np.asarray(found)
 
 
 def possible_actions(domain: Any) -> Bool[np.ndarray, "slots actions"]:

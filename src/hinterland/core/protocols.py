@@ -7,15 +7,17 @@ exactly as its region of the global simulator does (`testing.check_domain`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeGuard
 
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from hinterland.core.spec import AgentSpec
-from hinterland.core.types import Chosen, EntityStep, GlobalStep, Segment, Step, View
+from hinterland.core.types import Chosen, EntityStep, G, GlobalStep, S, Segment, Step, View
 
-S = TypeVar("S")
-G = TypeVar("G")
+Carry = Float[Array, "copy slots hidden"]
+"""What is remembered of the steps before."""
+Each = Float[Array, "copy slots"]
+Along = Float[Array, "time copy slots"]
 
 
 class LocalSimulator(Protocol[S]):
@@ -33,10 +35,7 @@ class LocalSimulator(Protocol[S]):
         """What the agent sees; any real dtype, networks cast it to float32."""
 
     def dset(self, state: S) -> Float[Array, " dset"]:
-        """What the influence predictor sees at this step; it must not depend on the outside.
-
-        It is of the region, whatever the number of its agents.
-        """
+        """What the influence predictor sees at this step; it must not depend on the outside."""
 
     def noise(self, key: Key[Array, ""]) -> Any:
         """All random numbers of one step, as a pytree."""
@@ -198,27 +197,21 @@ class Policy(Protocol):
     those of slots that begin anew. A slot that may do nothing has log-probability and entropy 0.
     """
 
-    def initial(self, copies: int) -> Float[Array, "copy slots hidden"]:
+    def initial(self, copies: int) -> Carry:
         """Zeroed recurrent states."""
 
     def act(
-        self, key: Key[Array, ""], carry: Any, view: View, greedy: bool | Array = False
-    ) -> tuple[Any, Chosen]:
+        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
+    ) -> tuple[Carry, Chosen]:
         """(recurrent states after the step, decisions): sampled, or the likeliest."""
 
-    def value(self, carry: Any, view: View) -> Float[Array, "copy slots"]:
+    def value(self, carry: Carry, view: View) -> Each:
         """Of the states that are shown."""
 
-    def starts(self, carry: Any, view: View) -> Float[Array, "copy slots hidden"]:
+    def starts(self, carry: Carry, view: View) -> Carry:
         """The recurrent states that `unroll` starts from, at a step where these are `carry`."""
 
-    def unroll(
-        self, segment: Segment
-    ) -> tuple[
-        Float[Array, "time copy slots"],
-        Float[Array, "time copy slots"],
-        Float[Array, "time copy slots"],
-    ]:
+    def unroll(self, segment: Segment) -> tuple[Along, Along, Along]:
         """(log-probabilities of the segment's actions, entropies, values)."""
 
     def renewed(self, observation: Any) -> "Policy":
@@ -380,9 +373,7 @@ class Domain(Protocol):
     """
 
     # A domain may also have `regions` [regions, k]: the agents that live in each, every agent once.
-    # Where k > 1, the local simulator shows observations [k, observation], takes actions [k] and
-    # gives rewards [k]; its d-set and influence are of the region; and a hand-written policy is
-    # called with the region's state and gives the actions of all its agents.
+    # `LocalSimulator` and `ScriptedPolicy` say what changes where k > 1.
     #
     # Where regions are not all alike, it has `kinds`, a sequence of `Kind`, in place of
     # `local_simulator` and `regions`. Every agent is in exactly one region of one kind. `spec` has

@@ -12,8 +12,7 @@ from hinterland.core import InfluenceBatch
 def log_likelihood(network: Any, data: InfluenceBatch) -> Float[Array, "time episode sources"]:
     """Log-probability of what really happened, head by head."""
     dset, influence = data.dset.swapaxes(0, 1), data.influence.swapaxes(0, 1).astype(jnp.int32)
-    reset = jnp.zeros(dset.shape[:2], bool)
-    logits = jax.nn.log_softmax(network.unroll(dset, reset))
+    logits = jax.nn.log_softmax(network.unroll(dset))
     return jnp.take_along_axis(logits, influence[..., None], -1)[..., 0]
 
 
@@ -48,9 +47,7 @@ def calibration_error(network: Any, data: InfluenceBatch, bins: int = 10) -> Flo
     Predicted probabilities are binned; each bin contributes the distance between its mean
     prediction and the frequency of the class, weighted by how much it holds.
     """
-    dset = data.dset.swapaxes(0, 1)
-    logits = network.unroll(dset, jnp.zeros(dset.shape[:2], bool))
-    probability = jax.nn.softmax(logits)
+    probability = jax.nn.softmax(network.unroll(data.dset.swapaxes(0, 1)))
     happened = jax.nn.one_hot(data.influence.swapaxes(0, 1), probability.shape[-1])
     weight = jnp.broadcast_to(data.alive.T[..., None, None], probability.shape).astype(jnp.float32)
     place = jnp.clip((probability * bins).astype(jnp.int32), 0, bins - 1)

@@ -98,10 +98,8 @@ def as_cells(
 
     Args:
         key: consumed by the choice, if that is random.
-        segment: experience of all slots.
-        credit: whose is whose.
-        discount: gamma.
-        trace: lambda.
+        segment, credit: experience of all slots, and whose is whose.
+        discount, trace: gamma and lambda.
         now: (log-probabilities, values) [time, copy, slots] of the policy that learns, where an
             older one acted: advantages are V-trace's then, and is clipped around this one.
     """

@@ -106,22 +106,21 @@ class Batch(NamedTuple):
 
     def shuffled(self, order: Int[Array, " sequence"]) -> "Batch":
         """Its sequences in another order."""
-        return self._along(lambda x, axis: jnp.take(x, order, axis))
+        return self.mapped(lambda x: jnp.take(x, order, 1), jnp.take(self.segment.carry, order, 0))
 
     def cut(self, count: int) -> "Batch":
         """So many batches of as many sequences each, on a leading axis."""
 
-        def parts(x: Array, axis: int) -> Array:
+        def parts(x: Array, axis: int = 1) -> Array:
             shape = (*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
             return jnp.moveaxis(x.reshape(shape), axis, 0)
 
-        return self._along(parts)
+        return self.mapped(parts, parts(self.segment.carry, 0))
 
-    def _along(self, function: Callable[[Array, int], Array]) -> "Batch":
-        """`function(leaf, axis of its sequences)` of all leaves."""
+    def mapped(self, function: Callable[[Array], Array], carry: Array) -> "Batch":
+        """`function` of all leaves but the recurrent states, which have no time axis."""
         rest = self._replace(segment=self.segment._replace(carry=None))
-        rest = jax.tree.map(lambda x: function(x, 1), rest)
-        carry = function(self.segment.carry, 0)
+        rest = jax.tree.map(function, rest)
         return rest._replace(segment=rest.segment._replace(carry=carry))
 
 
@@ -239,9 +238,7 @@ def update(
     whole = Batch(segment, cells)
     if how.by_step:
         carry = jnp.zeros((steps, *segment.carry.shape[1:]))
-        whole = Batch(segment._replace(carry=None), cells)
-        whole = jax.tree.map(lambda x: x.reshape(1, steps, *x.shape[2:]), whole)
-        whole = whole._replace(segment=whole.segment._replace(carry=carry))
+        whole = whole.mapped(lambda x: x.reshape(1, steps, *x.shape[2:]), carry)
     left = 1 - jnp.minimum(learner.updates / max(settings.annealing, 1), 1.0)
     rate = settings.learning_rate * jnp.where(settings.anneal_rate, left, 1.0)
     clip = settings.clip * jnp.where(settings.anneal_clip, left, 1.0)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.learn.targets import gae, vtrace
+from hinterland.learn.targets import Estimates, gae, vtrace
 
 PARTS = ("reward", "critic", "advantage", "probabilities", "entropy", "dones")
 """What can be separate or global, each by itself."""
@@ -138,18 +138,6 @@ class Groups(NamedTuple):
         return self.size > 0
 
 
-class Estimates(NamedTuple):
-    """What learning from a cell needs; 0 where nobody lives."""
-
-    advantage: Float[Array, "time copy group"]
-    target: Float[Array, "time copy group"]
-    """What the value is fitted to."""
-    value: Float[Array, "time copy group"]
-    """As the critic's loss sees it, before the update."""
-    weight: Float[Array, "time copy group"] | None
-    """Of each sample, where an older policy acted (see `vtrace`); None: 1."""
-
-
 def team_sum(x: Each) -> Each:
     """The sum over groups, for each of them."""
     return jnp.broadcast_to(x.sum(-1, keepdims=True), x.shape)
@@ -180,13 +168,13 @@ def advantages(
 
     A death ends the group's trajectory as a termination ends an episode; the reward of the last
     step stays with it. A birth begins one: nothing flows back over it. Truncation bootstraps: of
-    who was truncated while the others go on, `next_value` counts although it is not alive.
+    who was truncated while the others go on, `next_value` counts although it is not alive. All is 0
+    where nobody lives.
 
     Args:
         groups: experience.
         separation: which parts are separate.
-        discount: gamma.
-        trace: lambda.
+        discount, trace: gamma and lambda.
         log_ratio: of the policy that learns over the one that acted, for V-trace; None: they are
             the same, and generalised advantage estimation is enough.
     """
@@ -208,22 +196,14 @@ def advantages(
             done = done | ~groups.next_alive
         if log_ratio is not None and separation.is_global("probabilities"):
             ratio = team_sum(log_ratio)
-    found = _by_stream(reward, value, next_value, done, ratio, (discount, trace))
-    return jax.tree.map(lambda x: jnp.where(alive, jnp.broadcast_to(x, alive.shape), 0.0), found)
-
-
-def _by_stream(
-    reward: Array, value: Array, next_value: Array, done: Array, log_ratio: Array | None, how: tuple
-) -> Estimates:
-    """`gae` or `vtrace` along the first axis of [time, copy, group] arrays."""
-    parts = [reward, value, next_value, done] + ([] if log_ratio is None else [log_ratio])
+    parts = [reward, value, next_value, done] + ([] if ratio is None else [ratio])
     streams = [x.reshape(x.shape[0], -1) for x in parts]
-    along = gae if log_ratio is None else vtrace
-    found = jax.vmap(lambda *x: along(*x, *how), in_axes=1, out_axes=1)(*streams)
+    along = gae if ratio is None else vtrace
+    found = jax.vmap(lambda *x: along(*x, discount, trace), in_axes=1, out_axes=1)(*streams)
     found = jax.tree.map(lambda x: x.reshape(reward.shape), found)
-    if log_ratio is None:
-        return Estimates(found, found + value, value, None)
-    return Estimates(found.advantage, found.target, value, found.weight)
+    if ratio is None:
+        found = Estimates(found, found + value, value, None)
+    return jax.tree.map(lambda x: jnp.where(alive, jnp.broadcast_to(x, alive.shape), 0.0), found)
 
 
 def kept_cells(
@@ -242,8 +222,7 @@ def kept_cells(
         rule: "all"; "top" (highest advantage), "top-abs" (largest), "top-return" (highest value
             target) or "random".
         count: how many.
-        advantage: of each cell.
-        target: of each cell.
+        advantage, target: of each cell.
         active: cells that there are.
         eligible: cells to which the rule applies (all by default); others are always kept.
     """

@@ -41,16 +41,18 @@ def gae(
     return advantages
 
 
-class Corrected(NamedTuple):
-    """What a learner needs of a stream.
+class Estimates(NamedTuple):
+    """What a learner needs of a stream, or of many.
 
-    `target` is what the value is fitted to. `advantage` is that of the action itself, without the
-    ratio of its own step: `weight`, the truncated ratio, is what its gradient is multiplied by.
+    `target` is what the value is fitted to, and `value` what it was before the update. `advantage`
+    is that of the action itself, without the ratio of its own step: `weight`, the truncated ratio,
+    is what its gradient is multiplied by; None: 1.
     """
 
-    target: Stream
-    advantage: Stream
-    weight: Stream
+    advantage: Float[Array, "*any"]
+    target: Float[Array, "*any"]
+    value: Float[Array, "*any"]
+    weight: Float[Array, "*any"] | None
 
 
 def vtrace(
@@ -61,7 +63,7 @@ def vtrace(
     log_ratio: Stream,
     discount: float,
     trace: float,
-) -> Corrected:
+) -> Estimates:
     """v_t = V_t + rho_t delta_t + gamma c_t (v_{t+1} - V_{t+1}), with c_t = lambda min(1, ratio).
 
     The advantage is r_t + gamma (lambda v_{t+1} + (1 - lambda) V_{t+1}) - V_t. Where the policy is
@@ -88,4 +90,4 @@ def vtrace(
     _, (correction, advantage) = jax.lax.scan(
         backwards, jnp.zeros((), delta.dtype), steps, reverse=True
     )
-    return Corrected(value + correction, advantage, weight)
+    return Estimates(advantage, value + correction, value, weight)

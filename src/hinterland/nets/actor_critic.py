@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from hinterland.nets.gru import GRU
-from hinterland.nets.linear import Linear
+from hinterland.nets.layers import GRU, Linear
 
 IMPOSSIBLE = -1e9
 """Logit of an action that an agent does not have."""

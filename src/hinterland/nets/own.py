@@ -39,7 +39,9 @@ class OwnNetwork(eqx.Module):
         self, carry: Float[Array, "... hidden"], observation: Array
     ) -> tuple[Float[Array, "... hidden"], Float[Array, "... actions"], Float[Array, "..."]]:
         """(recurrent state, logits, values) after seeing one observation per copy."""
-        step = self._whole().step
+        form = _form(self.make, self.spec)
+        leaves = [self.parameters.get(path, leaf) for path, leaf in form.leaves]
+        step = jax.tree.unflatten(form.structure, leaves).step
         for _ in range(observation.ndim - 1):
             step = jax.vmap(step)
         with blaming(what_of(self.make)):
@@ -63,11 +65,6 @@ class OwnNetwork(eqx.Module):
 
         return jax.lax.scan(step, carry, (observation, reset))[1]
 
-    def _whole(self) -> Any:
-        form = _form(self.make, self.spec)
-        leaves = [self.parameters.get(path, leaf) for path, leaf in form.leaves]
-        return jax.tree.unflatten(form.structure, leaves)
-
 
 class _Form(NamedTuple):
     """What a network is made of beside its parameters."""
@@ -81,18 +78,17 @@ class _Form(NamedTuple):
 def made(make: Make, key: Key[Array, ""], spec: AgentSpec) -> Any:
     """An `OwnNetwork`, or the `core.Policy` that the function gives.
 
-    Args:
-        make: the function.
-        key: consumed.
-        spec: sizes of one agent, or entity.
-
     Raises:
-        UserError: the function raises, or what it gives is neither.
+        UserError: the function raises, or what it gives is neither, or has no arrays to learn.
     """
     with blaming(what_of(make), unwrap(make)):
         found = make(key, spec)
-    _expect_tree(make, found)
     leaves = jax.tree_util.tree_leaves_with_path(found)
+    if any(leaf is found for _, leaf in leaves):
+        raise UserError(
+            f"{what_of(make)}: gave {type(found).__name__!r}, in which JAX finds no arrays: make "
+            f"its class an equinox.Module (docs/python.md){defined_at(make)}"
+        )
     if not hasattr(found, "act"):
         _form(make, spec)  # judges it
         parameters = {jax.tree_util.keystr(path): x for path, x in leaves if eqx.is_array(x)}
@@ -151,19 +147,6 @@ def _form(make: Make, spec: AgentSpec) -> _Form:
             f"value []{of}"
         )
     return _Form(leaves, structure, memory)
-
-
-def _expect_tree(make: Make, found: Any) -> None:
-    """Whether what the function gave has arrays that can be learned.
-
-    Raises:
-        UserError: it is an object that JAX does not look into.
-    """
-    if any(leaf is found for leaf in jax.tree.leaves(found)):
-        raise UserError(
-            f"{what_of(make)}: gave {type(found).__name__!r}, in which JAX finds no arrays: make "
-            f"its class an equinox.Module (docs/python.md){defined_at(make)}"
-        )
 
 
 def what_of(make: Make) -> str:

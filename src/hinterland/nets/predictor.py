@@ -5,10 +5,9 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from hinterland.nets.gru import GRU
-from hinterland.nets.linear import Linear
+from hinterland.nets.layers import GRU, Linear
 
 
 class PredictorNetwork(eqx.Module):
@@ -51,13 +50,12 @@ class PredictorNetwork(eqx.Module):
             return carry, self._split(self.heads(carry))
         return carry, self._split(self.heads(jax.nn.relu(self.first(x))))
 
-    def unroll(
-        self, dset: Array, reset: Bool[Array, "time copy"]
-    ) -> Float[Array, "time copy sources classes"]:
+    def unroll(self, dset: Array) -> Float[Array, "time copy sources classes"]:
         """Logits along whole episodes, from the zeroed state."""
         x = _signs(dset)
         if isinstance(self.first, GRU):
-            hidden = self.first.unroll(self.initial(x.shape[1]), x, reset)
+            nowhere = jnp.zeros(x.shape[:2], bool)
+            hidden = self.first.unroll(self.initial(x.shape[1]), x, nowhere)
         else:
             hidden = jax.nn.relu(self.first(x))
         return self._split(self.heads(hidden))

@@ -1,6 +1,8 @@
 """Policies and values of all slots, with or without memory."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,15 +12,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, Real
 
 from hinterland.core import Chosen, Segment, View
+from hinterland.core.protocols import Along, Carry, Each
 from hinterland.nets.actor_critic import IMPOSSIBLE, ActorCritic
-from hinterland.nets.linear import Linear
+from hinterland.nets.layers import Linear
 from hinterland.nets.own import OwnNetwork
 
 Actor = ActorCritic | OwnNetwork
-
-Carry = Float[Array, "copy slots hidden"]
-Each = Float[Array, "copy slots"]
-Along = Float[Array, "time copy slots"]
 Logits = Float[Array, "copy slots actions"]
 
 
@@ -52,7 +51,43 @@ class CentralCritic(eqx.Module):
         return self.head(jax.nn.relu(self.trunk(jax.nn.relu(self.first(x)))))[..., 0]
 
 
-class TeamNetwork(eqx.Module):
+class Stepped(eqx.Module):
+    """What acts for all slots, by what `stepped` says of each."""
+
+    @abstractmethod
+    def stepped(self, carry: Carry, view: View) -> tuple[Carry, Logits, Each]:
+        """(recurrent states, logits of all actions, values of each slot's own critic)."""
+
+    def decide(self, carry: Carry, view: View) -> tuple[Carry, Logits]:
+        """(recurrent states, masked logits): the policy alone, which needs no central state."""
+        carry, logits, _ = self.stepped(carry, view)
+        return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
+
+    def act(
+        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
+    ) -> tuple[Carry, Chosen]:
+        """(recurrent states, decisions); sampled, or likeliest actions."""
+        carry, logits, value = self.stepped(carry, view)
+        logits = jnp.where(view.mask, logits, IMPOSSIBLE)
+        action = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
+        probability = chosen(jax.nn.log_softmax(logits), action, view.mask)
+        return carry, Chosen(action, view.mask, probability, self._valued(value, view))
+
+    def value(self, carry: Carry, view: View) -> Each:
+        """Of the states that are shown."""
+        return self._valued(self.stepped(carry, view)[2], view)
+
+    def starts(self, carry: Carry, view: View) -> Carry:
+        """The same recurrent states: a slot's sequence goes on from its own."""
+        del view
+        return carry
+
+    def _valued(self, value: Array, seen: View | Segment) -> Array:
+        del seen
+        return value
+
+
+class TeamNetwork(Stepped):
     """One network per role, and each slot's role: all the same, one each, or in between.
 
     A `core.Policy`. With a central critic the actor-critics' own value heads are not used.
@@ -72,26 +107,11 @@ class TeamNetwork(eqx.Module):
         width = self._role(0).initial(1).shape[-1]
         return jnp.zeros((copies, len(self.roles), width), jnp.float32)
 
-    def decide(self, carry: Carry, view: View) -> tuple[Carry, Logits]:
-        """(recurrent states, masked logits): the policy alone, which needs no central state."""
-        carry, logits, _ = self.stepped(carry, view)
-        return carry, jnp.where(view.mask, logits, IMPOSSIBLE)
-
-    def act(
-        self, key: Key[Array, ""], carry: Carry, view: View, greedy: bool | Array = False
-    ) -> tuple[Carry, Chosen]:
-        """(recurrent states, decisions); sampled, or likeliest actions."""
-        carry, logits, value = self.stepped(carry, view)
-        return carry, decided(key, logits, self._valued(value, view), view, greedy)
-
-    def value(self, carry: Carry, view: View) -> Each:
-        """Of the states that are shown."""
-        return self._valued(self.stepped(carry, view)[2], view)
-
-    def starts(self, carry: Carry, view: View) -> Carry:
-        """The same recurrent states: a slot's sequence goes on from its own."""
-        del view
-        return carry
+    def stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
+        """As in `Stepped`."""
+        slotted = (carry.swapaxes(0, 1), view.observation.swapaxes(0, 1))
+        found = self._by_role(lambda network, *x: network.step(*x), *slotted)
+        return tuple(x.swapaxes(0, 1) for x in found)
 
     def unroll(self, segment: Segment) -> tuple[Along, Along, Along]:
         """(log-probabilities of the actions, entropies, values) from stored recurrent states."""
@@ -113,12 +133,6 @@ class TeamNetwork(eqx.Module):
 
     def _valued(self, value: Array, seen: View | Segment) -> Array:
         return value if self.critic is None else self.critic(seen.central, seen.observation)
-
-    def stepped(self, carry: Array, view: View) -> tuple[Array, Array, Array]:
-        """(recurrent states, logits of all actions, values of the actor-critics)."""
-        slotted = (carry.swapaxes(0, 1), view.observation.swapaxes(0, 1))
-        found = self._by_role(lambda network, *x: network.step(*x), *slotted)
-        return tuple(x.swapaxes(0, 1) for x in found)
 
     def _role(self, role: int) -> Actor:
         return jax.tree.map(lambda x: x[role], self.actors)
@@ -156,27 +170,21 @@ def team_network(
     Args:
         key: consumed.
         roles: the role of each slot, 0, 1, ...
-        observation: length of an entity's observation.
-        actions: number of discrete actions.
+        observation, actions: sizes of one entity.
         central: length of the whole system's state as the critic sees it; 0: own critics.
-        kind: with memory or without.
-        hidden: width of the first layer.
-        trunk: width of the second layer.
+        kind, hidden, trunk: as of an `ActorCritic`.
         actor: makes the network of one role, in place of ours.
     """
-
-    def make(key: Key[Array, ""]) -> Actor:
-        if actor is not None:
-            return actor(key)
-        return ActorCritic(key, observation, actions, kind=kind, hidden=hidden, trunk=trunk)
-
+    ours = partial(
+        ActorCritic, observation=observation, actions=actions, kind=kind, hidden=hidden, trunk=trunk
+    )
     critic = None
     if central:
         key, critic_key = jax.random.split(key)
         critic = CentralCritic(critic_key, central + observation, hidden, trunk)
     count = max(roles) + 1
     keys = jax.random.split(key, count) if count > 1 else key[None]
-    return TeamNetwork(jax.vmap(make)(keys), critic, tuple(int(role) for role in roles))
+    return TeamNetwork(jax.vmap(actor or ours)(keys), critic, tuple(int(role) for role in roles))
 
 
 def joined(networks: TeamNetwork) -> TeamNetwork:
@@ -201,16 +209,6 @@ def _unroll(network: Actor, carry: Array, observation: Array, reset: Array) -> A
     return jax.tree.map(
         lambda x: jnp.moveaxis(x.reshape(time, slots, copies, *x.shape[2:]), 1, 0), found
     )
-
-
-def decided(
-    key: Key[Array, ""], logits: Logits, value: Each, view: View, greedy: bool | Array
-) -> Chosen:
-    """Actions out of unmasked logits: sampled, or the likeliest."""
-    logits = jnp.where(view.mask, logits, IMPOSSIBLE)
-    action = jnp.where(greedy, logits.argmax(-1), jax.random.categorical(key, logits))
-    probability = chosen(jax.nn.log_softmax(logits), action, view.mask)
-    return Chosen(action, view.mask, probability, value)
 
 
 def chosen(

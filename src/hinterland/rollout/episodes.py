@@ -102,8 +102,7 @@ def traced_episodes(
 
     Args:
         key: consumed.
-        system: with a traced global simulator.
-        player: of all slots.
+        system, player: whose global simulator, and who acts for all slots.
         copies: number of episodes.
         with_influence: also return (d-set, influence) pairs.
         with_states: also return the states.
@@ -223,18 +222,18 @@ def answers_by_kind(
     Raises:
         UserError: as `answers.gathered`; or it has not an entry for each kind.
     """
-    types, where = NUMBERS if name == "dset" else WHOLE, f"{system.name}{said}"
-    widths = [k.spec.dset if name == "dset" else k.spec.sources for k in system.kinds]
-    shapes = [(len(k.regions), width) for k, width in zip(system.kinds, widths, strict=True)]
-    if not system.declares_kinds:
-        return (gathered(where, seen, name, shapes[0], types),)
-    for one in seen:
-        if len(found := one.get(name, ())) != len(shapes):
-            raise UserError(
-                f"{where}: {name} of a session has {len(found)} entries, expected a tuple of "
-                f"{len(shapes)}, one for each kind of regions"
-            )
-    parts = [[{name: one[name][number]} for one in seen] for number in range(len(shapes))]
+    types, width = (NUMBERS, "dset") if name == "dset" else (WHOLE, "sources")
+    where = f"{system.name}{said}"
+    shapes = [(len(kind.regions), getattr(kind.spec, width)) for kind in system.kinds]
+    parts = [seen]
+    if system.declares_kinds:
+        for one in seen:
+            if len(found := one.get(name, ())) != len(shapes):
+                raise UserError(
+                    f"{where}: {name} of a session has {len(found)} entries, expected a tuple of "
+                    f"{len(shapes)}, one for each kind of regions"
+                )
+        parts = [[{name: one[name][number]} for one in seen] for number in range(len(shapes))]
     every = zip(parts, shapes, strict=True)
     return tuple(gathered(where, part, name, shape, types) for part, shape in every)
 

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from hinterland.core import HostSession, View, kinds_of, numbers_of, possible_actions, stream
+from hinterland.core import HostSession, View, kinds_of, numbers_of, stream
 from hinterland.core.spec import integers_for
 from hinterland.rollout.answers import FLAGS, NUMBERS, TRUTHS, HostSystem, gathered
 from hinterland.rollout.segments import Outcome, Predicting
-from hinterland.rollout.systems import System, shown
+from hinterland.rollout.systems import Regions, shown
 
 SESSIONS = 8
 """Sessions that step together in evaluation and data collection; fixed, so that results do not
@@ -61,10 +61,7 @@ def begun(sessions: Sequence[HostSession], method: str, *each: Sequence[Any]) ->
 def first_place(system: HostSystem, count: int, action: Any = None) -> HostPlace:
     """So many sessions before their first episodes.
 
-    Args:
-        system: that they simulate.
-        count: how many.
-        action: of games, the shapes of all sides' actions at one step.
+    Of games, `action` has the shapes of all sides' actions at one step.
     """
     zeros = np.zeros(count, np.int32)
     kept = integers_for(system.spec.actions)
@@ -76,11 +73,7 @@ def first_place(system: HostSystem, count: int, action: Any = None) -> HostPlace
 class HostActor:
     """Sessions of a global simulator outside of JAX that step together, each in its process.
 
-    Args:
-        system: what they simulate.
-        sessions: where.
-        seed: of the run.
-        first: number of the first session; they have different streams of episodes.
+    `first` is the number of the first session: they have different streams of episodes.
     """
 
     def __init__(
@@ -199,28 +192,20 @@ class HostRegions:
         seeds: Sequence[int],
         kind: int = 0,
     ) -> None:
-        kinds = kinds_of(domain)
-        mine, numbers = kinds[kind], numbers_of(kinds, kind)
+        numbers = numbers_of(kinds_of(domain), kind)
         places = [numbers.index(region) for region in regions]
-        table = mine.regions[places]
-        self._sessions, self._system = sessions, System(domain, mine.local_simulator)
-        self._spec, self._copies, self._horizon = mine.spec, copies, domain.spec.horizon
+        predictors = jax.device_put(predictors)
+        self._system = system = Regions(domain, predictors, np.array(places), kind)
+        self._sessions, self._copies = sessions, copies
         self.spent: defaultdict[str, float] = defaultdict(float)
         """As `HostActor.spent`."""
-        self._predictors = jax.device_put(predictors)
-        told = list(map(mine.told_outside, places, regions))
-        plain = table.shape[1] == 1 and not self._system.of_entities
-        self._slots = () if plain else table.shape[1:]
-        """Axes of what a session's copy gives of each slot."""
+        told = list(map(system.kind.told_outside, places, regions))
         self._seen = begun(sessions, "reset", seeds, told)
-        ahead = np.arange(copies) * self._horizon // copies
-        self._left = np.repeat((self._horizon - ahead)[:, None], len(regions), 1)
+        ahead = np.arange(copies) * system.horizon // copies
+        self._left = np.repeat((system.horizon - ahead)[:, None], len(regions), 1)
         self._fresh = np.ones((copies, len(regions)), bool)
-        width = jax.tree.map(lambda x: x[0], predictors).initial(copies)
-        self._hidden: Any = np.zeros((len(regions), *width.shape), np.float32)
-        possible = possible_actions(domain)[table.reshape(-1), : mine.spec.actions]
-        self._mask = np.tile(possible, (copies, 1, 1))
-        self._always = np.ones((copies, table.size), bool)
+        self._hidden: Any = np.zeros((len(regions), *system.one.initial(copies).shape), np.float32)
+        self._mask = np.tile(system.possible, (copies, 1, 1))
         self.view = self._view()
 
     place = np.zeros(0, np.float32)
@@ -229,12 +214,13 @@ class HostRegions:
     @property
     def predicting(self) -> Predicting:
         """As `HostActor.predicting`."""
-        shape = (self._copies, self._spec.dset)
+        shape = (self._copies, self._system.spec.dset)
         dset = gathered(self._system.name, self._seen, "dset", shape)
-        return Predicting(self._predictors, self._hidden, self._fresh.T, dset)
+        return Predicting(self._system.predictors, self._hidden, self._fresh.T, dset)
 
     def _view(self) -> View:
-        alive, mask, spec = self._always, self._mask, self._spec
+        mask, spec = self._mask, self._system.spec
+        alive = np.ones(mask.shape[:2], bool)
         observation = self._by_slot("observation", (spec.observation,))
         if self._system.of_entities:
             alive = self._by_slot("alive", kinds=FLAGS).astype(bool)
@@ -248,14 +234,14 @@ class HostRegions:
 
     def _by_slot(self, name: str, shape: tuple[int, ...] = (), kinds: str = NUMBERS) -> np.ndarray:
         """[copy, slots of all regions, ...]"""
-        told = self._told(name, (*self._slots, *shape), kinds)
+        told = self._told(name, (*self._system.shape, *shape), kinds)
         return told.reshape(self._copies, -1, *shape)
 
     def act(self, actions: np.ndarray, drawn: Any) -> tuple[Outcome, View]:
         """As `HostActor.act`."""
         self._hidden, influence = drawn[0], np.asarray(drawn[1])
-        regions = len(self._sessions)
-        each = np.moveaxis(actions.reshape(self._copies, regions, *self._slots), 1, 0)
+        system = self._system
+        each = np.moveaxis(actions.reshape(self._copies, system.teams, *system.shape), 1, 0)
         began = time.perf_counter()
         self._seen = ask_all(self._sessions, "step", list(each), list(influence))
         self.spent["waiting"] += time.perf_counter() - began
@@ -263,13 +249,13 @@ class HostRegions:
         terminated = self._told("terminated", kinds=TRUTHS)
         truncated = (self._left <= 0) & ~terminated
         reached, done = self._view(), terminated | truncated
-        reward = self._by_slot("reward")
-        ends = (np.repeat(x, reward.shape[1] // regions, 1) for x in (terminated, truncated))
-        outcome = Outcome(reward, *ends, reached.alive, np.zeros_like(reached.alive))
+        ends = (system.by_slot(x.reshape(-1)) for x in (terminated, truncated))
+        nobody = np.zeros_like(reached.alive)
+        outcome = Outcome(self._by_slot("reward"), *ends, reached.alive, nobody)
         for region in np.flatnonzero(done.any(0)):
             told = self._sessions[region].call("reset_some", done[:, region])
             self._seen[region] = {**self._seen[region], **told}
-        self._left = np.where(done, self._horizon, self._left)
+        self._left = np.where(done, system.horizon, self._left)
         self._fresh = done
         self.view = self._view() if done.any() else reached
         return outcome, reached
@@ -282,8 +268,7 @@ def random_observations(
     """Observations [sample, ...] of games between the simulator's own players.
 
     Args:
-        system: of games.
-        sessions: where.
+        system, sessions: of games, and where they are played.
         controllers: who plays each side.
         seed: of the run.
         each: how many of each session and side.

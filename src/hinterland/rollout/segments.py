@@ -70,10 +70,8 @@ def begin(
 
     Args:
         key: consumed.
-        system: whose.
-        network: a `core.Policy`.
-        copies: how many.
-        first: their clocks (`phases` by default).
+        system, network: whose, and the `core.Policy` that will act.
+        copies, first: how many, and their clocks (`phases` by default).
         opposed: whether the other side will be played by policies.
     """
     clock = jnp.asarray(phases(copies, system.horizon) if first is None else first)
@@ -103,9 +101,8 @@ def traced_segment(
 
     Args:
         key: consumed.
-        system: what is stepped.
+        system, place: what is stepped, and where its copies stand.
         network: a `core.Policy`; actions are sampled.
-        place: where the copies stand.
         window: steps of each window, from whose start recurrent states are unrolled.
         windows: how many.
         seats: opponents of a two-sided system; None: the simulator plays the other side.
@@ -256,16 +253,9 @@ def as_segment(before: Any, steps: Recorded, following: Any, xp: Any) -> Segment
     next_alive = outcome.alive & ~outcome.terminated
     next_value = xp.where(ended | outcome.cut, last, later)
     return Segment(
-        observation=view.observation,
-        mask=chosen.mask,
-        central=view.central,
-        action=chosen.action,
-        log_probability=chosen.log_probability,
-        value=chosen.value,
+        **{**view._asdict(), **chosen._asdict()},  # the mask as used
         next_value=xp.where(next_alive | outcome.cut, next_value, 0.0),
         reward=xp.where(view.alive, outcome.reward, 0.0),
-        alive=view.alive,
-        acting=view.acting,
         next_alive=next_alive,
         ended=ended,
         reset=fresh,

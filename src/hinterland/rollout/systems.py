@@ -14,17 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hinterland.core import (
-    UserError,
-    View,
-    by_kind,
-    has_kinds,
-    is_entity_domain,
-    is_host,
-    kinds_of,
-    observations_of,
-    possible_actions,
-)
+from hinterland.core import UserError, View, global_simulator_of, is_entity_domain, is_host
+from hinterland.core.kinds import by_kind, has_kinds, kinds_of, observations_of, possible_actions
+from hinterland.core.types import HostOrDevice
 
 
 class Copies(NamedTuple):
@@ -129,8 +121,8 @@ class TracedSystem(System):
                 "global simulator that JAX traces; give one outside of JAX too, whose sessions "
                 "show d-sets"
             )
-        whole = domain.entity_simulator if is_entity_domain(domain) else _AllAlive(domain)
-        super().__init__(domain, whole, central)
+        super().__init__(domain, global_simulator_of(domain), central)
+        self._domain = domain
 
     def reset(self, keys: Key[Array, " stream"]) -> Any:
         """First states of that many episodes."""
@@ -145,15 +137,30 @@ class TracedSystem(System):
         return jax.lax.cond(done.any(), renew, lambda: state)
 
     def alive(self, state: Any) -> Bool[Array, "copy slots"]:
-        """Which slots hold an entity."""
-        return jax.vmap(self.simulator.alive)(state)
+        """Which slots hold an entity; agents are always there."""
+        if self.of_entities:
+            return jax.vmap(self.simulator.alive)(self._simulated(state)).reshape(-1, self.slots)
+        return jnp.ones((len(jax.tree.leaves(state)[0]) // self.teams, self.slots), bool)
 
     def look(self, state: Any) -> View:
         """What every copy shows."""
-        simulator = self.simulator
-        mask, seen = jax.vmap(simulator.action_mask)(state), jax.vmap(simulator.observe)(state)
-        central = jax.vmap(simulator.central)(state) if self.central else None
-        return shown(seen, mask, self.alive(state), central)
+        alive, simulated = self.alive(state), self._simulated(state)
+        seen = jax.vmap(self._observed)(simulated).reshape(*alive.shape, -1)
+        mask = jnp.broadcast_to(self.possible, (len(alive), *self.possible.shape))
+        if self.of_entities:
+            mask = jax.vmap(self.simulator.action_mask)(simulated).reshape(mask.shape)
+        central = jax.vmap(self.simulator.central)(state) if self.central else None
+        return shown(seen, mask, alive, central)
+
+    def _simulated(self, state: Any) -> Any:
+        """What of a state is the simulator's."""
+        return state
+
+    def _observed(self, one: Any) -> Array:
+        """What slots see in one of its states."""
+        if self.of_entities:
+            return self.simulator.observe(one)
+        return observations_of(self._domain, self.simulator.regions(one))
 
     def regions(self, state: Any) -> tuple[Any, ...]:
         """The local states of each kind's regions, [copy, region, ...]."""
@@ -199,10 +206,11 @@ class RegionState(NamedTuple):
 class Regions(TracedSystem):
     """Regions of one kind side by side, each in its local simulator, played by its predictor.
 
-    Each region has episodes of its own: a stream for each copy and region.
+    Each region has episodes of its own: a stream for each copy and region. Outside of JAX it only
+    says who they are, and `hosts.HostRegions` plays them.
 
     Args:
-        domain: with local simulators that JAX traces.
+        domain: with local simulators.
         predictors: the regions' influence predictors, stacked.
         regions: their numbers among those of the kind; all by default.
         kind: its number.
@@ -212,45 +220,34 @@ class Regions(TracedSystem):
         self,
         domain: Any,
         predictors: Any,
-        regions: Int[Array, " region"] | None = None,
+        regions: Int[HostOrDevice, " region"] | None = None,
         kind: int = 0,
     ) -> None:
-        mine = kinds_of(domain)[kind]
-        System.__init__(self, domain, mine.local_simulator)
-        self.spec = mine.spec
-        self.teams = jax.tree.leaves(predictors)[0].shape[0]
-        numbers = jnp.arange(self.teams) if regions is None else regions
-        self._each = mine.regions.shape[1]
-        self.slots = self.teams * self._each
-        self._told = mine.told(numbers)
-        self._predictors = predictors
-        self._one = jax.tree.map(lambda x: x[0], predictors)
-        slots = jnp.asarray(mine.regions)[numbers].reshape(-1)
-        self._mask = jnp.asarray(self.possible[:, : mine.spec.actions])[slots]
-        self._plain = self._each == 1 and not self.of_entities
-        """Whether the local simulator is of one agent, without an axis of slots."""
+        self.kind = kinds_of(domain)[kind]
+        System.__init__(self, domain, self.kind.local_simulator)
+        self.spec, self.predictors = self.kind.spec, predictors
+        self.one = jax.tree.map(lambda x: x[0], predictors)
+        self.teams, each = len(jax.tree.leaves(predictors)[0]), self.kind.regions.shape[1]
+        self.slots = self.teams * each
+        self._numbers = jnp.arange(self.teams) if regions is None else regions
+        slots = jnp.asarray(self.kind.regions)[self._numbers].reshape(-1)
+        self.possible = jnp.asarray(self.possible[:, : self.spec.actions])[slots]
+        self.shape = () if each == 1 and not self.of_entities else (each,)
+        """Axes of what the local simulator tells of each slot: none of agents that live alone."""
 
     def reset(self, keys: Key[Array, " stream"]) -> RegionState:
         """As `TracedSystem.reset`."""
         times = len(keys) // self.teams
-        told = jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), self._told)
+        told = self.kind.told(self._numbers)
+        told = jax.tree.map(lambda x: jnp.tile(x, (times, *[1] * (x.ndim - 1))), told)
         first = jax.vmap(self.simulator.reset)(keys, *told)
-        return RegionState(first, self._one.initial(len(keys)))
+        return RegionState(first, self.one.initial(len(keys)))
 
-    def alive(self, state: RegionState) -> Bool[Array, "copy slots"]:
-        """As `TracedSystem.alive`."""
-        if self.of_entities:
-            return jax.vmap(self.simulator.alive)(state.local).reshape(-1, self.slots)
-        return jnp.ones((len(state.predictor) // self.teams, self.slots), bool)
+    def _simulated(self, state: RegionState) -> Any:
+        return state.local
 
-    def look(self, state: RegionState) -> View:
-        """As `TracedSystem.look`."""
-        alive = self.alive(state)
-        seen = jax.vmap(self.simulator.observe)(state.local).reshape(*alive.shape, -1)
-        mask = jnp.broadcast_to(self._mask, (len(alive), *self._mask.shape))
-        if self.of_entities:
-            mask = jax.vmap(self.simulator.action_mask)(state.local).reshape(mask.shape)
-        return shown(seen, mask, alive)
+    def _observed(self, one: Any) -> Array:
+        return self.simulator.observe(one)
 
     def move(
         self,
@@ -266,7 +263,7 @@ class Regions(TracedSystem):
         hidden, logits = self._predicted(state.predictor, dset)
         influence = jax.random.categorical(other_key, logits)
         noise = jax.vmap(self.simulator.noise)(jax.random.split(noise_key, len(dset)))
-        each = actions.reshape(-1) if self._plain else actions.reshape(-1, self._each)
+        each = actions.reshape(-1, *self.shape)
         found = jax.vmap(self.simulator.step)(state.local, each, influence, noise)
         reward = found.reward.reshape(actions.shape)
         return Moved(RegionState(found.state, hidden), reward, found.terminated)
@@ -278,7 +275,7 @@ class Regions(TracedSystem):
         def by_team(x: Array) -> Array:
             return x.reshape(count // self.teams, self.teams, *x.shape[1:]).swapaxes(0, 1)
 
-        found = predicted(self._predictors, by_team(hidden), by_team(dset))
+        found = predicted(self.predictors, by_team(hidden), by_team(dset))
         return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(count, *x.shape[2:]), found)
 
 
@@ -288,23 +285,3 @@ def predicted(predictors: Any, hidden: Array, dset: Array) -> tuple[Array, Array
         one = jax.tree.map(lambda x: x[0], predictors)
         return jax.tree.map(lambda x: x[None], one.step(hidden[0], dset[0]))
     return jax.vmap(lambda net, h, d: net.step(h, d))(predictors, hidden, dset)
-
-
-class _AllAlive:
-    """A global simulator of agents as one of entities."""
-
-    def __init__(self, domain: Any) -> None:
-        self._domain, self._whole = domain, domain.global_simulator
-        self._possible = possible_actions(domain)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._whole, name)
-
-    def observe(self, state: Any) -> Array:
-        return observations_of(self._domain, self.regions(state))
-
-    def alive(self, state: Any) -> Array:
-        return jnp.ones(self._domain.agents, bool)
-
-    def action_mask(self, state: Any) -> Array:
-        return jnp.asarray(self._possible)

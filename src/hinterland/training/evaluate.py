@@ -16,16 +16,14 @@ import numpy as np
 
 from hinterland.core import UserError, stream
 from hinterland.domains.pool import SharingPool
-from hinterland.rollout import (
-    SESSIONS,
+from hinterland.rollout import SESSIONS, HostSystem, whole_system
+from hinterland.rollout.episodes import (
     Episodes,
-    HostSystem,
     Player,
     host_episodes,
     network_player,
     scripted_player,
     traced_episodes,
-    whole_system,
 )
 from hinterland.runtime import LocalRuntime
 from hinterland.training.experiment import Experiment

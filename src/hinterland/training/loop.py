@@ -17,7 +17,7 @@ import numpy as np
 
 from hinterland.core import Segment, stream
 from hinterland.learn import Learner, measures, update
-from hinterland.rollout import random_observations
+from hinterland.rollout.hosts import random_observations
 from hinterland.runtime import LocalRuntime, Meters, over_block
 from hinterland.training.carriers import workers_elsewhere
 from hinterland.training.experiment import Experiment

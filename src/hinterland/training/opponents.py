@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 from hinterland.config import MILLION, Config
 from hinterland.core import UserError, stream
 from hinterland.core.bounds import number_of, shortened
-from hinterland.rollout import Seats, seats_for
+from hinterland.rollout.opponents import Seats, seats_for
 from hinterland.training.workers import Experience, Snapshot
 
 POOL, SNAPSHOT_EVERY = 8, 20

@@ -20,17 +20,16 @@ from hinterland.rollout import (
     SESSIONS,
     HostActor,
     HostRegions,
-    Place,
     Regions,
     begin,
     begin_place,
     episode_seed,
     first_place,
     host_segment,
-    phases,
     traced_segment,
     whole_system,
 )
+from hinterland.rollout.segments import Place, phases
 from hinterland.training.plan import Plan
 from hinterland.training.returns import Running, followed, running
 

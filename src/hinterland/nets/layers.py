@@ -1,10 +1,10 @@
-"""A gated recurrent unit made for small batches on a CPU.
+"""Layers: a dense one, and a gated recurrent unit made for small batches on a CPU.
 
-Three things make it fast there. The input projection of all steps is one large product outside of
-the scan. The gates are arrays of their own: XLA vectorises the functions of whole arrays, not of
-slices. And the backward scan, written by hand, only carries the gradient of the hidden state: the
-recurrent weights' gradient is one large product after it, where automatic differentiation would
-read and write the whole weight matrix at each step.
+Three things make the latter fast there. The input projection of all steps is one large product
+outside of the scan. The gates are arrays of their own: XLA vectorises the functions of whole
+arrays, not of slices. And the backward scan, written by hand, only carries the gradient of the
+hidden state: the recurrent weights' gradient is one large product after it, where automatic
+differentiation would read and write the whole weight matrix at each step.
 """
 
 import equinox as eqx
@@ -12,7 +12,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from hinterland.nets.linear import Linear, uniform_init
+
+def uniform_init(key: Key[Array, ""], shape: tuple[int, ...], fan: int) -> Float[Array, "..."]:
+    """Uniform on ±1/sqrt(fan): PyTorch's default, which the paper's code relies on."""
+    bound = fan**-0.5
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+class Linear(eqx.Module):
+    """y = x W + b."""
+
+    weight: Float[Array, "inputs outputs"]
+    bias: Float[Array, " outputs"]
+
+    def __init__(self, key: Key[Array, ""], inputs: int, outputs: int) -> None:
+        weight_key, bias_key = jax.random.split(key)
+        self.weight = uniform_init(weight_key, (inputs, outputs), inputs)
+        self.bias = uniform_init(bias_key, (outputs,), inputs)
+
+    def __call__(self, x: Float[Array, "*any inputs"]) -> Float[Array, "*any outputs"]:
+        """Applies the layer to the last axis."""
+        return x @ self.weight + self.bias
 
 
 def _by_gate(x: Array) -> list[Array]:
