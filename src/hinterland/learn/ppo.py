@@ -104,18 +104,10 @@ class Batch(NamedTuple):
     """[time, sequence, group]: of each cell in the loss of policy and entropy."""
     value_weight: Any = None
 
-    def shuffled(self, order: Int[Array, " sequence"]) -> "Batch":
-        """Its sequences in another order."""
-        return self.mapped(lambda x: jnp.take(x, order, 1), jnp.take(self.segment.carry, order, 0))
-
-    def cut(self, count: int) -> "Batch":
-        """So many batches of as many sequences each, on a leading axis."""
-
-        def parts(x: Array, axis: int = 1) -> Array:
-            shape = (*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
-            return jnp.moveaxis(x.reshape(shape), axis, 0)
-
-        return self.mapped(parts, parts(self.segment.carry, 0))
+    def take(self, chosen: Int[Array, " sequence"]) -> "Batch":
+        """Some of the sequences."""
+        carry = jnp.take(self.segment.carry, chosen, axis=0)
+        return self.mapped(lambda x: jnp.take(x, chosen, axis=1), carry)
 
     def mapped(self, function: Callable[[Array], Array], carry: Array) -> "Batch":
         """`function` of all leaves but the recurrent states, which have no time axis."""
@@ -202,10 +194,11 @@ def gradient(
 
     if how.pieces == 1:
         return one(batch)
-    pieces = batch.cut(how.pieces)
-    shapes = jax.eval_shape(lambda: one(jax.tree.map(lambda x: x[0], pieces)))
-    add = lambda sums, piece: (jax.tree.map(jnp.add, sums, one(piece)), None)  # noqa: E731
-    return jax.lax.scan(add, jax.tree.map(jnp.zeros_like, shapes), pieces)[0]
+    sequences = batch.weight.shape[1]
+    orders = jnp.arange(sequences).reshape(how.pieces, -1)
+    start = jax.tree.map(jnp.zeros_like, jax.eval_shape(lambda: one(batch.take(orders[0]))))
+    add = lambda sums, piece: (jax.tree.map(jnp.add, sums, one(batch.take(piece))), None)  # noqa: E731
+    return jax.lax.scan(add, start, orders)[0]
 
 
 def update(
@@ -245,8 +238,9 @@ def update(
     entropy_weight = settings.entropy_weight * jnp.where(settings.anneal_entropy, left, 1.0)
     optimiser = make_optimiser(settings)
 
-    def minibatch(state: tuple[Any, Any], batch: Batch) -> tuple[tuple[Any, Any], dict]:
+    def minibatch(state: tuple[Any, Any], chosen: Array) -> tuple[tuple[Any, Any], dict]:
         network, optimiser_state = state
+        batch = whole.take(chosen)
         advantage = normalised(batch.cells.advantage, batch.cells.kept)
         if batch.cells.weight is not None:
             advantage = advantage * batch.cells.weight
@@ -260,13 +254,12 @@ def update(
         network = jax.tree.map(lambda p, c: p - rate * c, network, change)
         return (network, optimiser_state), terms
 
-    def epoch(state: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], dict]:
-        # Shuffled as a whole: choosing each minibatch by itself takes longer than small networks.
-        order = jax.random.permutation(key, whole.cells.kept.shape[1])
-        return jax.lax.scan(minibatch, state, whole.shuffled(order).cut(settings.minibatches))
-
+    orders = jax.vmap(lambda k: jax.random.permutation(k, whole.cells.kept.shape[1]))(
+        jax.random.split(key, settings.epochs)
+    )
+    orders = orders.reshape(settings.epochs * settings.minibatches, -1)
     (network, optimiser_state), terms = jax.lax.scan(
-        epoch, (learner.network, learner.optimiser), jax.random.split(key, settings.epochs)
+        minibatch, (learner.network, learner.optimiser), orders
     )
     sums = {name: x.sum() for name, x in terms.items()}
     sums["minibatches"] = jnp.int32(settings.epochs * settings.minibatches)

@@ -288,15 +288,15 @@ class Estimate:
         steps = config.steps_per_update
         rows = steps / config.minibatches / (config.pieces or 1)
         orders = 8 * config.epochs * config.copies * config.windows  # of the samples in each epoch
-        # Of one agent's step. An epoch's shuffled experience lies beside that of the update.
+        # Of one agent's step.
         kept = rows * 4 * (8 * config.hidden + 3 * config.trunk) * (plan.maker is None)
         block = min(self._runtime.block(agents) * self._devices, agents)
         if plan.learners == 1:
-            size = agents * (4 * steps * self._step + kept) + orders
+            size = agents * (3 * steps * self._step + kept) + orders
         elif plan.apart:
-            size = block * (3 * steps * self._step + kept + orders)
+            size = block * (2 * steps * self._step + kept + orders)
         else:
-            size = 4 * steps * agents * self._step + block * (kept + orders)
+            size = 3 * steps * agents * self._step + block * (kept + orders)
         return Part("experience of an update", size / devices, ("copies", "windows", "window"))
 
     def _evaluation(self, devices: int) -> Part:
