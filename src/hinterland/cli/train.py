@@ -30,7 +30,7 @@ from hinterland.cli.arguments import (
 )
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION
-from hinterland.core.bounds import Range
+from hinterland.core.bounds import Range, flag_of
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 from hinterland.domains import known_domains
@@ -160,8 +160,7 @@ def _check_as_configured(options: argparse.Namespace) -> None:
     names = sorted({name for name, _ in given} | {x for x in vars(options) if owners_of(x)})
     if names:
         raise UserError(
-            f"--resume continues a run as it was configured; "
-            f"leave out --{names[0].replace('_', '-')}"
+            f"--resume continues a run as it was configured; leave out {flag_of(names[0])}"
         )
 
 

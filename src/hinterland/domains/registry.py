@@ -88,6 +88,7 @@ def is_domain(thing: Any) -> bool:
 def _make(
     name: str, factory: "Callable[..., Domain]", agents: int, options: Mapping[str, Any]
 ) -> "Domain":
+    from hinterland.core.bounds import flag_of
     from hinterland.domains.checked import checked
     from hinterland.domains.declared import options_of
 
@@ -95,8 +96,7 @@ def _make(
     whole = checked(name, declared, options).model_dump() if declared.model_fields else options
     for option in whole:
         if not _takes(factory, option):
-            flag = option.replace("_", "-")
-            raise UserError(f"--{flag} is not an option of domain {name!r}")
+            raise UserError(f"{flag_of(option)} is not an option of domain {name!r}")
     what = f"domain {name!r}: its factory, called with {agents} agents"
     domain = named.call(factory, what, agents, **whole)
     has = getattr(domain, "agents", None)

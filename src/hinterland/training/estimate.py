@@ -14,6 +14,7 @@ import psutil
 
 from hinterland.config import Config
 from hinterland.core import Kind, UserError, global_simulator_of, is_host
+from hinterland.core.bounds import flag_of
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
 from hinterland.training.apart import STEPS_PER_CALL, at_a_time
@@ -82,7 +83,7 @@ def check_memory(
     needed = sum(part.size for part in parts)
     largest = sorted(parts, key=lambda part: -part.size)[:3]
     named = ", ".join(f"{x.name} {_gb(x.size)}" for x in largest if x.size > 0.02 * needed)
-    options = [f"--{x.replace('_', '-')}" for x in largest[0].options]
+    options = [flag_of(x) for x in largest[0].options]
     cure = f"lower {' or '.join(options)}" if options else "close other programs"
     if needed > CLEARLY * total > 0:
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 from hinterland.config import Config
 from hinterland.core import Chosen, UserError, is_entity_domain, is_game, is_host, kinds_of
 from hinterland.core.blame import blaming, defined_at
+from hinterland.core.bounds import flag_of
 from hinterland.nets import what_of
 from hinterland.training.apart import learn_apart
 from hinterland.training.dials import measure_drift, meet
@@ -98,7 +99,7 @@ def _check_regions(config: Config, domain: Any) -> None:
     for option in ("credit", "grouping", "global_parts") if each == 1 else ():
         if (value := getattr(config, option)) not in (None, "agent", "entity"):
             raise UserError(
-                f"--{option.replace('_', '-')} {value}: credit is shared within a region, and "
+                f"{flag_of(option)} {value}: credit is shared within a region, and "
                 f"those of {domain.name} hold one agent each: larger regions, or --simulation "
                 "global"
             )
