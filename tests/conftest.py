@@ -1,4 +1,4 @@
-"""Settings of every test: a CPU device per core, cheap programs, the same examples each time."""
+"""Settings of every test: cheap programs, the same examples each time."""
 
 import os
 import shutil
@@ -36,10 +36,8 @@ QUICK = (
 
 def pytest_configure(config: pytest.Config) -> None:
     # Through the environment: JAX reads it when a test first imports it, so collection stays light,
-    # and the commands that tests start in a subprocess see the same devices. Two at least, and all
-    # cores: a command that a test runs in its own process asks for as many.
+    # and the commands that tests start in a subprocess see the same.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(max(2, len(os.sched_getaffinity(0)))))
     os.environ.setdefault("XLA_FLAGS", QUICK)
     # Who starts tests in the background has these ignored, and a command then leaves it at that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -297,10 +297,10 @@ def test_results_are_said_on_any_terminal(name: str, finished: Path, tmp_path: P
 def test_numbers_have_32_bits_whatever_the_environment_says() -> None:
     import jax
 
-    from hinterland.runtime import use_cores
+    from hinterland.api.start import make_runtime
 
     jax.config.update("jax_enable_x64", True)
-    use_cores(jax.config.values["jax_num_cpu_devices"])
+    make_runtime(None)
     assert not jax.config.values["jax_enable_x64"]
 
 

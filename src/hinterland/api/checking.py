@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hinterland.api.start import machine, set_cores
+from hinterland.api.start import machine
 from hinterland.api.systems import settings_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def check(
     Raises:
         UserError: the first check that failed: what was expected, what came, and where to look.
     """
-    set_cores(None)
     from hinterland.config import make_config
     from hinterland.core.errors import UserError
     from hinterland.domains import load_domain

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hinterland.api.records import Logger, Recorder
-from hinterland.api.start import machine, set_cores, stopping
+from hinterland.api.start import machine, stopping
 from hinterland.api.systems import get_domain, is_named, look_where_it_was, settings_of
 
 if TYPE_CHECKING:
@@ -102,18 +102,17 @@ def _new(domain: "str | Domain", out: Path | None, how: _How, settings: dict[str
     from hinterland.core.errors import UserError
     from hinterland.record import RunFolder
 
-    set_cores(how.devices)
-    if not isinstance(settings.get("network", ""), str):
-        from hinterland.training import own_networks
-
-        settings["network"] = own_networks.give(settings["network"])
-    config = make_config(settings_of(domain, settings))
-    check_applies(config)
-    if not isinstance(domain, str) and (own := config.domain_options.keys() & settings.keys()):
-        raise UserError(f"{min(own)}: the domain is an object, made already; leave it out")
-    if out is not None:
-        RunFolder.check_new(out)
     with machine(how.devices) as runtime:
+        if not isinstance(settings.get("network", ""), str):
+            from hinterland.training import own_networks
+
+            settings["network"] = own_networks.give(settings["network"])
+        config = make_config(settings_of(domain, settings))
+        check_applies(config)
+        if not isinstance(domain, str) and (own := config.domain_options.keys() & settings.keys()):
+            raise UserError(f"{min(own)}: the domain is an object, made already; leave it out")
+        if out is not None:
+            RunFolder.check_new(out)
         made = get_domain(config, given=None if isinstance(domain, str) else domain)
         notes = begin(config, made, runtime)
         if out is None:

@@ -1,8 +1,4 @@
-"""Starts JAX: cores, cache, a runtime; before anything of the user's is imported.
-
-JAX counts its CPU devices when the first array is made, and a module of the user's may make one
-while it is imported.
-"""
+"""Starts JAX: numbers of 32 bits, cache, a runtime; before anything of the user's is imported."""
 
 import os
 import signal
@@ -10,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -46,23 +42,10 @@ def start_jax() -> None:
             raise UserError(f"XLA does not start with XLA_FLAGS={flags!r}: {said}; unset it")
 
 
-def set_cores(devices: int | None, kind: str = "local") -> None:
-    """A CPU device for each core, or so many if that is more; where JAX runs already, as it is.
-
-    Whoever imports a module of the user's calls it before.
-    """
-    start_jax()
-    from hinterland.core.errors import UserError
-    from hinterland.runtime import use_cores
-
-    with suppress(UserError):  # it is running already: `make_runtime` says whether that will do
-        use_cores(1 if kind == "ray" else max(len(os.sched_getaffinity(0)), devices or 1))
-
-
 def make_runtime(
     devices: int | None, kind: str = "local", address: str | None = None
 ) -> "LocalRuntime":
-    """All cores as JAX devices, or the accelerators that JAX sees; or a Ray cluster."""
+    """All cores of the CPU, or the accelerators that JAX sees; or a Ray cluster."""
     from hinterland.core.errors import UserError
 
     if address is not None and kind != "ray":
@@ -72,18 +55,18 @@ def make_runtime(
     start_jax()
     import jax
 
-    from hinterland.runtime import LocalRuntime, use_cores
+    from hinterland.runtime import LocalRuntime, use_32_bits
 
     if jax.config.values["jax_disable_jit"]:
         raise UserError(
             "JAX_DISABLE_JIT is set: nothing would be compiled, and runs take thousands of times "
             "as long; unset it"
         )
+    use_32_bits()
     if kind == "ray":
         from hinterland.runtime.cluster import ClusterRuntime
 
         jax.config.update("jax_platforms", "cpu")  # as the cluster's workers
-        use_cores(1)
         if devices is not None:
             from hinterland.training.estimate import PROCESS, Part, check_memory
 
@@ -91,7 +74,6 @@ def make_runtime(
             check_memory([Part(f"{devices:,} processes of Ray", size, ("devices",))])
         _keep_compiled_programs()
         return ClusterRuntime(address, devices)
-    set_cores(devices)
     _keep_compiled_programs()
     try:
         jax.devices()
@@ -101,13 +83,6 @@ def make_runtime(
         raise UserError(
             f"JAX has no device for JAX_PLATFORMS={platforms!r}{said}; unset it, or set it to cpu"
         ) from error
-    there = len(jax.devices())
-    if devices is not None and devices > there and jax.devices()[0].platform == "cpu":
-        raise UserError(
-            f"devices={devices}: JAX runs in this process already, with {there}, because an array "
-            "was made before (perhaps while a module was imported): begin the script with "
-            f"jax.config.update('jax_num_cpu_devices', {devices}), or leave devices out"
-        )
     return LocalRuntime(devices)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hinterland.api.display import note
-from hinterland.api.start import set_cores, start_jax
+from hinterland.api.start import start_jax
 
 if TYPE_CHECKING:
     from hinterland.config import Config
@@ -32,14 +32,17 @@ def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return declared.completed(given)
 
 
-def prepare_for(domain: str | None, devices: int | None = None, kind: str = "local") -> None:
-    """What comes before the options of a user's own domain are read: its module may use JAX.
+def prepare_for(domain: str | None) -> None:
+    """What comes before the options of a user's own domain are read: its module may make arrays.
 
     Raises:
         UserError: JAX does not start.
     """
     if domain is not None and ":" in domain:
-        set_cores(devices, kind)
+        from hinterland.runtime import use_32_bits
+
+        start_jax()
+        use_32_bits()
 
 
 def get_domain(

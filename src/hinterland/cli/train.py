@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         return _resume(parser().parse_args(arguments))
     read = _read_config(first.config) if first.config is not None else {}
     named = first.domain if first.domain is not None else read.get("domain")
-    prepare_for(named, first.devices, first.runtime)
+    prepare_for(named)
     if named is not None:
         check_owners(arguments, named)
     options = parser(named).parse_args(arguments)
@@ -188,7 +188,7 @@ def _resume(options: argparse.Namespace) -> int:
     with RunFolder.open(options.resume) as folder:
         from hinterland.api.systems import prepare_for
 
-        prepare_for(folder.config["domain"], options.devices, options.runtime)
+        prepare_for(folder.config["domain"])
         config, checkpoint = where_it_was(folder)
         with make_runtime(options.devices, options.runtime, options.address) as runtime:
             domain = get_domain(config, folder)

@@ -2,10 +2,12 @@
 
 Work is cut into units whose shapes do not depend on the machine (one agent, or one block of
 episodes), and each unit is a compiled program on one device. Which device runs a unit, and when,
-cannot change its result: one core and many give the same bits. On CPUs each core is one JAX
-device; a network's weights then stay in that core's cache while its agent trains.
+cannot change its result: one core and many give the same bits. On CPUs a device is a core: a thread
+that leads its own unit. JAX has one CPU device for all of them, so that they run the same program,
+compiled once; a network's weights stay in a core's cache while its agent trains.
 """
 
+import os
 import queue
 import threading
 import time
@@ -22,22 +24,9 @@ import numpy as np
 from hinterland.core import UserError
 
 
-def use_cores(count: int | None) -> None:
-    """Gives JAX this many CPU devices; to be called before JAX is first used.
-
-    Numbers have 32 bits from here on, whatever JAX_ENABLE_X64 says: a seed's results and a run's
-    checkpoints are of those.
-
-    Raises:
-        UserError: JAX has started already with fewer devices.
-    """
+def use_32_bits() -> None:
+    """Whatever JAX_ENABLE_X64 says: a seed's results and a run's checkpoints are of those."""
     jax.config.update("jax_enable_x64", False)
-    if count is None or jax.config.values["jax_num_cpu_devices"] == count:
-        return
-    try:
-        jax.config.update("jax_num_cpu_devices", count)
-    except RuntimeError as error:
-        raise UserError(f"--devices {count}: JAX is running already ({error})") from error
 
 
 def keep_programs(folder: str) -> None:
@@ -80,7 +69,7 @@ class LocalRuntime:
     """Runs units on this machine's devices, one thread per device.
 
     Args:
-        devices: how many of JAX's devices to use; all by default.
+        devices: how many to use, cores of the CPU or accelerators; all by default.
         block: agents per unit; 1 on CPUs, all agents of a device's share on accelerators.
             Other block sizes change the last bits of results on some hardware.
     """
@@ -92,6 +81,8 @@ class LocalRuntime:
 
     def __init__(self, devices: int | None = None, block: int | None = None) -> None:
         found = jax.devices()
+        if found[0].platform == "cpu":
+            found = found[:1] * (devices or len(os.sched_getaffinity(0)))
         if devices is not None and not 1 <= devices <= len(found):
             raise UserError(f"--devices {devices}: this machine has {len(found)}")
         self.devices = found[:devices]
@@ -136,7 +127,7 @@ class LocalRuntime:
 
     def describe(self) -> list[str]:
         """One line per device."""
-        return [f"{device.platform}:{device.id} {device.device_kind}" for device in self.devices]
+        return [f"{one.platform}:{i} {one.device_kind}" for i, one in enumerate(self.devices)]
 
     @property
     def processors(self) -> int:

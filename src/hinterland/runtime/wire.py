@@ -24,7 +24,7 @@ from hinterland import __version__
 from hinterland.core import UserError
 from hinterland.domains import load_domain
 from hinterland.domains.registry import source_of
-from hinterland.runtime.local import keep_programs, use_cores
+from hinterland.runtime.local import keep_programs, use_32_bits
 
 SAME_EVERYWHERE = ("jax", "jaxlib", "numpy", "equinox", "optax")
 """Packages that decide bits of a result."""
@@ -168,7 +168,7 @@ def prepare(message: bytes) -> None:
             )
     # On CPUs only: one unit, one core, the same bits.
     jax.config.update("jax_platforms", "cpu")
-    use_cores(1)
+    use_32_bits()
     if told.compiled is not None:
         keep_programs(told.compiled)
 
