@@ -4,6 +4,7 @@ Evaluation, pictures and the predictors' datasets (the paper's Algorithm 2) are 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -87,6 +88,25 @@ def scripted_player(system: Any, policy: Any) -> Player:
         return jnp.concatenate(actions, 1)[:, order], [after for _, after in found]
 
     return Player(remember, act_there)
+
+
+def one_of(players: Sequence[Player], who: int | Array) -> Player:
+    """The player of this number, which may be traced: one program serves all of them."""
+    if len(players) == 1:
+        return players[0]
+
+    def act(key: Array, memory: Any, view: View, regions: Any) -> tuple[Any, Any]:
+        def acting(number: int) -> tuple[Any, Any]:
+            actions, after = players[number].act(key, memory[number], view, regions)
+            return jax.tree.map(jnp.int32, actions), (
+                *memory[:number],
+                after,
+                *memory[number + 1 :],
+            )
+
+        return jax.lax.switch(who, [partial(acting, number) for number in range(len(players))])
+
+    return Player(lambda copies: tuple(player.memory(copies) for player in players), act)
 
 
 def traced_episodes(

@@ -22,6 +22,7 @@ from hinterland.rollout.episodes import (
     Player,
     host_episodes,
     network_player,
+    one_of,
     scripted_player,
     traced_episodes,
 )
@@ -30,6 +31,8 @@ from hinterland.training.experiment import Experiment
 
 BLOCK = 32
 """Episodes of one unit of work; fixed, so that results do not depend on the machine."""
+BASELINES = ("random", "heuristic")
+"""Hand-written policies that stand beside every run's result, where a domain has them."""
 STANDARD_FIGURES = frozenset(
     ("return_mean", "return_std", "return_ci95", "episodes", "policy", "greedy", "opponent")
 )
@@ -65,13 +68,15 @@ def _player(system: Any, domain: Any, policy: Any, greedy: Any, name: str | None
     return scripted_player(system, domain.scripted[name])
 
 
-@partial(jax.jit, static_argnames=("domain", "name", "copies", "with_influence", "with_states"))
-def _block(key, greedy, policy, *, domain, name, copies, with_influence, with_states):  # type: ignore[no-untyped-def]
+@partial(jax.jit, static_argnames=("domain", "names", "copies", "with_influence", "with_states"))
+def _block(key, who, greedy, policy, *, domain, names, copies, with_influence, with_states):  # type: ignore[no-untyped-def]
+    """Of the hand-written policy whose number among `names` this is, or of `policy` (None)."""
     system = system_of(domain, policy)
-    player = _player(system, domain, policy, greedy, name)
+    players = [_player(system, domain, policy, greedy, name) for name in names]
     return traced_episodes(
-        key, system, player, copies, with_influence=with_influence, with_states=with_states
-    )
+        key, system, one_of(players, who), copies,
+        with_influence=with_influence, with_states=with_states,
+    )  # fmt: skip
 
 
 @partial(jax.jit, static_argnames=("domain", "name"))
@@ -100,6 +105,7 @@ def network_episodes(
     episodes: int,
     greedy: bool,
     place: tuple[Any, ...],
+    beside: Any = None,
     told: Callable[[int], None] = lambda episodes: None,
     opponent: str | None = None,
     with_influence: bool = False,
@@ -112,6 +118,7 @@ def network_episodes(
         runtime: where the blocks run.
         domain: the system.
         policy: of all slots; or the name of a hand-written one.
+        beside: a policy of all slots whose compiled program plays a hand-written one too.
         episodes: how many are needed.
         greedy: the likeliest action instead of a sampled one.
         place: (seed, purpose, place) of the random stream; blocks are numbered within.
@@ -121,26 +128,31 @@ def network_episodes(
         with_states: also the states before each step, for pictures.
         record: of games, keep the simulator's own replay.
     """
-    system = system_of(domain, policy)
+    name, network = (None, policy)
+    if isinstance(policy, str):  # on hosts it has no program to share
+        name, network = (policy, None if whole_system(domain).is_host else beside)
+    system = system_of(domain, network)
     on_host: bool = system.is_host
     count = SESSIONS if on_host else BLOCK
     # Else always as many are played side by side, for their number decides their draws.
     own = with_states or (on_host and system.of_entities)
     count = min(count, episodes) if own else count
-    name, network = (policy, None) if isinstance(policy, str) else (None, policy)
     play = partial(
         host_wave, domain=domain, name=name, copies=count, greedy=greedy, opponent=opponent,
         with_influence=with_influence, with_pictures=with_states, record=record,
     )  # fmt: skip
     if not on_host:  # one program serves evaluation and collection, compiled once
-        pairs = system.has_regions and name is None and not with_states
+        names = (*(x for x in BASELINES if x in domain.scripted), *[None] * (network is not None))
+        names = names if name in names else (name,)
         play = partial(
-            _block, domain=domain, name=name, copies=count,
-            with_influence=pairs, with_states=with_states,
+            _block, domain=domain, names=names, copies=count,
+            with_influence=None in names and system.has_regions and not with_states,
+            with_states=with_states,
         )  # fmt: skip
     for numbers in runtime.in_groups(range(-(-episodes // count))):
         units = [
-            (stream(*place, number), number if on_host else greedy, network) for number in numbers
+            (stream(*place, x), *((x,) if on_host else (names.index(name), greedy)), network)
+            for x in numbers
         ]
         if on_host and own:  # here, in the domain's own sessions
             for unit in units:

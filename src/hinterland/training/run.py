@@ -16,7 +16,7 @@ from hinterland.core.bounds import flag_of
 from hinterland.nets import what_of
 from hinterland.training.apart import learn_apart
 from hinterland.training.dials import measure_drift, meet
-from hinterland.training.evaluate import evaluate_policy, evaluate_scripted
+from hinterland.training.evaluate import BASELINES, evaluate_policy, evaluate_scripted
 from hinterland.training.experiment import Experiment, from_arrays
 from hinterland.training.loop import Loop
 from hinterland.training.opponents import Opponents
@@ -230,7 +230,7 @@ def final_evaluation(experiment: Experiment, policy: Any) -> dict[str, dict[str,
     config, runtime, domain = experiment.config, experiment.runtime, experiment.domain
     how: dict[str, Any] = {"episodes": config.final_episodes, "told": experiment.progress.advance}
     result = {}
-    names = [name for name in ("random", "heuristic") if name in domain.scripted]
+    names = [name for name in BASELINES if name in domain.scripted]
     with experiment.phase("evaluate", (2 + len(names)) * config.final_episodes):
         for name, greedy in (("learned", False), ("learned_greedy", True)):
             place = (config.seed, "final", int(greedy))
@@ -238,5 +238,7 @@ def final_evaluation(experiment: Experiment, policy: Any) -> dict[str, dict[str,
                 runtime, domain, policy, greedy=greedy, place=place, **how
             )
         for name in names:
-            result[name] = evaluate_scripted(runtime, domain, name, seed=config.seed, **how)
+            result[name] = evaluate_scripted(
+                runtime, domain, name, seed=config.seed, beside=policy, **how
+            )
     return result
