@@ -18,7 +18,7 @@ from hinterland.domains.traffic.bench_growth import (
     ratios,
     table,
 )
-from hinterland.training.experiment import cpu_seconds
+from hinterland.runtime.machine import cpu_seconds
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:

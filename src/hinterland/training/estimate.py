@@ -5,18 +5,17 @@ take between half and twice of what is estimated here.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import psutil
 
 from hinterland.config import Config
 from hinterland.core import Kind, UserError, global_simulator_of, is_host
 from hinterland.core.bounds import flag_of
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
+from hinterland.runtime.machine import machine_memory
 from hinterland.training.apart import STEPS_PER_CALL, at_a_time
 from hinterland.training.evaluate import BLOCK
 from hinterland.training.plan import Plan
@@ -97,29 +96,6 @@ def check_memory(
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
-
-
-def machine_memory() -> tuple[float, float]:
-    """(all, free) in bytes, swap included; what this control group may have, if that is less."""
-    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
-    total, free = memory.total + swap.total, memory.available + swap.free
-    root, groups = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-    lines = groups.read_text().splitlines() if groups.is_file() else []
-    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    for folder, limit, used, cached in (
-        (root / own.strip("/"), "memory.max", "memory.current", "inactive_file"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        try:
-            most, now, details = ((folder / name).read_text().strip()
-                                  for name in (limit, used, "memory.stat"))  # fmt: skip
-        except OSError:
-            continue  # there is no such group
-        if most.isdigit() and int(most) < total:
-            told = dict(line.split(" ", 1) for line in details.splitlines())
-            total = int(most)
-            free = min(free, total - int(now) + int(told.get(cached, 0)))
-    return float(total), float(max(free, 0))
 
 
 def bytes_of(parts: Any) -> int:

@@ -1,6 +1,5 @@
 """One run's parts and its clockwork: what is due at which step, what is logged, what is saved."""
 
-import resource
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -8,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
-import psutil
 
 from hinterland.config import Config
 from hinterland.core import Domain, UserError, is_host, kinds_of, simulators_of
 from hinterland.runtime import LocalRuntime
+from hinterland.runtime.machine import cpu_seconds, memory_mb
 from hinterland.training.clocks import COMPILING, agent_steps_per_s
 from hinterland.training.own_networks import is_own
 from hinterland.training.progress import Progress, Silent
@@ -282,9 +281,8 @@ class Experiment:
         With the memory of its simulators' processes, but for what they share, as it was largest
         when the run looked (at every line of metrics).
         """
-        children = psutil.Process().children(recursive=True)
-        self._children_mb = max(self._children_mb, sum(map(_own_memory_mb, children)))
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        own, children = memory_mb()
+        self._children_mb = max(self._children_mb, children)
         return own + self._children_mb
 
 
@@ -294,28 +292,6 @@ class Unevaluated(Experiment):
     def evaluates(self, updates: int) -> bool:
         """Never."""
         return False
-
-
-def _own_memory_mb(process: psutil.Process) -> float:
-    try:
-        return process.memory_full_info().uss / 1e6
-    except psutil.Error:  # it has just ended
-        return 0.0
-
-
-def cpu_seconds() -> float:
-    """CPU time so far of this process and of its children, ended ones included, in s."""
-    this = psutil.Process()
-    children = sum(map(cpu_seconds_of, this.children(recursive=True)))
-    return time.process_time() + sum(this.cpu_times()[2:4]) + children
-
-
-def cpu_seconds_of(process: psutil.Process) -> float:
-    """CPU time so far of another process and of its ended children, in s; 0 if it is gone."""
-    try:
-        return sum(process.cpu_times()[:4])  # its own, and of children
-    except psutil.Error:  # it has just ended: its parent's figures hold its time now
-        return 0.0
 
 
 def to_arrays(state: Any) -> dict[str, np.ndarray]:

@@ -14,8 +14,8 @@ from hinterland.config import Config
 from hinterland.core import Domain, is_host
 from hinterland.rollout import SESSIONS
 from hinterland.runtime import LocalRuntime
+from hinterland.runtime.machine import cpu_seconds, cpu_seconds_of
 from hinterland.training import Experiment, apart, dials, loop
-from hinterland.training.experiment import cpu_seconds, cpu_seconds_of
 from hinterland.training.plan import Plan
 
 
