@@ -31,7 +31,7 @@ def machine_memory() -> tuple[float, float]:
 
 
 def memory_mb() -> tuple[float, float]:
-    """MB (10^6 bytes): largest so far of this process, now of its children, less what they share."""
+    """(largest so far of this process, now of its children, unshared), in MB (10^6 bytes)."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     return own, sum(map(_own_memory_mb, psutil.Process().children(recursive=True)))
 
