@@ -25,41 +25,46 @@ _HERE = "hinterland.domains.traffic"
 class CitySessions(SessionPool):
     """The city in SUMO, one process for each session; made when first needed, then kept."""
 
-    def __init__(self, city: City, folder: Path) -> None:
+    def __init__(self, city: City, folder: Path, reward: str) -> None:
         super().__init__()
-        self._city, self._folder = city, folder
+        self._city, self._folder, self._reward = city, folder, reward
 
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
         target = f"{_HERE}.city_simulation:CityTraffic"
-        return self._first(count, target, self._city, DELTA_S, None, self._folder)
+        return self._first(count, target, self._city, DELTA_S, None, self._folder, self._reward)
 
 
 class CityLocals(SessionPool):
     """Every agent's junction, cut out of the network, in `copies` to a process."""
 
-    def __init__(self, whole: CitySessions, city: City, steps: int, folder: Path) -> None:
+    def __init__(
+        self, whole: CitySessions, city: City, steps: int, folder: Path, reward: str
+    ) -> None:
         super().__init__()
         self._whole, self._city, self._steps, self._folder = whole, city, steps, folder
+        self._reward = reward
 
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies."""
         if not self._processes:
-            turns = self._turns()
+            counted = self._counted()
             self._copies = []
             for number, light in enumerate(self._city.lights):
                 folder = self._folder / f"agent-{number}-of-{copies}"
                 folder.mkdir()
-                self._copies.append(batch(self._city, light.id, copies, folder, turns))
-        return self._first(count, f"{_HERE}.local_batch:LocalBatches", self._copies)
+                self._copies.append(batch(self._city, light.id, copies, folder, *counted))
+        target = f"{_HERE}.local_batch:LocalBatches"
+        return self._first(count, target, self._copies, DELTA_S, self._reward)
 
-    def _turns(self) -> dict[tuple[str, str], int]:
-        """Where cars go at each junction, counted in one episode of the network's own programs."""
+    def _counted(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        """Where cars go at each junction and where they begin their way, counted in one episode of
+        the network's own programs."""
         (session,) = self._whole.sessions(1)
         session.begin("reset", 0, "fixed-time")
         for _ in range(self._steps):
             session.call("step", [0] * len(self._city.lights))
-        return session.call("turns")
+        return session.call("turns"), session.call("departures")
 
 
 class CityDomain:
@@ -68,12 +73,13 @@ class CityDomain:
     Args:
         city: as `read_city` gives it.
         seconds: of an episode.
+        reward: a name of `costs.REWARDS`.
     """
 
     name = "traffic"
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
-    def __init__(self, city: City, seconds: int = SECONDS) -> None:
+    def __init__(self, city: City, seconds: int = SECONDS, reward: str = "delay") -> None:
         sumo_tool("netconvert")  # complains before there is a folder to leave behind
         folder = Path(tempfile.mkdtemp(prefix="city-", dir=scratch()))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -89,8 +95,8 @@ class CityDomain:
             classes=CLASSES,
             horizon=steps,
         )
-        self.global_simulator = CitySessions(city, folder)
-        self.local_simulator = CityLocals(self.global_simulator, city, steps, folder)
+        self.global_simulator = CitySessions(city, folder, reward)
+        self.local_simulator = CityLocals(self.global_simulator, city, steps, folder, reward)
         self._drawing: CityDrawing | None = None
 
     def scene(self) -> dict[str, Any]:
@@ -108,7 +114,7 @@ class CityDomain:
         return self._drawing
 
 
-def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
+def make_city(net: str, routes: str | None, seconds: int, reward: str = "delay") -> CityDomain:
     """The domain of a network file and a route file.
 
     Raises:
@@ -118,4 +124,4 @@ def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
         raise UserError(f"--net {net} needs --routes: the file that says who drives where")
     if seconds < DELTA_S:
         raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
-    return CityDomain(read_city(Path(net), Path(routes)), seconds)
+    return CityDomain(read_city(Path(net), Path(routes)), seconds, reward)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hinterland.domains.traffic.city import City
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
+from hinterland.domains.traffic.costs import Waiting
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
@@ -27,6 +28,7 @@ class CityTraffic(SumoRun):
         begin: when episodes begin, in seconds; None: with the first departure.
         folder: where the folder for its own files is made; whoever removes it removes that too,
             should this process be killed. None: the system's place for temporary files.
+        reward: of the agents, a name of `costs.REWARDS`.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class CityTraffic(SumoRun):
         delta: int = DELTA_S,
         begin: float | None = None,
         folder: Path | None = None,
+        reward: str = "delay",
     ) -> None:
         super().__init__(folder)
-        self._city, self._delta = city, delta
+        self._city, self._delta, self._reward = city, delta, reward
         self._begin = int(city.begin if begin is None else begin)
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
@@ -62,7 +65,9 @@ class CityTraffic(SumoRun):
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights)
-        self._junctions = Junctions(self._city.lights, self._city.lanes, count_entries=True)
+        lights, lanes = self._city.lights, self._city.lanes
+        self._junctions = Junctions(lights, lanes, count_entries=True, reward=self._reward)
+        self._waiting = Waiting(len(lights), self._junctions.before)
         self._queue = self._seconds = 0
         return self._see()
 
@@ -88,10 +93,10 @@ class CityTraffic(SumoRun):
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
             with self._own_words():  # it reads routes as it goes
                 libsumo.simulationStep()
-            _leave_out(libsumo.simulation.getDepartedIDList())
+            self._departures()
             if not self._by_actions:
                 self._signals.watch(self._states())
-            self._junctions.second()
+            self._junctions.second(self._waiting)
         self._queue += self._junctions.queue
         self._seconds += self._delta
         return {
@@ -100,6 +105,15 @@ class CityTraffic(SumoRun):
             "influence": self._junctions.influence(),
             "terminated": False,
         }
+
+    def _departures(self) -> None:
+        """Who began its way in the last second, and who wanted to."""
+        departed = _leave_out(libsumo.simulation.getDepartedIDList())
+        for car in departed:
+            if not self._waiting.knows(car):
+                self._junctions.wants(car, libsumo.vehicle.getLaneID(car))
+        for car in self._waiting.second(libsumo.simulation.getPendingVehicles()):
+            self._junctions.wants(car)
 
     def picture(self) -> dict[str, Any]:
         """Cars as [x (m), y (m), speed (m/s)], the lights' green phases and their states."""
@@ -113,6 +127,10 @@ class CityTraffic(SumoRun):
         """Cars of this episode by the lane on which they came in and the edge to which they go on
         ("": they end there), for `cutting.batch`."""
         return dict(self._junctions.turns)
+
+    def departures(self) -> dict[str, int]:
+        """Cars of this episode that began their way there, or wanted to, by lane; for the same."""
+        return dict(self._junctions.departures)
 
     def metrics(self) -> dict[str, float]:
         """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
@@ -130,11 +148,18 @@ class CityTraffic(SumoRun):
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
 
 
-def _leave_out(cars: Iterable[str]) -> None:
-    """Removes those without a way: they would stand where theirs ends, and all behind them."""
+def _leave_out(cars: Iterable[str]) -> list[str]:
+    """Removes those without a way: they would stand where theirs ends, and all behind them.
+
+    The others.
+    """
+    left = []
     for car in cars:
-        if not libsumo.vehicle.isRouteValid(car):
+        if libsumo.vehicle.isRouteValid(car):
+            left.append(car)
+        else:
             libsumo.vehicle.remove(car)
+    return left
 
 
 def _without_way(waiting: Sequence[str]) -> list[str]:

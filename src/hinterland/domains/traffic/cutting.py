@@ -8,6 +8,7 @@ is left.
 import copy
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -49,6 +50,7 @@ class Copies:
         ways: for each incoming lane, the ways on through the junction: edges without the copy's
             prefix, the lane's own edge first.
         shares: of cars that take each of these ways, added up from the first one on.
+        begin: share of cars that begin their way on each incoming lane; they wait for room.
         prefixes: of every copy's names.
         lanes: to which observations are padded, as in the city.
         phases: the same.
@@ -59,6 +61,7 @@ class Copies:
     lights: tuple[Light, ...]
     ways: tuple[tuple[tuple[str, ...], ...], ...]
     shares: tuple[tuple[float, ...], ...]
+    begin: tuple[float, ...]
     prefixes: tuple[str, ...]
     lanes: int
     phases: int
@@ -234,6 +237,7 @@ def batch(
     copies: int,
     folder: Path,
     turns: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    departures: Mapping[str, int] = MappingProxyType({}),
 ) -> Copies:
     """Writes a network of copies of a light's neighbourhood into `folder`, for one SUMO.
 
@@ -244,6 +248,7 @@ def batch(
         folder: where.
         turns: cars by (incoming lane, edge to which they go on), as `CityTraffic.turns` counts
             them in the whole city; cars turn in these shares. Without: evenly.
+        departures: cars that began their way on a lane, as `CityTraffic.departures` counts them.
 
     Raises:
         UserError: no agent is at such a light.
@@ -267,6 +272,9 @@ def batch(
         for prefix in prefixes
     )
     ways = _ways(found, agent, turns)
+    came = Counter[str]()
+    for (lane, _), count in turns.items():
+        came[lane] += count
     return Copies(
         network=file,
         lights=lights,
@@ -274,6 +282,7 @@ def batch(
         shares=tuple(
             tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in ways
         ),
+        begin=tuple(min(1.0, departures.get(lane, 0) / max(1, came[lane])) for lane in agent.lanes),
         prefixes=prefixes,
         lanes=city.lanes,
         phases=city.phases,

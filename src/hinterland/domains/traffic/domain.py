@@ -110,6 +110,7 @@ def make(
     net: str | None = None,
     routes: str | None = None,
     seconds: int = SECONDS,
+    reward: str = "delay",
 ) -> Traffic | CityDomain:
     """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
 
@@ -121,6 +122,7 @@ def make(
         net: a SUMO network file; with it, everything above is read from there.
         routes: its route file.
         seconds: of an episode in that network.
+        reward: of its lights, a name of `costs.REWARDS`.
 
     Raises:
         UserError: numbers that make no grid, files that make no city.
@@ -128,7 +130,7 @@ def make(
     if net is not None:
         if grid is not None:
             raise UserError("--grid and --net exclude each other")
-        domain = make_city(net, routes, seconds)
+        domain = make_city(net, routes, seconds, reward)
         if agents != domain.agents:
             raise UserError(f"--agents {agents}: {net} has {domain.agents} lights that can learn")
         return domain

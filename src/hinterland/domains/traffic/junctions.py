@@ -10,6 +10,7 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import CAR_M, CLASSES, LANE_FEATURES, Light
+from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.network import HALTING
 
 ENTRY_M, ENTRY_SHARE = 15.0, 0.1
@@ -23,10 +24,14 @@ class Junctions:
         lights: whose.
         lanes: all agents are padded to so many lanes.
         count_entries: also count the cars that come in from outside.
+        reward: a name of `costs.REWARDS`.
     """
 
-    def __init__(self, lights: Sequence[Light], lanes: int, count_entries: bool) -> None:
+    def __init__(
+        self, lights: Sequence[Light], lanes: int, count_entries: bool, reward: str = "delay"
+    ) -> None:
         self._lights, self._count_entries = lights, count_entries
+        self.costs = Costs(lights, reward)
         flat = [
             (agent, slot, lane)
             for agent, light in enumerate(lights)
@@ -37,11 +42,14 @@ class Junctions:
         self._slot = np.array([slot for _, slot, _ in flat])
         self._shape = (len(lights), lanes)
         lengths = np.array([length for light in lights for length in light.lengths])
-        self._limits = np.array([limit for light in lights for limit in light.limits])
         self._capacity = np.maximum(1.0, lengths / CAR_M)
         self._entry = np.minimum(lengths, np.maximum(ENTRY_M, ENTRY_SHARE * lengths))
         edges = [{lane.rsplit("_", 1)[0] for lane in light.lanes} for light in lights]
         self._edges = [edges[agent] for agent in self._agent]
+        self._place = {lane: index for index, lane in enumerate(self._names)}
+        self._on_edge: dict[str, list[int]] = {}
+        for index, lane in enumerate(self._names):
+            self._on_edge.setdefault(lane.rsplit("_", 1)[0], []).append(index)
         self.reset()
 
     def reset(self) -> None:
@@ -52,6 +60,9 @@ class Junctions:
         self._inside: set[str] = set()
         self.turns: Counter[tuple[str, str]] = Counter()
         """Cars by the lane on which they came in and the edge to which they go on ("": none)."""
+        self.departures: Counter[str] = Counter()
+        """Cars that wanted to begin their way there, by lane."""
+        self._entered = np.zeros(len(self._names), int)
         self.begin()
 
     def clear(self, which: np.ndarray) -> None:
@@ -62,50 +73,71 @@ class Junctions:
 
     def begin(self) -> None:
         """Before the first second of a step."""
-        self._lost = np.zeros(self._shape[0])
-        self._seconds = 0
-        self._entered = np.zeros(len(self._names), int)
+        self.costs.begin()
+        # Of more cars than an influence source can tell of, the others come a step later.
+        self._entered = np.maximum(0, self._entered - (CLASSES - 1))
         self.queue = 0
 
-    def second(self) -> None:
-        """Reads every lane after a second of simulation."""
-        speeds = np.zeros(len(self._names))
+    def second(self, waiting: Waiting) -> None:
+        """Reads every lane after a second of simulation.
+
+        Args:
+            waiting: who waits to enter, after that second.
+        """
         speed_of = libsumo.vehicle.getSpeed
+        self.costs.second()
         inside: set[str] = set()
         for index, lane in enumerate(self._names):
             cars = libsumo.lane.getLastStepVehicleIDs(lane)
-            halting, total = 0, 0.0
+            halting, agent = 0, int(self._agent[index])
             for car in cars:
                 speed = speed_of(car)
-                total += speed
                 halting += speed < HALTING
+                self.costs.vehicle(agent, car, speed)
             self.cars[index], self._halting[index] = len(cars), halting
             # SUMO lists the cars of a lane from its beginning on.
             self._at_entry[index] = (
                 bool(cars) and libsumo.vehicle.getLanePosition(cars[0]) < self._entry[index]
             )
-            speeds[index] = total
             self.queue += halting
             if self._count_entries:
                 inside.update(cars)
                 new = [car for car in cars if car not in self._inside]
                 self._entered[index] += sum(self._comes_in(car, index) for car in new)
         self._inside = inside
-        lost = np.maximum(0.0, self.cars - speeds / self._limits)
-        self._lost += np.bincount(self._agent, lost, self._shape[0])
-        self._seconds += 1
+        self.costs.close(waiting)
+
+    def before(self, car: str) -> list[int]:
+        """The lights whose region a car enters where it begins its way."""
+        lanes = self._on_edge.get(libsumo.vehicle.getRoute(car)[0], ())
+        return list(dict.fromkeys(int(self._agent[lane]) for lane in lanes))
+
+    def wants(self, car: str, lane: str = "") -> None:
+        """A car is to begin its way now: it counts as come in, whether there is room or not.
+
+        Who wants to depart is nobody's doing; who finds room is the light's.
+
+        Args:
+            car: its id.
+            lane: where it has found room.
+        """
+        lanes = self._on_edge.get(libsumo.vehicle.getRoute(car)[0], ())
+        if lanes:
+            index = self._place.get(lane, min(lanes, key=lambda one: self._entered[one]))
+            self._entered[index] += 1
+            self.departures[self._names[index]] += 1
 
     def _comes_in(self, car: str, lane: int) -> bool:
-        """Notes a car that is new on a lane; not one from another lane of the same light."""
+        """Notes a car that is new on a lane; whether it came in from a road outside."""
         place, route = libsumo.vehicle.getRouteIndex(car), libsumo.vehicle.getRoute(car)
         if place > 0 and route[place - 1] in self._edges[lane]:
             return False
         following = route[place + 1] if place + 1 < len(route) else ""
         self.turns[self._names[lane], following] += 1
-        return True
+        return place > 0
 
     def influence(self) -> np.ndarray:
-        """[light, lanes]: cars that came in from outside since `begin`, as classes."""
+        """[light, lanes]: cars that came in, or wanted to, since `begin`, as classes."""
         return self._padded(np.minimum(self._entered, CLASSES - 1)).astype(np.int32)
 
     def dset(self) -> np.ndarray:
@@ -124,15 +156,8 @@ class Junctions:
         return seen.reshape(self._shape[0], -1)
 
     def reward(self) -> np.ndarray:
-        """[light]: minus the time that cars lost since `begin`, by what they could lose if its
-        lanes were full and stood.
-
-        A car loses in a second the share of the limit by which it is slower. The sum counts every
-        car alike, and a car costs as long as it waits. The grids' mean speed does neither: where
-        empty lanes give 0, a single car gives its lane's length by the limit however late it goes.
-        """
-        room = np.bincount(self._agent, self._capacity, self._shape[0])
-        return (-self._lost / room / max(1, self._seconds)).astype(np.float32)
+        """[light], for the seconds since `begin`."""
+        return self.costs.reward()
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         table = np.zeros(self._shape, values.dtype)

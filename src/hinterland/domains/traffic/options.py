@@ -84,6 +84,12 @@ class Options(DomainOptions):
     seconds: int = Field(
         1200, ge=1, le=1_000_000, description="seconds of an episode in your own network"
     )
+    reward: Literal["delay", "wait", "pressure", "queue", "speed"] = Field(
+        "delay",
+        description="of the lights of your own network: minus the time lost (delay), the time "
+        "stood so far (wait), vehicles before and behind (pressure), vehicles that stand "
+        "(queue); or the mean speed (speed); formulas: docs/traffic.md",
+    )
 
     summary = "traffic lights in SUMO: the DIALS paper's grids, or your own network"
     kind = "agents"
@@ -134,7 +140,7 @@ class Options(DomainOptions):
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None:
-            found["seconds"] = "is for your own network (--net)"
+            found["seconds"] = found["reward"] = "is for your own network (--net)"
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
             found["local"] = "is for grids: your own network has simulators of its own"
