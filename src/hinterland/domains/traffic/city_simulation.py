@@ -10,10 +10,12 @@ import numpy as np
 
 from hinterland.domains.traffic.city import City
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
-from hinterland.domains.traffic.costs import Waiting
+from hinterland.domains.traffic.costs import Costs, Waiting, behind
 from hinterland.domains.traffic.junctions import Junctions
+from hinterland.domains.traffic.light_figures import LightFigures
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
+from hinterland.domains.traffic.trips import by_class, means, read_trips
 
 DELTA_S = 5
 """Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
@@ -61,14 +63,18 @@ class CityTraffic(SumoRun):
             file.write_text(actuated_file(self._city))
             options += ["-a", file]
         options += self._trip_options(figures)
+        if figures:
+            options += ["--device.emissions.probability", 1]
         self._start(self._city.network, self._city.routes, seed, *options)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights)
         lights, lanes = self._city.lights, self._city.lanes
-        self._junctions = Junctions(lights, lanes, count_entries=True, reward=self._reward)
+        names = [light.id for light in lights]
+        self._by_light = LightFigures(names) if figures else None
+        self._costs = Costs(lights, behind(lights), self._reward, self._by_light)
+        self._junctions = Junctions(lights, lanes, count_entries=True, costs=self._costs)
         self._waiting = Waiting(len(lights), self._junctions.before)
-        self._queue = self._seconds = 0
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
@@ -97,11 +103,11 @@ class CityTraffic(SumoRun):
             if not self._by_actions:
                 self._signals.watch(self._states())
             self._junctions.second(self._waiting)
-        self._queue += self._junctions.queue
-        self._seconds += self._delta
+        if self._by_light is not None:
+            self._by_light.step(self._costs)
         return {
             **self._see(),
-            "reward": self._junctions.reward(),
+            "reward": self._costs.reward(),
             "influence": self._junctions.influence(),
             "terminated": False,
         }
@@ -132,11 +138,20 @@ class CityTraffic(SumoRun):
         """Cars of this episode that began their way there, or wanted to, by lane; for the same."""
         return dict(self._junctions.departures)
 
-    def metrics(self) -> dict[str, float]:
-        """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
-        queue = self._queue / max(1, self._seconds) / len(self._city.lights)
+    def metrics(self) -> dict[str, float | None]:
+        """Ends the episode, which was begun with `figures`: those of the grids, grams of CO2 per
+        vehicle, and all by class ("FIGURE/class/CLASS") and by light ("FIGURE/light/ID")."""
+        assert self._trips is not None
+        assert self._by_light is not None
         _leave_out(_without_way(libsumo.simulation.getPendingVehicles()))
-        return self._trip_figures(queue)
+        types = libsumo.vehicletype.getIDList()
+        kinds = {name: libsumo.vehicletype.getVehicleClass(name) for name in types}
+        end = libsumo.simulation.getTime()
+        self._end()
+        vehicles, people = read_trips(self._trips, kinds, end)
+        found: dict[str, float | None] = {"co2_g": 0.0, **means(vehicles)}
+        found["queue"] = self._by_light.queue()
+        return found | by_class(vehicles, people, kinds.values()) | self._by_light.figures()
 
     def _states(self) -> list[str]:
         shows = libsumo.trafficlight.getRedYellowGreenState

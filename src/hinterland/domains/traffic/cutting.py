@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element
 
 from hinterland.core import UserError
 from hinterland.domains.traffic.city import City, Light
+from hinterland.domains.traffic.costs import behind
 from hinterland.domains.traffic.netfile import ROADS, elements, for_cars
 
 INSIDE = re.compile(r"[wc]?\d+(_\d+)*")
@@ -51,6 +52,7 @@ class Copies:
             prefix, the lane's own edge first.
         shares: of cars that take each of these ways, added up from the first one on.
         begin: share of cars that begin their way on each incoming lane; they wait for room.
+        behind: lanes behind each copy's light that are no other light's in the city.
         prefixes: of every copy's names.
         lanes: to which observations are padded, as in the city.
         phases: the same.
@@ -62,6 +64,7 @@ class Copies:
     ways: tuple[tuple[tuple[str, ...], ...], ...]
     shares: tuple[tuple[float, ...], ...]
     begin: tuple[float, ...]
+    behind: tuple[tuple[str, ...], ...]
     prefixes: tuple[str, ...]
     lanes: int
     phases: int
@@ -271,6 +274,7 @@ def batch(
         )
         for prefix in prefixes
     )
+    after = behind(city.lights)[city.lights.index(agent)]
     ways = _ways(found, agent, turns)
     came = Counter[str]()
     for (lane, _), count in turns.items():
@@ -283,6 +287,7 @@ def batch(
             tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in ways
         ),
         begin=tuple(min(1.0, departures.get(lane, 0) / max(1, came[lane])) for lane in agent.lanes),
+        behind=tuple(tuple(prefix + lane for lane in after) for prefix in prefixes),
         prefixes=prefixes,
         lanes=city.lanes,
         phases=city.phases,

@@ -1,4 +1,4 @@
-"""What the agents of a city see and get, read from the SUMO of this process.
+"""What the agents of a city see, read from the SUMO of this process.
 
 One reader for the whole city and for copies of one junction, so that both look the same.
 """
@@ -24,14 +24,13 @@ class Junctions:
         lights: whose.
         lanes: all agents are padded to so many lanes.
         count_entries: also count the cars that come in from outside.
-        reward: a name of `costs.REWARDS`.
+        costs: told what each car does.
     """
 
     def __init__(
-        self, lights: Sequence[Light], lanes: int, count_entries: bool, reward: str = "delay"
+        self, lights: Sequence[Light], lanes: int, count_entries: bool, costs: Costs
     ) -> None:
-        self._lights, self._count_entries = lights, count_entries
-        self.costs = Costs(lights, reward)
+        self._lights, self._count_entries, self._costs = lights, count_entries, costs
         flat = [
             (agent, slot, lane)
             for agent, light in enumerate(lights)
@@ -73,10 +72,9 @@ class Junctions:
 
     def begin(self) -> None:
         """Before the first second of a step."""
-        self.costs.begin()
+        self._costs.begin()
         # Of more cars than an influence source can tell of, the others come a step later.
         self._entered = np.maximum(0, self._entered - (CLASSES - 1))
-        self.queue = 0
 
     def second(self, waiting: Waiting) -> None:
         """Reads every lane after a second of simulation.
@@ -84,8 +82,8 @@ class Junctions:
         Args:
             waiting: who waits to enter, after that second.
         """
-        speed_of = libsumo.vehicle.getSpeed
-        self.costs.second()
+        speed_of, tell = libsumo.vehicle.getSpeed, self._costs.vehicle
+        self._costs.second()
         inside: set[str] = set()
         for index, lane in enumerate(self._names):
             cars = libsumo.lane.getLastStepVehicleIDs(lane)
@@ -93,19 +91,18 @@ class Junctions:
             for car in cars:
                 speed = speed_of(car)
                 halting += speed < HALTING
-                self.costs.vehicle(agent, car, speed)
+                tell(agent, car, speed)
             self.cars[index], self._halting[index] = len(cars), halting
             # SUMO lists the cars of a lane from its beginning on.
             self._at_entry[index] = (
                 bool(cars) and libsumo.vehicle.getLanePosition(cars[0]) < self._entry[index]
             )
-            self.queue += halting
             if self._count_entries:
                 inside.update(cars)
                 new = [car for car in cars if car not in self._inside]
                 self._entered[index] += sum(self._comes_in(car, index) for car in new)
         self._inside = inside
-        self.costs.close(waiting)
+        self._costs.close(waiting)
 
     def before(self, car: str) -> list[int]:
         """The lights whose region a car enters where it begins its way."""
@@ -154,10 +151,6 @@ class Junctions:
         )
         seen[self._agent, self._slot] = lanes
         return seen.reshape(self._shape[0], -1)
-
-    def reward(self) -> np.ndarray:
-        """[light], for the seconds since `begin`."""
-        return self.costs.reward()
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         table = np.zeros(self._shape, values.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 
 from hinterland.domains.traffic.city import CLASSES
 from hinterland.domains.traffic.city_simulation import DELTA_S
-from hinterland.domains.traffic.costs import Waiting
+from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.cutting import Copies
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
@@ -73,7 +73,8 @@ class LocalBatch(SumoRun):
         self._start(self._copies.network, routes, seed)
         self._signals = Signals(self._copies.lights)
         lights, lanes = self._copies.lights, self._copies.lanes
-        self._junctions = Junctions(lights, lanes, count_entries=False, reward=self._reward)
+        self._costs = Costs(lights, self._copies.behind, self._reward)
+        self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
         self._waiting = Waiting(len(lights), lambda car: (_copy_of(car),))
         self._numbers = np.random.default_rng(seed)
         self._cars = 0
@@ -123,7 +124,7 @@ class LocalBatch(SumoRun):
             if not car.endswith(BEGINS):  # on roads from elsewhere others would wait further back
                 libsumo.vehicle.remove(car)
         never = np.zeros(len(self._copies.lights), bool)
-        return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
+        return {**self._see(), "reward": self._costs.reward(), "terminated": never}
 
     def _coming(
         self, influence: np.ndarray, numbers: np.ndarray
