@@ -16,6 +16,7 @@ from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import batch
 from hinterland.domains.traffic.network import sumo_tool
+from hinterland.domains.traffic.trips import SHOWN
 
 SECONDS = 1200
 """Of an episode; each starts with empty roads."""
@@ -77,6 +78,7 @@ class CityDomain:
     """
 
     name = "traffic"
+    shown_figures = SHOWN
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
     def __init__(self, city: City, seconds: int = SECONDS, reward: str = "delay") -> None:

@@ -16,6 +16,7 @@ from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_cit
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
+from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -82,6 +83,7 @@ class Traffic:
     """rows x columns traffic lights, all of them agents."""
 
     name = "traffic"
+    shown_figures = SHOWN
     spec = AgentSpec(observation=40, actions=2, dset=36, sources=4, classes=2, horizon=HORIZON)
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+SHOWN = ("delay_s", "travel_time_s")
+"""What of these figures stands beside the return."""
 PEOPLE = "person"
 """Their class; those of vehicles are SUMO's, such as "passenger" and "tram"."""
 
