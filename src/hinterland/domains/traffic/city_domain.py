@@ -11,7 +11,7 @@ from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic.city import CLASSES, City, read_city
-from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
+from hinterland.domains.traffic.city_controllers import OWN, RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import batch
@@ -56,7 +56,7 @@ class CityLocals(SessionPool):
     def _turns(self) -> dict[tuple[str, str], int]:
         """Where cars go at each junction, counted in one episode of the network's own programs."""
         (session,) = self._whole.sessions(1)
-        session.begin("reset", 0, "fixed-time")
+        session.begin("reset", 0, OWN)
         for _ in range(self._steps):
             session.call("step", [0] * len(self._city.lights))
         return session.call("turns")
@@ -71,7 +71,6 @@ class CityDomain:
     """
 
     name = "traffic"
-    scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
     def __init__(self, city: City, seconds: int = SECONDS) -> None:
         sumo_tool("netconvert")  # complains before there is a folder to leave behind
@@ -79,6 +78,7 @@ class CityDomain:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.city, self.agents = city, len(city.lights)
         self.notes = city.notes
+        self.scripted = {name: name for name in RULES} | programs(city) | {"heuristic": "actuated"}
         self.action_mask = city.action_mask
         steps = seconds // DELTA_S
         self.spec = AgentSpec(

@@ -14,7 +14,8 @@ class Signals:
     """Green phases, what lies between them, and their least durations; many lights at once.
 
     An action is heeded at a green that has lasted long enough, and where the light has such a
-    phase; otherwise the phase stays. A step that begins between two greens heeds no action.
+    phase; otherwise the phase stays. A step that begins between two greens heeds no action. A green
+    that only people on foot have comes by itself when it is due, whatever the action.
     """
 
     def __init__(self, lights: Sequence[Light]) -> None:
@@ -25,15 +26,20 @@ class Signals:
         self._between = np.zeros((len(lights), phases, phases), int)
         self._plans: list[list[list[list[str]]]] = []
         for place, light in enumerate(lights):
-            self._least[place, : self._count[place]] = light.least_green
+            self._least[place, : self._count[place]] = light.plan.least_green
             plans = [
                 [[state for state, seconds in pair for _ in range(seconds)] for pair in row]
-                for row in light.yellow
+                for row in light.plan.between
             ]
             for a, row in enumerate(plans):
                 self._between[place, a, : len(row)] = [len(plan) for plan in row]
             self._plans.append(plans)
         self._rows = np.arange(len(lights))
+        self._called = np.zeros((len(lights), phases), bool)
+        for place, light in enumerate(lights):
+            self._called[place, list(light.plan.calls)] = True
+        self._longest = np.array([light.plan.longest_wait for light in lights])
+        self._waits = np.zeros((len(lights), phases), int)
         self.phase = np.zeros(len(lights), int)
         """The green that shows, or comes after the yellow."""
         self.age = np.zeros(len(lights), int)
@@ -47,9 +53,13 @@ class Signals:
         for field in (self.phase, self.age, self._before, self._left):
             field[which] = 0
         self._stale[which] = True
+        self._waits[which] = 0
 
     def decide(self, actions: np.ndarray) -> None:
         """Heeds actions [light], green phases to go to."""
+        due = self._called & (self._waits >= self._longest[:, None])
+        longest = np.where(due, self._waits, -1).argmax(1)
+        actions = np.where(due.any(1), longest, actions)
         known = (actions >= 0) & (actions < self._count)
         old_enough = self.age >= self._least[self._rows, self.phase]
         goes = known & old_enough & (self._left == 0) & (actions != self.phase)
@@ -72,6 +82,7 @@ class Signals:
                 changed.append((int(light), self._lights[light].greens[self.phase[light]]))
         self._stale = self._left > 0  # the second after the last of these shows the green
         self.age += self._left == 0
+        self._wait(self._left == 0)
         self._left -= self._left > 0
         return changed
 
@@ -85,9 +96,17 @@ class Signals:
             else:
                 self.age[light] = self.age[light] + 1 if phase == self.phase[light] else 1
                 self.phase[light] = phase
+        self._wait(self.age > 0)
+
+    def _wait(self, shows: np.ndarray) -> None:
+        """A second for greens that are waited for; those of lights [light] at a green show."""
+        self._waits += self._called
+        self._waits[self._rows[shows], self.phase[shows]] = 0
 
     def features(self, phases: int) -> np.ndarray:
-        """[light, phases + 1]: the phase as bits, and its age in minutes, at most 1."""
+        """[light, phases + LIGHT_FEATURES]: the phase as bits, its age in minutes, at most 1, and
+        of how long people on foot may wait for a green of their own the share that is over."""
         bits = np.arange(phases) == self.phase[:, None]
         age = np.minimum(self.age / AGE_S, 1.0)
-        return np.concatenate([bits, age[:, None]], 1).astype(np.float32)
+        waits = np.minimum(self._waits.max(1) / self._longest, 1.0)
+        return np.concatenate([bits, age[:, None], waits[:, None]], 1).astype(np.float32)
