@@ -1,7 +1,8 @@
 """A user's own SUMO network as a system of agents: every usable traffic light is one.
 
-An agent's region are the lanes that lead to its light. Its actions are the green phases of the
-network's own program; what lies between two of them (yellow, all red) is the network's own too.
+An agent's region are the roads that lead to its light, as far as its queues may stand
+(`approaches`). Its actions are the green phases of the network's own program; what lies between two
+of them (yellow, all red) is the network's own too.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import read_demand
 from hinterland.domains.traffic.netfile import Network, Phase, read_network
 
@@ -31,8 +33,12 @@ class Light:
     Attributes:
         id: of the traffic light.
         lanes: incoming lanes that cars may use, in the order of the light's links.
-        lengths: of these lanes, in metres.
+        upstream: further lanes of its region, nearest first.
+        lengths: of all these lanes, in metres.
         limits: their speed limits, in metres per second.
+        reach: metres to which the queue of each incoming lane is followed.
+        roads: edges of its region.
+        through: these, and all other edges that end at one of their junctions.
         links: (index in the state, incoming lane's place in `lanes`, outgoing lane's id) of every
             way through the junction.
         greens: states of the green phases; an action is a place in it.
@@ -44,13 +50,22 @@ class Light:
 
     id: str
     lanes: tuple[str, ...]
+    upstream: tuple[str, ...]
     lengths: tuple[float, ...]
     limits: tuple[float, ...]
+    reach: tuple[float, ...]
+    roads: frozenset[str]
+    through: frozenset[str]
     links: tuple[tuple[int, int, str], ...]
     greens: tuple[str, ...]
     least_green: tuple[int, ...]
     yellow: tuple[tuple[tuple[tuple[str, int], ...], ...], ...]
     program: tuple[Phase, ...]
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """All lanes of the region, incoming ones first."""
+        return self.lanes + self.upstream
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,8 @@ class City:
 
     @property
     def lanes(self) -> int:
-        """Incoming lanes of the largest junction: all others are padded to it."""
-        return max(len(light.lanes) for light in self.lights)
+        """Lanes of the largest region: all others are padded to it."""
+        return max(len(light.seen) for light in self.lights)
 
     @property
     def phases(self) -> int:
@@ -94,7 +109,7 @@ class City:
     @property
     def lane_mask(self) -> Bool[np.ndarray, "agents lanes"]:
         """Which influence sources an agent has."""
-        counts = np.array([len(light.lanes) for light in self.lights])
+        counts = np.array([len(light.seen) for light in self.lights])
         return np.arange(self.lanes) < counts[:, None]
 
     @property
@@ -143,7 +158,7 @@ def _between(before: str, after: str, times: tuple[int, int], crossings: set[int
     )
 
 
-def _light(name: str, network: Network) -> Light | None:
+def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
     """The agent at this light, or None where there is nothing to decide."""
     program = network.programs[name]
     width = min(len(phase["state"]) for phase in program)
@@ -169,12 +184,18 @@ def _light(name: str, network: Network) -> Light | None:
             greens.setdefault(phase["state"], place)
     if len(greens) < 2 or len({len(state) for state in greens}) > 1:
         return None
+    region = approaches.region(lanes)
+    seen = (*lanes, *region.upstream)
     times = {state: _after(program, place, indices) for state, place in greens.items()}
     return Light(
         id=name,
         lanes=tuple(lanes),
-        lengths=tuple(network.lanes[lane][0] for lane in lanes),
-        limits=tuple(network.lanes[lane][1] for lane in lanes),
+        upstream=region.upstream,
+        lengths=tuple(network.lanes[lane][0] for lane in seen),
+        limits=tuple(network.lanes[lane][1] for lane in seen),
+        reach=region.reach,
+        roads=region.roads,
+        through=region.through,
         links=tuple(links),
         greens=tuple(greens),
         least_green=tuple(
@@ -188,14 +209,19 @@ def _light(name: str, network: Network) -> Light | None:
     )
 
 
-def read_city(net: Path, routes: Path) -> City:
+def read_city(net: Path, routes: Path, view: float = VIEW_M) -> City:
     """Every traffic light of a SUMO network that has something to decide, with its traffic.
+
+    Args:
+        net: path of the network.
+        routes: path of the route file.
+        view: metres to which approaches are followed upstream.
 
     Raises:
         UserError: a file is missing or of another kind, they do not belong together, there is no
             usable traffic light, or no vehicle comes by one.
     """
-    return _read(net, routes, _written(net), _written(routes))
+    return _read(net, routes, view, _written(net), _written(routes))
 
 
 def _written(file: Path) -> int:
@@ -207,16 +233,18 @@ def _written(file: Path) -> int:
 
 
 @lru_cache(maxsize=1)
-def _read(net: Path, routes: Path, *written: int) -> City:
+def _read(net: Path, routes: Path, view: float, *written: int) -> City:
     del written  # part of the key: files that changed are read again
     network = read_network(net)
-    lights = tuple(filter(None, (_light(name, network) for name in sorted(network.programs))))
+    approaches = Approaches(network, view)
+    every = (_light(name, network, approaches) for name in sorted(network.programs))
+    lights = tuple(filter(None, every))
     if not lights:
         raise UserError(
             f"{net} has no traffic light to train (it has {len(network.programs)}, none with cars "
             "before it and two green phases); netconvert's --tls.guess or --tls.set adds lights"
         )
-    watched = {lane.rsplit("_", 1)[0] for light in lights for lane in light.lanes}
+    watched = {edge_of(lane) for light in lights for lane in light.lanes}
     demand = read_demand(routes, net, network, watched)
     left = len(network.programs) - len(lights)
     notes = (

@@ -14,7 +14,7 @@ from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
-from hinterland.domains.traffic.cutting import batch
+from hinterland.domains.traffic.cutting import Ways, batch
 from hinterland.domains.traffic.network import sumo_tool
 
 SECONDS = 1200
@@ -36,7 +36,7 @@ class CitySessions(SessionPool):
 
 
 class CityLocals(SessionPool):
-    """Every agent's junction, cut out of the network, in `copies` to a process."""
+    """Every agent's region, cut out of the network, in `copies` to a process."""
 
     def __init__(self, whole: CitySessions, city: City, steps: int, folder: Path) -> None:
         super().__init__()
@@ -45,21 +45,21 @@ class CityLocals(SessionPool):
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies."""
         if not self._processes:
-            turns = self._turns()
+            ways = self._ways()
             self._copies = []
             for number, light in enumerate(self._city.lights):
                 folder = self._folder / f"agent-{number}-of-{copies}"
                 folder.mkdir()
-                self._copies.append(batch(self._city, light.id, copies, folder, turns))
+                self._copies.append(batch(self._city, light.id, copies, folder, ways))
         return self._first(count, f"{_HERE}.local_batch:LocalBatches", self._copies)
 
-    def _turns(self) -> dict[tuple[str, str], int]:
-        """Where cars go at each junction, counted in one episode of the network's own programs."""
+    def _ways(self) -> Ways:
+        """How cars go through each region, counted in one episode of the network's own programs."""
         (session,) = self._whole.sessions(1)
         session.begin("reset", 0, "fixed-time")
         for _ in range(self._steps):
             session.call("step", [0] * len(self._city.lights))
-        return session.call("turns")
+        return session.call("ways")
 
 
 class CityDomain:
