@@ -79,6 +79,13 @@ class Approaches:
             through=frozenset(edge for one in junctions for edge in self._ending[one]),
         )
 
+    def behind_a_light(self, lane: str, metres: float) -> bool:
+        """Whether another light ends the region of an incoming lane before so many metres."""
+        way = self._upstream(edge_of(lane))
+        begins = {self._network.ends[road][0] for road in way}
+        near = max(far + self._lengths[road] for road, far in way.items()) < min(metres, self._view)
+        return near and not begins.isdisjoint(self._network.lit)
+
     def _upstream(self, edge: str) -> dict[str, float]:
         """Metres from the end of every road to the end of this one, by way of the roads between."""
         found: dict[str, float] = {}

@@ -16,6 +16,7 @@ from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import read_demand
 from hinterland.domains.traffic.netfile import Network, Phase, read_network
+from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
 """Road that a standing car takes, its gap included, in metres."""
@@ -247,12 +248,21 @@ def _read(net: Path, routes: Path, view: float, *written: int) -> City:
     watched = {edge_of(lane) for light in lights for lane in light.lanes}
     demand = read_demand(routes, net, network, watched)
     left = len(network.programs) - len(lights)
-    notes = (
-        [f"{left} of {len(network.programs)} traffic lights have nothing to decide (fewer than two "
-         "green phases for cars) and keep their own program"]
-        if left
-        else []
-    )  # fmt: skip
+    notes = [
+        *unseen(
+            network,
+            approaches,
+            {light.id: light.lanes for light in lights},
+            {light.id: light.greens for light in lights},
+        ),
+        *demand.notes,
+    ]
+    if left:
+        notes.insert(
+            0,
+            f"{left} of {len(network.programs)} traffic lights have nothing to decide (fewer than "
+            "two green phases for cars) and keep their own program",
+        )
     return City(
         network=net,
         routes=routes,
@@ -260,5 +270,5 @@ def _read(net: Path, routes: Path, view: float, *written: int) -> City:
         end=demand.end,
         lights=lights,
         car=demand.car,
-        notes=(*notes, *demand.notes),
+        notes=tuple(notes),
     )

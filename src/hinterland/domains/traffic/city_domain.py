@@ -10,6 +10,7 @@ from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
+from hinterland.domains.traffic.approaches import VIEW_M
 from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.city_drawing import CityDrawing
@@ -108,7 +109,7 @@ class CityDomain:
         return self._drawing
 
 
-def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
+def make_city(net: str, routes: str | None, seconds: int, view: float = VIEW_M) -> CityDomain:
     """The domain of a network file and a route file.
 
     Raises:
@@ -118,4 +119,4 @@ def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
         raise UserError(f"--net {net} needs --routes: the file that says who drives where")
     if seconds < DELTA_S:
         raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
-    return CityDomain(read_city(Path(net), Path(routes)), seconds)
+    return CityDomain(read_city(Path(net), Path(routes), view), seconds)

@@ -44,8 +44,8 @@ LISTS = {
 GAP_M = 100.0
 """Between two copies."""
 Ways = Mapping[tuple[str, str], Mapping[tuple[str, ...], int]]
-"""Cars by (light, lane on which they come into its region) and by their way on through it: edges, the
-lane's own first."""
+"""Cars by (light, lane on which they come into its region) and by their way on through it: edges,
+the lane's own first."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _belongs(name: str, junctions: set[str]) -> bool:
 
 
 def _neighbourhood(network: list[Element], light: Light) -> list[Element]:
-    """What of a network is in a region: junctions where its roads end, and edges that touch them."""
+    """What of a network is in a region: junctions where its roads end, edges that touch them."""
     edges = {one.get("id", ""): one for one in network if one.tag == "edge"}
     inner = {edges[road].get("to", "") for road in light.roads}
     kept = {
@@ -216,7 +216,7 @@ def _ways(found: list[Element], light: Light, ways: Ways) -> list[dict[tuple[str
 
     def shortest(edge: str, first: Iterable[str]) -> Iterator[tuple[str, ...]]:
         reached = {edge}
-        waiting = deque((edge, one) for one in first)
+        waiting = deque[tuple[str, ...]]((edge, one) for one in first)
         while waiting:
             way = waiting.popleft()
             if way[-1] in reached:
