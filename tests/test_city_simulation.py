@@ -170,7 +170,7 @@ def test_copies_look_like_the_city(cities, sessions, tmp_path: Path) -> None:
     city, copies, agent = cities["grid"], 5, 4
     actions = actions_of(city, 60)
     seen = play(sessions["grid"], actions)
-    pieces = batch(city, city.lights[agent].id, copies, tmp_path, sessions["grid"].call("turns"))
+    pieces = batch(city, city.lights[agent].id, copies, tmp_path, sessions["grid"].call("ways"))
     with HostProcess(BATCH, pieces) as local:
         shape = local.call("numbers_shape")
         rewards = []

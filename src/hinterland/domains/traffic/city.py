@@ -1,7 +1,8 @@
 """A user's own SUMO network as a system of agents: every usable traffic light is one.
 
-An agent's region are the lanes that lead to its light. Its actions are the green phases of the
-network's own program; what lies between two of them (yellow, all red) is the network's own too.
+An agent's region are the roads that lead to its light, as far as its queues may stand
+(`approaches`). Its actions are the green phases of the network's own program; what lies between two
+of them (yellow, all red) is the network's own too.
 """
 
 from collections import Counter
@@ -14,9 +15,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import read_demand
 from hinterland.domains.traffic.netfile import Network, read_network
 from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
+from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
 """Road that a standing car takes, its gap included, in metres."""
@@ -34,9 +37,13 @@ class Light:
     Attributes:
         id: of the traffic light.
         lanes: incoming lanes that vehicles may use, in the order of the light's links.
-        lengths: of these lanes, in metres.
+        upstream: further lanes of its region, nearest first.
+        lengths: of all these lanes, in metres.
         limits: their speed limits, in metres per second.
         users: the kind of vehicle that stands for all that may use each of them.
+        reach: metres to which the queue of each incoming lane is followed.
+        roads: edges of its region.
+        through: these, and all other edges that end at one of their junctions.
         links: (index in the state, incoming lane's place in `lanes`, outgoing lane's id) of every
             way through the junction.
         kind: SUMO's name of what runs the light in the network: static, actuated, NEMA, ...
@@ -45,9 +52,13 @@ class Light:
 
     id: str
     lanes: tuple[str, ...]
+    upstream: tuple[str, ...]
     lengths: tuple[float, ...]
     limits: tuple[float, ...]
     users: tuple[str, ...]
+    reach: tuple[float, ...]
+    roads: frozenset[str]
+    through: frozenset[str]
     links: tuple[tuple[int, int, str], ...]
     kind: str
     plan: Plan
@@ -56,6 +67,11 @@ class Light:
     def greens(self) -> tuple[str, ...]:
         """States of the green phases."""
         return self.plan.greens
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """All lanes of the region, incoming ones first."""
+        return self.lanes + self.upstream
 
 
 @dataclass(frozen=True)
@@ -82,8 +98,8 @@ class City:
 
     @property
     def lanes(self) -> int:
-        """Incoming lanes of the largest junction: all others are padded to it."""
-        return max(len(light.lanes) for light in self.lights)
+        """Lanes of the largest region: all others are padded to it."""
+        return max(len(light.seen) for light in self.lights)
 
     @property
     def phases(self) -> int:
@@ -99,7 +115,7 @@ class City:
     @property
     def lane_mask(self) -> Bool[np.ndarray, "agents lanes"]:
         """Which influence sources an agent has."""
-        counts = np.array([len(light.lanes) for light in self.lights])
+        counts = np.array([len(light.seen) for light in self.lights])
         return np.arange(self.lanes) < counts[:, None]
 
     @property
@@ -113,7 +129,7 @@ class City:
         return self.dset + self.phases + LIGHT_FEATURES
 
 
-def _light(name: str, network: Network) -> Light | None:
+def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
     """The agent at this light, or None where there is nothing to decide."""
     program = network.programs[name]
     links: list[tuple[int, int, str]] = []
@@ -134,26 +150,37 @@ def _light(name: str, network: Network) -> Light | None:
     plan = read_plan(name, program, {index for index, _, _ in links}, crossings)
     if len(plan.greens) - len(plan.calls) < 2 or not lanes:
         return None
+    region = approaches.region(lanes)
+    seen = (*lanes, *region.upstream)
     return Light(
         id=name,
         lanes=tuple(lanes),
-        lengths=tuple(network.lanes[lane][0] for lane in lanes),
-        limits=tuple(network.lanes[lane][1] for lane in lanes),
-        users=tuple(network.users[lane] for lane in lanes),
+        upstream=region.upstream,
+        lengths=tuple(network.lanes[lane][0] for lane in seen),
+        limits=tuple(network.lanes[lane][1] for lane in seen),
+        users=tuple(network.users[lane] for lane in seen),
+        reach=region.reach,
+        roads=region.roads,
+        through=region.through,
         links=tuple(links),
         kind=program.kind,
         plan=plan,
     )
 
 
-def read_city(net: Path, routes: Path) -> City:
+def read_city(net: Path, routes: Path, view: float = VIEW_M) -> City:
     """Every traffic light of a SUMO network that has something to decide, with its traffic.
+
+    Args:
+        net: path of the network.
+        routes: path of the route file.
+        view: metres to which approaches are followed upstream.
 
     Raises:
         UserError: a file is missing or of another kind, they do not belong together, there is no
             usable traffic light, or no vehicle comes by one.
     """
-    return _read(net, routes, _written(net), _written(routes))
+    return _read(net, routes, view, _written(net), _written(routes))
 
 
 def _written(file: Path) -> int:
@@ -165,16 +192,18 @@ def _written(file: Path) -> int:
 
 
 @lru_cache(maxsize=1)
-def _read(net: Path, routes: Path, *written: int) -> City:
+def _read(net: Path, routes: Path, view: float, *written: int) -> City:
     del written  # part of the key: files that changed are read again
     network = read_network(net)
-    lights = tuple(filter(None, (_light(name, network) for name in sorted(network.programs))))
+    approaches = Approaches(network, view)
+    every = (_light(name, network, approaches) for name in sorted(network.programs))
+    lights = tuple(filter(None, every))
     if not lights:
         raise UserError(
             f"{net} has no traffic light to train (it has {len(network.programs)}, none with two "
             "green phases for vehicles); netconvert's --tls.guess or --tls.set adds lights"
         )
-    watched = {lane.rsplit("_", 1)[0] for light in lights for lane in light.lanes}
+    watched = {edge_of(lane) for light in lights for lane in light.lanes}
     demand = read_demand(routes, net, network, watched)
     return City(
         network=net,
@@ -183,7 +212,11 @@ def _read(net: Path, routes: Path, *written: int) -> City:
         end=demand.end,
         lights=lights,
         car=demand.car,
-        notes=(*_notes(network, lights), *demand.notes),
+        notes=(
+            *_notes(network, lights),
+            *unseen(approaches, {light.id: light.lanes for light in lights}),
+            *demand.notes,
+        ),
     )
 
 

@@ -71,8 +71,16 @@ def actuated_file(city: City) -> str:
 class Rule(Protocol):
     """A rule; made anew, with the episode's seed, for every episode."""
 
-    def __call__(self, cars: Callable[[str], int], signals: Signals) -> np.ndarray:
-        """Actions [agent] from the cars on any lane, by its id, and the lights."""
+    def __call__(
+        self, approaching: np.ndarray, cars: Callable[[str], int], signals: Signals
+    ) -> np.ndarray:
+        """Actions [agent].
+
+        Args:
+            approaching: [agent, lanes], every light's cars by incoming lane.
+            cars: those on any lane, by its id.
+            signals: the lights.
+        """
         ...
 
 
@@ -83,7 +91,9 @@ class Random:
         self._numbers = np.random.default_rng(seed)
         self._counts = [len(light.greens) for light in city.lights]
 
-    def __call__(self, cars: Callable[[str], int], signals: Signals) -> np.ndarray:
+    def __call__(
+        self, approaching: np.ndarray, cars: Callable[[str], int], signals: Signals
+    ) -> np.ndarray:
         """Looks at nothing."""
         return self._numbers.integers(0, self._counts)
 
@@ -91,7 +101,8 @@ class Random:
 class MaxPressure:
     """Varaiya's max-pressure: green for the phase with most cars before it and fewest behind it.
 
-    A lane's cars are taken to spread evenly over its ways through the junction.
+    Cars before it are all that come to it on the roads of its region. Those of a lane are taken to
+    spread evenly over its ways through the junction.
     """
 
     LEAST_GREEN = 10
@@ -103,24 +114,24 @@ class MaxPressure:
         for light in city.lights:
             ways = Counter(slot for _, slot, _ in light.links)
             merging = Counter(out for _, _, out in light.links)
-            names = [*light.lanes, *merging]
-            weights = np.zeros((len(light.greens), len(names)))
+            before = len(light.lanes)
+            weights = np.zeros((len(light.greens), before + len(merging)))
             for phase, state in enumerate(light.greens):
                 for index, slot, out in light.links:
                     if state[index] in OPEN:
                         weights[phase, slot] += 1 / ways[slot]
-                        # an outgoing lane may be an incoming one of the same light
-                        weights[phase, len(light.lanes) + list(merging).index(out)] -= (
-                            1 / merging[out]
-                        )
-            self._weights.append((names, weights))
+                        weights[phase, before + list(merging).index(out)] -= 1 / merging[out]
+            self._weights.append((list(merging), weights))
 
-    def __call__(self, cars: Callable[[str], int], signals: Signals) -> np.ndarray:
+    def __call__(
+        self, approaching: np.ndarray, cars: Callable[[str], int], signals: Signals
+    ) -> np.ndarray:
         """Goes to the phase that presses hardest, if harder than a green that is old enough."""
         actions = signals.phase.copy()
-        for light, (names, weights) in enumerate(self._weights):
+        for light, (behind, weights) in enumerate(self._weights):
             if signals.age[light] >= self.LEAST_GREEN:
-                pressure = weights @ np.array([cars(name) for name in names])
+                before = approaching[light, : weights.shape[1] - len(behind)]
+                pressure = weights @ np.array([*before, *map(cars, behind)])
                 if pressure.max() > pressure[actions[light]]:
                     actions[light] = pressure.argmax()
         return actions

@@ -10,11 +10,12 @@ from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
+from hinterland.domains.traffic.approaches import VIEW_M
 from hinterland.domains.traffic.city import CLASSES, City, read_city
 from hinterland.domains.traffic.city_controllers import OWN, RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
-from hinterland.domains.traffic.cutting import batch
+from hinterland.domains.traffic.cutting import Ways, batch
 from hinterland.domains.traffic.network import sumo_tool
 
 SECONDS = 1200
@@ -36,7 +37,7 @@ class CitySessions(SessionPool):
 
 
 class CityLocals(SessionPool):
-    """Every agent's junction, cut out of the network, in `copies` to a process."""
+    """Every agent's region, cut out of the network, in `copies` to a process."""
 
     def __init__(self, whole: CitySessions, city: City, steps: int, folder: Path) -> None:
         super().__init__()
@@ -45,21 +46,21 @@ class CityLocals(SessionPool):
     def sessions(self, count: int, copies: int) -> list[HostProcess]:
         """The first `count` processes; all calls ask for the same number of copies."""
         if not self._processes:
-            turns = self._turns()
+            ways = self._ways()
             self._copies = []
             for number, light in enumerate(self._city.lights):
                 folder = self._folder / f"agent-{number}-of-{copies}"
                 folder.mkdir()
-                self._copies.append(batch(self._city, light.id, copies, folder, turns))
+                self._copies.append(batch(self._city, light.id, copies, folder, ways))
         return self._first(count, f"{_HERE}.local_batch:LocalBatches", self._copies)
 
-    def _turns(self) -> dict[tuple[str, str], int]:
-        """Where cars go at each junction, counted in one episode of the network's own programs."""
+    def _ways(self) -> Ways:
+        """How cars go through each region, counted in one episode of the network's own programs."""
         (session,) = self._whole.sessions(1)
         session.begin("reset", 0, OWN)
         for _ in range(self._steps):
             session.call("step", [0] * len(self._city.lights))
-        return session.call("turns")
+        return session.call("ways")
 
 
 class CityDomain:
@@ -108,7 +109,7 @@ class CityDomain:
         return self._drawing
 
 
-def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
+def make_city(net: str, routes: str | None, seconds: int, view: float = VIEW_M) -> CityDomain:
     """The domain of a network file and a route file.
 
     Raises:
@@ -118,4 +119,4 @@ def make_city(net: str, routes: str | None, seconds: int) -> CityDomain:
         raise UserError(f"--net {net} needs --routes: the file that says who drives where")
     if seconds < DELTA_S:
         raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
-    return CityDomain(read_city(Path(net), Path(routes)), seconds)
+    return CityDomain(read_city(Path(net), Path(routes), view), seconds)

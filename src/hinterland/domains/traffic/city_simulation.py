@@ -77,7 +77,8 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses what comes next in the routes; with its own first error.
         """
         if self._rule is not None:
-            actions = self._rule(libsumo.lane.getLastStepVehicleNumber, self._signals)
+            count = libsumo.lane.getLastStepVehicleNumber
+            actions = self._rule(self._junctions.approaching(), count, self._signals)
         if self._by_actions:
             self._signals.decide(np.asarray(actions, int))
         self._junctions.begin()
@@ -109,10 +110,10 @@ class CityTraffic(SumoRun):
             "states": self._states(),
         }
 
-    def turns(self) -> dict[tuple[str, str], int]:
-        """Cars of this episode by the lane on which they came in and the edge to which they go on
-        ("": they end there), for `cutting.batch`."""
-        return dict(self._junctions.turns)
+    def ways(self) -> dict[tuple[str, str], dict[tuple[str, ...], int]]:
+        """Cars of this episode by the light and the lane on which they came into its region, and by
+        their way on through it, for `cutting.batch`."""
+        return {entry: dict(ways) for entry, ways in self._junctions.ways.items()}
 
     def metrics(self) -> dict[str, float]:
         """Ends the episode, which was begun with `figures`; the same ones as of the grids."""

@@ -134,7 +134,7 @@ class LocalBatch(SumoRun):
             name,
             f"{copy}/{lane}/{way}",
             typeID="car",
-            departLane=self._copies.lights[copy].lanes[lane].rsplit("_", 1)[1],
+            departLane=self._copies.lights[copy].seen[lane].rsplit("_", 1)[1],
             departPos="base",
             departSpeed="max",
         )

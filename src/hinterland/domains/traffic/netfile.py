@@ -59,6 +59,9 @@ class Network:
         connections: attributes of the controlled connections of every light.
         users: the kind of vehicle that stands for all that may use a lane, by its id: "passenger"
             if cars may; "pedestrian": only people on foot; "": nobody.
+        ends: (junction where it begins, junction where it ends) of every road.
+        lit: junctions with a controlled way through.
+        turnarounds: pairs of edges between which there is only a turnaround.
     """
 
     lanes: dict[str, tuple[float, float, bool]]
@@ -66,6 +69,9 @@ class Network:
     programs: dict[str, Program]
     connections: dict[str, list[dict[str, str]]]
     users: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lit: set[str] = field(default_factory=set)
+    turnarounds: set[tuple[str, str]] = field(default_factory=set)
 
 
 WHOLE = 2_000_000_000
@@ -188,6 +194,7 @@ def _fill(network: Network, file: Path) -> None:
     for element in elements(file, "net", "a SUMO network (.net.xml)"):
         if element.tag == "edge" and element.get("function") in ROADS:
             network.successors[element.get("id", "")] = {}
+            network.ends[element.get("id", "")] = element.get("from", ""), element.get("to", "")
             for lane in element.iter("lane"):
                 size = float(lane.get("length", 0)), float(lane.get("speed", 0))
                 network.lanes[lane.get("id", "")] = (*size, for_cars(lane))
@@ -208,7 +215,10 @@ def _fill(network: Network, file: Path) -> None:
             onto = network.lanes.get(f"{end}_{element.get('toLane')}")
             if lane and lane[2] and onto and onto[2]:
                 network.successors[start][end] = lane[0] / max(lane[1], 0.1)
+                if element.get("dir") == "t":
+                    network.turnarounds.add((start, end))
             if "tl" in element.attrib:
+                network.lit.add(network.ends.get(start, ("", ""))[1])
                 network.connections.setdefault(element.attrib["tl"], []).append(
                     dict(element.attrib)
                 )
