@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import read_demand
-from hinterland.domains.traffic.netfile import Network, read_network
+from hinterland.domains.traffic.netfile import PEOPLE, Network, read_network
 from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
 from hinterland.domains.traffic.unseen import unseen
 
@@ -139,8 +139,8 @@ def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
         network.connections.get(name, ()), key=lambda one: int(one["linkIndex"])
     ):
         index, lane = int(connection["linkIndex"]), f"{connection['from']}_{connection['fromLane']}"
-        user = network.users.get(lane, "pedestrian")
-        if user == "pedestrian":
+        user = network.users.get(lane, PEOPLE)
+        if user == PEOPLE:
             crossings.add(index)
         elif user and index < program.width:
             if lane not in lanes:

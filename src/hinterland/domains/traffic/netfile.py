@@ -18,14 +18,16 @@ ROADS = (None, "normal", "connector")
 """Functions of edges that are roads; others are insides of junctions and ways on foot."""
 
 
-KINDS = (
+VEHICLES = (
     "passenger", "bus", "tram", "bicycle", "delivery", "truck", "trailer", "taxi", "coach",
     "motorcycle", "moped", "evehicle", "private", "hov", "vip", "emergency", "authority", "army",
     "scooter", "wheelchair", "rail_urban", "cable_car", "subway", "rail",
     "rail_electric", "rail_fast", "ship", "container", "aircraft", "drone", "custom1", "custom2",
-    "pedestrian",
 )  # fmt: skip
-"""SUMO's vClasses; a lane is called by the first one that may use it."""
+"""SUMO's vClasses, but that of people; a lane is called by the first one that may use it."""
+
+
+PEOPLE = "pedestrian"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Network:
         connections: attributes of the controlled connections of every light.
         users: the kind of vehicle that stands for all that may use a lane, by its id: "passenger"
             if cars may; "pedestrian": only people on foot; "": nobody.
+        tracks: pairs of edges between which other vehicles can go and cars cannot.
         ends: (junction where it begins, junction where it ends) of every road.
         lit: junctions with a controlled way through.
         turnarounds: pairs of edges between which there is only a turnaround.
@@ -69,6 +72,7 @@ class Network:
     programs: dict[str, Program]
     connections: dict[str, list[dict[str, str]]]
     users: dict[str, str] = field(default_factory=dict)
+    tracks: set[tuple[str, str]] = field(default_factory=set)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     lit: set[str] = field(default_factory=set)
     turnarounds: set[tuple[str, str]] = field(default_factory=set)
@@ -171,7 +175,7 @@ def for_cars(lane: ElementTree.Element) -> bool:
 
 def user_of(lane: ElementTree.Element) -> str:
     """The kind of vehicle that stands for all that may use a <lane>; "": there is none."""
-    return next((kind for kind in KINDS if may_use(lane, kind)), "")
+    return next((kind for kind in (*VEHICLES, PEOPLE) if may_use(lane, kind)), "")
 
 
 def read_network(file: Path) -> Network:
@@ -188,6 +192,10 @@ def read_network(file: Path) -> Network:
     if not network.lanes:
         raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
     return network
+
+
+def _drives(network: Network, lane: str) -> bool:
+    return network.users[lane] not in ("", PEOPLE)
 
 
 def _fill(network: Network, file: Path) -> None:
@@ -217,6 +225,8 @@ def _fill(network: Network, file: Path) -> None:
                 network.successors[start][end] = lane[0] / max(lane[1], 0.1)
                 if element.get("dir") == "t":
                     network.turnarounds.add((start, end))
+            elif lane and onto and _drives(network, f"{start}_{element.get('fromLane')}"):
+                network.tracks.add((start, end))
             if "tl" in element.attrib:
                 network.lit.add(network.ends.get(start, ("", ""))[1])
                 network.connections.setdefault(element.attrib["tl"], []).append(
