@@ -85,6 +85,7 @@ class City:
         end: when its last one does, or the flow ends that ends last.
         lights: the agents, by id.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
+        people: whether anybody walks.
         notes: what a user should know, a sentence each.
     """
 
@@ -94,6 +95,7 @@ class City:
     end: float
     lights: tuple[Light, ...]
     car: dict[str, str]
+    people: bool
     notes: tuple[str, ...]
 
     @property
@@ -148,7 +150,7 @@ def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
             out = f"{connection['to']}_{connection['toLane']}"
             links.append((index, lanes.index(lane), out))
     plan = read_plan(name, program, {index for index, _, _ in links}, crossings)
-    if len(plan.greens) - len(plan.calls) < 2 or not lanes:
+    if len(plan.driven) < 2:
         return None
     region = approaches.region(lanes)
     seen = (*lanes, *region.upstream)
@@ -212,15 +214,16 @@ def _read(net: Path, routes: Path, view: float, *written: int) -> City:
         end=demand.end,
         lights=lights,
         car=demand.car,
+        people=demand.people,
         notes=(
-            *_notes(network, lights),
+            *_notes(network, lights, demand.people),
             *unseen(approaches, {light.id: light.lanes for light in lights}),
             *demand.notes,
         ),
     )
 
 
-def _notes(network: Network, lights: Sequence[Light]) -> Iterator[str]:
+def _notes(network: Network, lights: Sequence[Light], people: bool) -> Iterator[str]:
     """What a user should know of the lights, a sentence each."""
     every = len(network.programs)
     if left := every - len(lights):
@@ -237,10 +240,10 @@ def _notes(network: Network, lights: Sequence[Light]) -> Iterator[str]:
         )
     if count := kinds["NEMA"]:
         yield f"at {count} NEMA lights an action is a pair of phases that may be green together"
-    if count := sum(bool(light.plan.calls) for light in lights):
+    if people and (count := sum(bool(light.plan.crossings) for light in lights)):
         yield (
-            f"at {count} lights people on foot have a green of their own; agents do not see them "
-            "wait, so it also comes by itself, once in a round of the network's program"
+            f"at {count} lights people on foot cross; agents do not see them wait, so that a green "
+            "for them also comes by itself, at least once in a round of the network's program"
         )
     if count := sum(light.plan.yellow_added for light in lights):
         yield (

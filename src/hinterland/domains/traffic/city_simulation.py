@@ -61,7 +61,7 @@ class CityTraffic(SumoRun):
         self._start(self._city.network, self._city.routes, seed, *options)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
-        self._signals = Signals(self._city.lights)
+        self._signals = Signals(self._city.lights, self._city.people)
         self._junctions = Junctions(self._city.lights, self._city.lanes, count_entries=True)
         self._queue = self._seconds = 0
         return self._see()

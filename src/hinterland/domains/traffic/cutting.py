@@ -63,6 +63,7 @@ class Copies:
         lanes: to which observations are padded, as in the city.
         phases: the same.
         car: attributes of the vehicle type.
+        people: whether anybody walks in the city; nobody does here.
     """
 
     network: Path
@@ -74,6 +75,7 @@ class Copies:
     lanes: int
     phases: int
     car: dict[str, str]
+    people: bool
 
 
 @lru_cache(maxsize=1)
@@ -306,4 +308,5 @@ def batch(
         lanes=city.lanes,
         phases=city.phases,
         car=dict(city.car),
+        people=city.people,
     )

@@ -65,7 +65,7 @@ class LocalBatch(SumoRun):
         routes = self._folder / "local.rou.xml"
         routes.write_text(self._routes())
         self._start(self._copies.network, routes, seed)
-        self._signals = Signals(self._copies.lights)
+        self._signals = Signals(self._copies.lights, self._copies.people)
         self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
         self._numbers = np.random.default_rng(seed)
         self._cars = 0

@@ -24,7 +24,7 @@ LONGEST_CLEARANCE_S = 10
 LONGEST_RED_S = 120
 """A state without any green that lasts longer clears nothing: somebody is to end it by hand."""
 LONGEST_WAIT_S = 120
-"""People on foot wait no longer than this for a green of their own."""
+"""People on foot wait no longer than this until a light is on its way to a green for them."""
 OPEN = "GgOo"
 """Signs of a way that may be taken; the latter two: its light is off."""
 CHANGING = "yYu"
@@ -45,10 +45,9 @@ class Plan:
         least_green: seconds that each of them lasts at least.
         between: between[a][b] is what shows between the greens a and b.
         cycle: all of it in the order of the program, as phases of SUMO.
-        calls: greens that some people on foot need, and no vehicle has: agents cannot see who waits
-            there, so that the light goes there by itself when ...
-        longest_wait: ... they have not shown for so many seconds: a round of the program, or
-            `LONGEST_WAIT_S` if that is less.
+        driven: places of the greens that vehicles need: the others are for people on foot alone.
+        crossings: for every crossing that is sometimes closed, the greens that open it.
+        longest_wait: seconds of a round of the program, or `LONGEST_WAIT_S` if that is less.
         yellow_added: whether some ways have no yellow in the program, and have it here.
         unseen: indices of ways that the program opens, but only while others change.
     """
@@ -57,7 +56,8 @@ class Plan:
     least_green: tuple[int, ...]
     between: tuple[tuple[tuple[Shown, ...], ...], ...]
     cycle: tuple[Phase, ...]
-    calls: tuple[int, ...]
+    driven: tuple[int, ...]
+    crossings: tuple[tuple[int, ...], ...]
     longest_wait: int
     yellow_added: bool
     unseen: tuple[int, ...]
@@ -107,18 +107,26 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
     greens = tuple(parts.greens)
     between = tuple(tuple(_between(a, b, parts, ways, never) for b in greens) for a in greens)
     served = {state: ways.served(state) for state in greens}
-    driven = set[int]().union(
-        *(one for one in served.values() if one & ways.vehicles - ways.always)
-    )
+    sometimes = {
+        way: [i for i, state in enumerate(greens) if way in served[state]]
+        for way in ways.links
+        if way not in ways.always
+    }
+    cycle = tuple(_cycle(parts, between))
     return Plan(
         greens=greens,
         least_green=tuple(_least(phase) for phase in parts.greens.values()),
         between=between,
-        cycle=(cycle := tuple(_cycle(parts, between))),
-        calls=tuple(
+        cycle=cycle,
+        driven=tuple(
             place
             for place, state in enumerate(greens)
-            if not served[state] & ways.vehicles - ways.always and served[state] - driven
+            if served[state] & ways.vehicles - ways.always
+        ),
+        crossings=tuple(
+            tuple(places)
+            for way, places in sometimes.items()
+            if places and way not in ways.vehicles
         ),
         longest_wait=min(LONGEST_WAIT_S, sum(_seconds(phase) for phase in cycle)),
         yellow_added=any(
@@ -127,11 +135,7 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
             for a in greens
             for b in greens
         ),
-        unseen=tuple(
-            index
-            for index in ways.links
-            if index in ways.ever and not any(index in one for one in served.values())
-        ),
+        unseen=tuple(way for way, places in sometimes.items() if way in ways.ever and not places),
     )
 
 

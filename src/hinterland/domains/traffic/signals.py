@@ -14,11 +14,18 @@ class Signals:
     """Green phases, what lies between them, and their least durations; many lights at once.
 
     An action is heeded at a green that has lasted long enough, and where the light has such a
-    phase; otherwise the phase stays. A step that begins between two greens heeds no action. A green
-    that only people on foot have comes by itself when it is due, whatever the action.
+    phase; otherwise the phase stays. A step that begins between two greens heeds no action.
+
+    Nobody sees people on foot wait. Where there are any, a light goes to a green for a crossing by
+    itself, whatever the action, when that has been closed for as long as a round of the network's
+    own program takes.
+
+    Args:
+        lights: whose.
+        people: whether anybody walks.
     """
 
-    def __init__(self, lights: Sequence[Light]) -> None:
+    def __init__(self, lights: Sequence[Light], people: bool = False) -> None:
         self._lights = lights
         self._count = np.array([len(light.greens) for light in lights])
         phases = self._count.max()
@@ -35,11 +42,13 @@ class Signals:
                 self._between[place, a, : len(row)] = [len(plan) for plan in row]
             self._plans.append(plans)
         self._rows = np.arange(len(lights))
-        self._called = np.zeros((len(lights), phases), bool)
+        most = max((len(light.plan.crossings) for light in lights), default=0) if people else 0
+        self._opens = np.zeros((len(lights), most, phases), bool)
         for place, light in enumerate(lights):
-            self._called[place, list(light.plan.calls)] = True
+            for crossing, greens in enumerate(light.plan.crossings[:most]):
+                self._opens[place, crossing, list(greens)] = True
         self._longest = np.array([light.plan.longest_wait for light in lights])
-        self._waits = np.zeros((len(lights), phases), int)
+        self._closed = np.zeros((len(lights), most), int)
         self.phase = np.zeros(len(lights), int)
         """The green that shows, or comes after the yellow."""
         self.age = np.zeros(len(lights), int)
@@ -53,13 +62,13 @@ class Signals:
         for field in (self.phase, self.age, self._before, self._left):
             field[which] = 0
         self._stale[which] = True
-        self._waits[which] = 0
+        self._closed[which] = 0
 
     def decide(self, actions: np.ndarray) -> None:
         """Heeds actions [light], green phases to go to."""
-        due = self._called & (self._waits >= self._longest[:, None])
-        longest = np.where(due, self._waits, -1).argmax(1)
-        actions = np.where(due.any(1), longest, actions)
+        due = self._closed >= self._longest[:, None]
+        calls = (self._opens & due[:, :, None]).sum(1)
+        actions = np.where(calls.any(1), calls.argmax(1), actions)
         known = (actions >= 0) & (actions < self._count)
         old_enough = self.age >= self._least[self._rows, self.phase]
         goes = known & old_enough & (self._left == 0) & (actions != self.phase)
@@ -99,14 +108,14 @@ class Signals:
         self._wait(self.age > 0)
 
     def _wait(self, shows: np.ndarray) -> None:
-        """A second for greens that are waited for; those of lights [light] at a green show."""
-        self._waits += self._called
-        self._waits[self._rows[shows], self.phase[shows]] = 0
+        """A second for the crossings; lights of a mask show their green."""
+        opens = self._opens[self._rows, :, self.phase] & shows[:, None]
+        self._closed = np.where(opens, 0, self._closed + self._opens.any(2))
 
     def features(self, phases: int) -> np.ndarray:
         """[light, phases + LIGHT_FEATURES]: the phase as bits, its age in minutes, at most 1, and
-        of how long people on foot may wait for a green of their own the share that is over."""
+        of how long a crossing may be closed the share that is over."""
         bits = np.arange(phases) == self.phase[:, None]
         age = np.minimum(self.age / AGE_S, 1.0)
-        waits = np.minimum(self._waits.max(1) / self._longest, 1.0)
-        return np.concatenate([bits, age[:, None], waits[:, None]], 1).astype(np.float32)
+        closed = np.minimum(self._closed.max(1, initial=0) / self._longest, 1.0)
+        return np.concatenate([bits, age[:, None], closed[:, None]], 1).astype(np.float32)
