@@ -243,7 +243,7 @@ def test_pictures(cities, sessions) -> None:
 
 
 REAL = (
-    ("sumo", "tools/game/DRT/osm.net.xml", None, 9),
+    ("sumo", "tools/game/DRT/osm.net.xml", None, 10),
     ("sumo", "tools/game/fokr_bs_demo/fokr_bs.net.xml.gz", None, 1),
     ("sumo_rl", "nets/RESCO/cologne8/cologne8.net.xml", "nets/RESCO/cologne8/cologne8.rou.xml", 8),
 )

@@ -235,23 +235,31 @@ def _notes(network: Network, lights: Sequence[Light], people: bool) -> Iterator[
     if any(kind != "static" for kind in kinds):
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         yield (
-            f"not all lights have fixed times in the network ({found}): what it does by itself is "
-            "compared as own-program"
+            f"not all lights have fixed times in the network (lights by kind: {found}): what it "
+            "does by itself is compared as own-program"
         )
-    if count := kinds["NEMA"]:
-        yield f"at {count} NEMA lights an action is a pair of phases that may be green together"
-    if people and (count := sum(bool(light.plan.crossings) for light in lights)):
-        yield (
-            f"at {count} lights people on foot cross; agents do not see them wait, so that a green "
-            "for them also comes by itself, at least once in a round of the network's program"
-        )
-    if count := sum(light.plan.yellow_added for light in lights):
-        yield (
-            f"at {count} lights some greens end without yellow or red in the network; here they "
-            f"end with {YELLOW_S} s of yellow, except in the network's own program"
-        )
-    if count := sum(bool(light.plan.unseen) for light in lights):
-        yield (
-            f"at {count} lights some ways are green only while others change: agents never show "
-            "that, so that nobody is served there"
-        )
+    for marked, said in (
+        (
+            [light.kind == "NEMA" for light in lights],
+            "an action is a pair of NEMA phases that may be green together",
+        ),
+        (
+            [people and bool(light.plan.crossings) for light in lights],
+            "agents do not see people on foot wait; a green for them also comes by itself, at "
+            "least once in a round of the network's program",
+        ),
+        (
+            [light.plan.yellow_added for light in lights],
+            f"some greens end without yellow or red in the network; here they end with {YELLOW_S} "
+            "s of yellow, except in the network's own program",
+        ),
+        (
+            [bool(light.plan.unseen) for light in lights],
+            "some ways are green only while others change; agents never show that, so that nobody "
+            "is served there",
+        ),
+    ):
+        names = [light.id for light, one in zip(lights, marked, strict=True) if one]
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"traffic light '{names[0]}'{others}: {said}"

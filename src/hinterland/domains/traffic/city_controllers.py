@@ -43,11 +43,12 @@ def programs(city: City) -> dict[str, str]:
 def actuated_file(city: City) -> str:
     """The agents' own programs, made actuated; SUMO activates what it loads last.
 
-    Lights that are actuated in the network keep their own detectors and rules.
+    Lights that are actuated in the network keep their own detectors and rules, unless these leave
+    out yellow that all others have.
     """
     lights = []
     for light in city.lights:
-        if light.kind == "actuated":
+        if light.kind == "actuated" and not light.plan.yellow_added:
             continue
         driven = {index for index, _, _ in light.links}
         phases = []

@@ -173,6 +173,11 @@ def for_cars(lane: ElementTree.Element) -> bool:
     return may_use(lane, "passenger")
 
 
+def for_vehicles(lane: ElementTree.Element) -> bool:
+    """Whether any vehicle may use a <lane>."""
+    return user_of(lane) not in ("", PEOPLE)
+
+
 def user_of(lane: ElementTree.Element) -> str:
     """The kind of vehicle that stands for all that may use a <lane>; "": there is none."""
     return next((kind for kind in (*VEHICLES, PEOPLE) if may_use(lane, kind)), "")

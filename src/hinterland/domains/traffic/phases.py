@@ -389,6 +389,8 @@ def _between(a: str, b: str, parts: _Parts, ways: _Ways, never: set[int]) -> tup
     lasts = max([*map(len, closing.values()), *opening.values()], default=0)
     columns = [sign * lasts for sign in a]
     for way, signs in closing.items():
+        if not signs and way not in ways.vehicles:
+            signs = "r" * lasts
         columns[way] = columns[way][len(signs) :] + signs
     for way, waits in opening.items():
         columns[way] = columns[way][waits:] + "u" * waits
