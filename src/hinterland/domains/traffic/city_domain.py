@@ -10,11 +10,12 @@ from hinterland.core import AgentSpec, UserError
 from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
+from hinterland.domains.traffic.approaches import VIEW_M
 from hinterland.domains.traffic.city import CLASSES, City, read_city
-from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES
+from hinterland.domains.traffic.city_controllers import OWN, RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
-from hinterland.domains.traffic.cutting import batch
+from hinterland.domains.traffic.cutting import Departures, Ways, batch
 from hinterland.domains.traffic.network import sumo_tool
 from hinterland.domains.traffic.trips import SHOWN
 
@@ -37,7 +38,7 @@ class CitySessions(SessionPool):
 
 
 class CityLocals(SessionPool):
-    """Every agent's junction, cut out of the network, in `copies` to a process."""
+    """Every agent's region, cut out of the network, in `copies` to a process."""
 
     def __init__(
         self, whole: CitySessions, city: City, steps: int, folder: Path, reward: str
@@ -58,14 +59,14 @@ class CityLocals(SessionPool):
         target = f"{_HERE}.local_batch:LocalBatches"
         return self._first(count, target, self._copies, DELTA_S, self._reward)
 
-    def _counted(self) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-        """Where cars go at each junction and where they begin their way, counted in one episode of
+    def _counted(self) -> tuple[Ways, Departures]:
+        """How cars go through each region and where they begin their way, counted in one episode of
         the network's own programs."""
         (session,) = self._whole.sessions(1)
-        session.begin("reset", 0, "fixed-time")
+        session.begin("reset", 0, OWN)
         for _ in range(self._steps):
             session.call("step", [0] * len(self._city.lights))
-        return session.call("turns"), session.call("departures")
+        return session.call("ways"), session.call("departures")
 
 
 class CityDomain:
@@ -79,7 +80,6 @@ class CityDomain:
 
     name = "traffic"
     shown_figures = SHOWN
-    scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
     def __init__(self, city: City, seconds: int = SECONDS, reward: str = "delay") -> None:
         sumo_tool("netconvert")  # complains before there is a folder to leave behind
@@ -87,6 +87,7 @@ class CityDomain:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.city, self.agents = city, len(city.lights)
         self.notes = city.notes
+        self.scripted = {name: name for name in RULES} | programs(city) | {"heuristic": "actuated"}
         self.action_mask = city.action_mask
         steps = seconds // DELTA_S
         self.spec = AgentSpec(
@@ -116,7 +117,9 @@ class CityDomain:
         return self._drawing
 
 
-def make_city(net: str, routes: str | None, seconds: int, reward: str = "delay") -> CityDomain:
+def make_city(
+    net: str, routes: str | None, seconds: int, view: float = VIEW_M, reward: str = "delay"
+) -> CityDomain:
     """The domain of a network file and a route file.
 
     Raises:
@@ -126,4 +129,4 @@ def make_city(net: str, routes: str | None, seconds: int, reward: str = "delay")
         raise UserError(f"--net {net} needs --routes: the file that says who drives where")
     if seconds < DELTA_S:
         raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
-    return CityDomain(read_city(Path(net), Path(routes)), seconds, reward)
+    return CityDomain(read_city(Path(net), Path(routes), view), seconds, reward)

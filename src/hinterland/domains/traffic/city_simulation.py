@@ -68,13 +68,13 @@ class CityTraffic(SumoRun):
         self._start(self._city.network, self._city.routes, seed, *options)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
-        self._signals = Signals(self._city.lights)
+        self._signals = Signals(self._city.lights, self._city.people)
         lights, lanes = self._city.lights, self._city.lanes
         names = [light.id for light in lights]
         self._by_light = LightFigures(names) if figures else None
         self._costs = Costs(lights, behind(lights), self._reward, self._by_light)
         self._junctions = Junctions(lights, lanes, count_entries=True, costs=self._costs)
-        self._waiting = Waiting(len(lights), self._junctions.before)
+        self._waiting = Waiting(len(lights), self._junctions.waits_before)
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
@@ -88,7 +88,8 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses what comes next in the routes; with its own first error.
         """
         if self._rule is not None:
-            actions = self._rule(libsumo.lane.getLastStepVehicleNumber, self._signals)
+            count = libsumo.lane.getLastStepVehicleNumber
+            actions = self._rule(self._junctions.approaching(), count, self._signals)
         if self._by_actions:
             self._signals.decide(np.asarray(actions, int))
         self._junctions.begin()
@@ -114,8 +115,7 @@ class CityTraffic(SumoRun):
 
     def _departures(self) -> None:
         """Who began its way in the last second, and who wanted to."""
-        departed = _leave_out(libsumo.simulation.getDepartedIDList())
-        for car in departed:
+        for car in _leave_out(libsumo.simulation.getDepartedIDList()):
             if not self._waiting.knows(car):
                 self._junctions.wants(car, libsumo.vehicle.getLaneID(car))
         for car in self._waiting.second(libsumo.simulation.getPendingVehicles()):
@@ -129,13 +129,14 @@ class CityTraffic(SumoRun):
             "states": self._states(),
         }
 
-    def turns(self) -> dict[tuple[str, str], int]:
-        """Cars of this episode by the lane on which they came in and the edge to which they go on
-        ("": they end there), for `cutting.batch`."""
-        return dict(self._junctions.turns)
+    def ways(self) -> dict[tuple[str, str], dict[tuple[str, ...], int]]:
+        """Cars of this episode by the light and the lane on which they came into its region, and by
+        their way on through it, for `cutting.batch`."""
+        return {entry: dict(ways) for entry, ways in self._junctions.ways.items()}
 
-    def departures(self) -> dict[str, int]:
-        """Cars of this episode that began their way there, or wanted to, by lane; for the same."""
+    def departures(self) -> dict[tuple[str, str], int]:
+        """Cars of this episode by the light in whose region they began their way, or wanted to, and
+        by the lane; for the same."""
         return dict(self._junctions.departures)
 
     def metrics(self) -> dict[str, float | None]:

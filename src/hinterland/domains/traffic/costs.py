@@ -66,7 +66,7 @@ class Waiting:
 def behind(lights: Sequence[Light]) -> list[tuple[str, ...]]:
     """The lanes behind each light that are no other light's, so that who loses time there would
     count nowhere."""
-    taken = {lane for light in lights for lane in light.lanes}
+    taken = {lane for light in lights for lane in light.seen}
     return [tuple(dict.fromkeys(out for *_, out in x.links if out not in taken)) for x in lights]
 
 

@@ -12,6 +12,7 @@ from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic import drawing
+from hinterland.domains.traffic.approaches import VIEW_M
 from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
@@ -112,6 +113,7 @@ def make(
     net: str | None = None,
     routes: str | None = None,
     seconds: int = SECONDS,
+    view: int = round(VIEW_M),
     reward: str = "delay",
 ) -> Traffic | CityDomain:
     """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
@@ -124,6 +126,7 @@ def make(
         net: a SUMO network file; with it, everything above is read from there.
         routes: its route file.
         seconds: of an episode in that network.
+        view: metres to which the roads before a light belong to its region there.
         reward: of its lights, a name of `costs.REWARDS`.
 
     Raises:
@@ -132,7 +135,7 @@ def make(
     if net is not None:
         if grid is not None:
             raise UserError("--grid and --net exclude each other")
-        domain = make_city(net, routes, seconds, reward)
+        domain = make_city(net, routes, seconds, view, reward)
         if agents != domain.agents:
             raise UserError(f"--agents {agents}: {net} has {domain.agents} lights that can learn")
         return domain

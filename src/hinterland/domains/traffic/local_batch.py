@@ -22,6 +22,8 @@ from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
 
+CAR = "passenger"
+"""The kind of vehicle that the city's type of car stands for; others are as SUMO has them."""
 DRAWS = 4
 """Random numbers of a car: its way, its pace, when in the step it comes, whether it begins here."""
 BEGINS = "begins"
@@ -71,7 +73,7 @@ class LocalBatch(SumoRun):
         routes = self._folder / "local.rou.xml"
         routes.write_text(self._routes())
         self._start(self._copies.network, routes, seed)
-        self._signals = Signals(self._copies.lights)
+        self._signals = Signals(self._copies.lights, self._copies.people)
         lights, lanes = self._copies.lights, self._copies.lanes
         self._costs = Costs(lights, self._copies.behind, self._reward)
         self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
@@ -145,22 +147,26 @@ class LocalBatch(SumoRun):
 
     def _insert(self, copy: int, lane: int, way: int, pace: float, begins: bool) -> None:
         name = f"{copy}_{self._cars}_{BEGINS if begins else ''}"
+        kind = self._copies.kinds[lane][way]
         self._cars += 1
         libsumo.vehicle.add(
             name,
             f"{copy}/{lane}/{way}",
-            typeID="car",
-            departLane=self._copies.lights[copy].lanes[lane].rsplit("_", 1)[1],
+            typeID=kind,
+            departLane=self._copies.lights[copy].seen[lane].rsplit("_", 1)[1],
             departPos="base",
             departSpeed="max",
         )
-        libsumo.vehicle.setSpeedFactor(name, pace)
+        if kind == CAR:
+            libsumo.vehicle.setSpeedFactor(name, pace)
 
     def _routes(self) -> str:
         """Vehicle type and ways of all copies, as a route file."""
         car = {"speedFactor": str(self._mean), "speedDev": "0"}
-        car = {**self._copies.car, **car, "id": "car"}
+        car = {**self._copies.car, **car, "id": CAR}
         attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in car.items())
+        kinds = sorted({kind for one in self._copies.kinds for kind in one} - {CAR})
+        others = "".join(f'<vType id="{kind}" vClass="{kind}"/>' for kind in kinds)
         routes = "".join(
             f'<route id="{copy}/{lane}/{number}" '
             f"edges={quoteattr(' '.join(prefix + edge for edge in way))}/>"
@@ -168,7 +174,7 @@ class LocalBatch(SumoRun):
             for lane, ways in enumerate(self._copies.ways)
             for number, way in enumerate(ways)
         )
-        return f"<routes><vType {attributes}/>{routes}</routes>"
+        return f"<routes><vType {attributes}/>{others}{routes}</routes>"
 
     def _see(self) -> dict[str, np.ndarray]:
         dset = self._junctions.dset()

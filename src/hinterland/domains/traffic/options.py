@@ -84,6 +84,13 @@ class Options(DomainOptions):
     seconds: int = Field(
         1200, ge=1, le=1_000_000, description="seconds of an episode in your own network"
     )
+    view: int = Field(
+        200,
+        ge=0,
+        le=100_000,
+        description="your own network: metres to which the roads before a light belong to its "
+        "region, unless another light is nearer",
+    )
     reward: Literal["delay", "wait", "pressure", "queue", "speed"] = Field(
         "delay",
         description="of the lights of your own network: minus the time lost (delay), the time "
@@ -130,7 +137,10 @@ class Options(DomainOptions):
             return given
         from hinterland.domains.traffic.city import read_city
 
-        city = read_city(Path(paths["net"]), Path(paths["routes"]))
+        view = given.get("view", cls.model_fields["view"].default)
+        if not isinstance(view, int):  # refused later
+            return given
+        city = read_city(Path(paths["net"]), Path(paths["routes"]), view)
         return {**given, "agents": len(city.lights)}
 
     @classmethod
@@ -140,7 +150,8 @@ class Options(DomainOptions):
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None:
-            found["seconds"] = found["reward"] = "is for your own network (--net)"
+            of_networks = ("seconds", "view", "reward")
+            found |= dict.fromkeys(of_networks, "is for your own network (--net)")
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
             found["local"] = "is for grids: your own network has simulators of its own"
