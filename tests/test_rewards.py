@@ -105,6 +105,7 @@ def test_delay_is_what_plain_sumo_says(player, tmp_path: Path) -> None:
     assert waiting > 100
     assert figures["vehicles"] == let_in + waiting
     assert figures["throughput"] == let_in - int(counts.attrib["running"])
+    assert figures["depart_delay_s"] == pytest.approx(late / (let_in + waiting), abs=0.01)
     names = {"delay_s": "timeLoss", "travel_time_s": "duration", "waiting_time_s": "waitingTime"}
     for ours, theirs in names.items():
         total = let_in * float(trips.attrib[theirs]) + late

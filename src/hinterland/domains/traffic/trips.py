@@ -22,6 +22,8 @@ class Trip(NamedTuple):
     """timeLoss + departDelay."""
     lasted: float
     """duration + departDelay."""
+    late: float
+    """departDelay."""
     waited: float
     """waitingTime + departDelay."""
     stops: float
@@ -56,6 +58,7 @@ def _vehicle(trip: ElementTree.Element, kinds: Mapping[str, str]) -> Trip:
         kind=kinds.get(trip.get("vType", ""), "passenger"),
         delay=_number(trip, "timeLoss") + late,
         lasted=_number(trip, "duration") + late,
+        late=late,
         waited=_number(trip, "waitingTime") + late,
         stops=_number(trip, "waitingCount"),
         co2_g=None if emissions is None else _number(emissions, "CO2_abs") / 1000,
@@ -77,6 +80,7 @@ def _person(trip: ElementTree.Element, end: float) -> Trip:
         kind=PEOPLE,
         delay=delay,
         lasted=_number(trip, "duration") if finished else end - _number(trip, "depart"),
+        late=0.0,
         waited=_number(trip, "waitingTime"),
         stops=0.0,
         co2_g=None,
@@ -94,11 +98,12 @@ def _wanted(trip: ElementTree.Element) -> bool:
 
 
 def means(trips: Sequence[Trip]) -> dict[str, float]:
-    """Delay, travel time and waiting time in seconds per trip, stops per trip, grams of CO2 per
-    trip where SUMO has computed it; trips that ended, and trips."""
+    """Delay, travel time, waits to enter and waiting time in seconds per trip, stops per trip, g of
+    CO2 per trip where SUMO has computed it; trips that ended, and trips."""
     found = {
         "delay_s": _mean([trip.delay for trip in trips]),
         "travel_time_s": _mean([trip.lasted for trip in trips]),
+        "depart_delay_s": _mean([trip.late for trip in trips]),
         "waiting_time_s": _mean([trip.waited for trip in trips]),
         "stops": _mean([trip.stops for trip in trips]),
         "throughput": float(sum(trip.finished for trip in trips)),
@@ -122,6 +127,6 @@ def by_class(
         trips = people if kind == PEOPLE else [trip for trip in vehicles if trip.kind == kind]
         figures = {"co2_g": 0.0, **means(trips)}
         if kind == PEOPLE:
-            del figures["stops"], figures["co2_g"]
+            del figures["depart_delay_s"], figures["stops"], figures["co2_g"]
         found |= {f"{name}/class/{kind}": x if trips else None for name, x in figures.items()}
     return found
