@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hinterland.domains.traffic.netfile import Network
+from hinterland.domains.traffic.netfile import PEOPLE, Network
 
 VIEW_M = 200.0
 """The distance, as published for real towns (RESCO, Ault and Sharon 2021), in metres."""
@@ -24,7 +24,7 @@ class Region:
         upstream: lanes beyond those that end at a controlled way through the light, nearest first.
         reach: metres to which the queue of each incoming lane is followed: at most the distance,
             unless the lane alone is longer.
-        roads: edges that cars take to the light; all their lanes for cars are seen.
+        roads: edges that vehicles take to the light; all their lanes for vehicles are seen.
         through: these, and all others that end at one of their junctions: who drives on one of them
             stays inside of the local simulator.
     """
@@ -50,11 +50,14 @@ class Approaches:
             for after in following:
                 if (edge, after) not in network.turnarounds:
                     self._before[after].append(edge)
+        for edge, after in sorted(network.tracks):
+            if edge not in self._before[after]:
+                self._before[after].append(edge)
         self._lanes: dict[str, list[str]] = {}
         self._lengths: dict[str, float] = {}
-        for lane, (length, _, for_cars) in network.lanes.items():
+        for lane, (length, _, _) in network.lanes.items():
             edge = edge_of(lane)
-            if for_cars:
+            if network.users[lane] not in ("", PEOPLE):
                 self._lanes.setdefault(edge, []).append(lane)
             self._lengths[edge] = max(length, self._lengths.get(edge, 0.0))
         self._ending: dict[str, list[str]] = {}

@@ -5,6 +5,8 @@ An agent's region are the roads that lead to its light, as far as its queues may
 of them (yellow, all red) is the network's own too.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,16 +17,17 @@ from jaxtyping import Bool
 from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import read_demand
-from hinterland.domains.traffic.netfile import Network, Phase, read_network
+from hinterland.domains.traffic.netfile import PEOPLE, Network, read_network
+from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
 from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
 """Road that a standing car takes, its gap included, in metres."""
-LEAST_GREEN_S = 5
-YELLOW_S = 3
 CLASSES = 4
 """Values of an influence source: cars that came in during a step, 3 standing for more as well."""
 LANE_FEATURES = 3
+LIGHT_FEATURES = 2
+"""What agents see of their light besides its phase."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,18 @@ class Light:
 
     Attributes:
         id: of the traffic light.
-        lanes: incoming lanes that cars may use, in the order of the light's links.
+        lanes: incoming lanes that vehicles may use, in the order of the light's links.
         upstream: further lanes of its region, nearest first.
         lengths: of all these lanes, in metres.
         limits: their speed limits, in metres per second.
+        users: the kind of vehicle that stands for all that may use each of them.
         reach: metres to which the queue of each incoming lane is followed.
         roads: edges of its region.
         through: these, and all other edges that end at one of their junctions.
         links: (index in the state, incoming lane's place in `lanes`, outgoing lane's id) of every
             way through the junction.
-        greens: states of the green phases; an action is a place in it.
-        least_green: seconds that each of them lasts at least.
-        yellow: yellow[a][b] is what shows between the phases a and b: states and their seconds,
-            none where no link loses its green.
-        program: the network's own program, the attributes of each phase.
+        kind: SUMO's name of what runs the light in the network: static, actuated, NEMA, ...
+        plan: its green phases (an action is a place among them) and what lies between.
     """
 
     id: str
@@ -54,14 +55,18 @@ class Light:
     upstream: tuple[str, ...]
     lengths: tuple[float, ...]
     limits: tuple[float, ...]
+    users: tuple[str, ...]
     reach: tuple[float, ...]
     roads: frozenset[str]
     through: frozenset[str]
     links: tuple[tuple[int, int, str], ...]
-    greens: tuple[str, ...]
-    least_green: tuple[int, ...]
-    yellow: tuple[tuple[tuple[tuple[str, int], ...], ...], ...]
-    program: tuple[Phase, ...]
+    kind: str
+    plan: Plan
+
+    @property
+    def greens(self) -> tuple[str, ...]:
+        """States of the green phases."""
+        return self.plan.greens
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ class City:
         end: when its last one does, or the flow ends that ends last.
         lights: the agents, by id.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
+        people: whether anybody walks.
         notes: what a user should know, a sentence each.
     """
 
@@ -89,6 +95,7 @@ class City:
     end: float
     lights: tuple[Light, ...]
     car: dict[str, str]
+    people: bool
     notes: tuple[str, ...]
 
     @property
@@ -120,49 +127,13 @@ class City:
 
     @property
     def observation(self) -> int:
-        """Length of an observation: the d-set, one bit for every phase, the phase's age."""
-        return self.dset + self.phases + 1
-
-
-def _seconds(phase: Phase) -> int:
-    return max(1, round(float(phase.get("duration", YELLOW_S))))
-
-
-def _after(program: tuple[Phase, ...], place: int, links: list[int]) -> tuple[int, int]:
-    """Seconds of yellow, and of red for all cars, that follow a green phase in its program."""
-    following = [program[(place + i) % len(program)] for i in range(1, len(program))]
-    yellow = red = 0
-    for phase in following:
-        shown = {phase["state"][i] for i in links}
-        if shown & set("yY") and not yellow:
-            yellow = _seconds(phase)
-        elif yellow and not shown & set("GgyY"):
-            red += _seconds(phase)
-        else:
-            break
-    return yellow or YELLOW_S, red
-
-
-def _between(before: str, after: str, times: tuple[int, int], crossings: set[int]) -> tuple:
-    """What shows between two green states. People on foot have no yellow: theirs is red."""
-    loses = [a in "Gg" and b not in "Gg" for a, b in zip(before, after, strict=True)]
-    if not any(loses):
-        return ()
-    yellow = "".join(
-        ("r" if i in crossings else "y") if lost else shown
-        for i, (shown, lost) in enumerate(zip(before, loses, strict=True))
-    )
-    return tuple(
-        (state, seconds)
-        for state, seconds in zip((yellow, yellow.replace("y", "r")), times, strict=True)
-        if seconds
-    )
+        """Length of an observation: the d-set, one bit for every phase, more of the light."""
+        return self.dset + self.phases + LIGHT_FEATURES
 
 
 def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
     """The agent at this light, or None where there is nothing to decide."""
     program = network.programs[name]
-    width = min(len(phase["state"]) for phase in program)
     links: list[tuple[int, int, str]] = []
     lanes: list[str] = []
     crossings: set[int] = set()
@@ -170,43 +141,32 @@ def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
         network.connections.get(name, ()), key=lambda one: int(one["linkIndex"])
     ):
         index, lane = int(connection["linkIndex"]), f"{connection['from']}_{connection['fromLane']}"
-        if lane not in network.lanes:
+        user = network.users.get(lane, PEOPLE)
+        if user == PEOPLE:
             crossings.add(index)
-        elif network.lanes[lane][2] and index < width:
+        elif user and index < program.width:
             if lane not in lanes:
                 lanes.append(lane)
             out = f"{connection['to']}_{connection['toLane']}"
             links.append((index, lanes.index(lane), out))
-    indices = [index for index, _, _ in links]
-    greens: dict[str, int] = {}
-    for place, phase in enumerate(program):
-        shown = {phase["state"][i] for i in indices}
-        if shown & set("Gg") and not shown & set("yYu"):
-            greens.setdefault(phase["state"], place)
-    if len(greens) < 2 or len({len(state) for state in greens}) > 1:
+    plan = read_plan(name, program, {index for index, _, _ in links}, crossings)
+    if len(plan.driven) < 2:
         return None
     region = approaches.region(lanes)
     seen = (*lanes, *region.upstream)
-    times = {state: _after(program, place, indices) for state, place in greens.items()}
     return Light(
         id=name,
         lanes=tuple(lanes),
         upstream=region.upstream,
         lengths=tuple(network.lanes[lane][0] for lane in seen),
         limits=tuple(network.lanes[lane][1] for lane in seen),
+        users=tuple(network.users[lane] for lane in seen),
         reach=region.reach,
         roads=region.roads,
         through=region.through,
         links=tuple(links),
-        greens=tuple(greens),
-        least_green=tuple(
-            round(float(program[place].get("minDur", LEAST_GREEN_S))) for place in greens.values()
-        ),
-        yellow=tuple(
-            tuple(() if a == b else _between(a, b, times[a], crossings) for b in greens)
-            for a in greens
-        ),
-        program=program,
+        kind=program.kind,
+        plan=plan,
     )
 
 
@@ -242,27 +202,11 @@ def _read(net: Path, routes: Path, view: float, *written: int) -> City:
     lights = tuple(filter(None, every))
     if not lights:
         raise UserError(
-            f"{net} has no traffic light to train (it has {len(network.programs)}, none with cars "
-            "before it and two green phases); netconvert's --tls.guess or --tls.set adds lights"
+            f"{net} has no traffic light to train (it has {len(network.programs)}, none with two "
+            "green phases for vehicles); netconvert's --tls.guess or --tls.set adds lights"
         )
     watched = {edge_of(lane) for light in lights for lane in light.lanes}
     demand = read_demand(routes, net, network, watched)
-    left = len(network.programs) - len(lights)
-    notes = [
-        *unseen(
-            network,
-            approaches,
-            {light.id: light.lanes for light in lights},
-            {light.id: light.greens for light in lights},
-        ),
-        *demand.notes,
-    ]
-    if left:
-        notes.insert(
-            0,
-            f"{left} of {len(network.programs)} traffic lights have nothing to decide (fewer than "
-            "two green phases for cars) and keep their own program",
-        )
     return City(
         network=net,
         routes=routes,
@@ -270,5 +214,52 @@ def _read(net: Path, routes: Path, view: float, *written: int) -> City:
         end=demand.end,
         lights=lights,
         car=demand.car,
-        notes=tuple(notes),
+        people=demand.people,
+        notes=(
+            *_notes(network, lights, demand.people),
+            *unseen(approaches, {light.id: light.lanes for light in lights}),
+            *demand.notes,
+        ),
     )
+
+
+def _notes(network: Network, lights: Sequence[Light], people: bool) -> Iterator[str]:
+    """What a user should know of the lights, a sentence each."""
+    every = len(network.programs)
+    if left := every - len(lights):
+        yield (
+            f"{left} of {every} traffic lights have nothing to decide (fewer than two green phases "
+            "for vehicles) and keep their own program"
+        )
+    kinds = Counter(light.kind for light in lights)
+    if any(kind != "static" for kind in kinds):
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        yield (
+            f"not all lights have fixed times in the network (lights by kind: {found}): what it "
+            "does by itself is compared as own-program"
+        )
+    for marked, said in (
+        (
+            [light.kind == "NEMA" for light in lights],
+            "an action is a pair of NEMA phases that may be green together",
+        ),
+        (
+            [people and bool(light.plan.crossings) for light in lights],
+            "agents do not see people on foot wait; a green for them also comes by itself, at "
+            "least once in a round of the network's program",
+        ),
+        (
+            [light.plan.yellow_added for light in lights],
+            f"some greens end without yellow or red in the network; here they end with {YELLOW_S} "
+            "s of yellow, except in the network's own program",
+        ),
+        (
+            [bool(light.plan.unseen) for light in lights],
+            "some ways are green only while others change; agents never show that, so that nobody "
+            "is served there",
+        ),
+    ):
+        names = [light.id for light, one in zip(lights, marked, strict=True) if one]
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"traffic light '{names[0]}'{others}: {said}"

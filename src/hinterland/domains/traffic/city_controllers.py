@@ -1,7 +1,8 @@
 """Hand-written light control on a city's network, to compare with.
 
-"fixed-time" is the network's own program, untouched; "actuated" is a file that SUMO runs by
-itself; rules give the agents' own actions and so live under the same yellow as they do.
+A network's own programs run untouched, under the name of what runs them; "actuated" is a file that
+SUMO runs by itself; rules give the agents' own actions. Agents, rules and that file have the same
+greens and the same states between them.
 """
 
 from collections import Counter
@@ -11,22 +12,51 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from hinterland.domains.traffic.city import LEAST_GREEN_S, City
+from hinterland.domains.traffic.city import City
+from hinterland.domains.traffic.phases import LEAST_GREEN_S, OPEN
 from hinterland.domains.traffic.signals import Signals
 
-PROGRAMS = ("fixed-time", "actuated")
+OWN = "own-program"
+"""What plain SUMO does with the network, whatever that is."""
+KINDS = {
+    "static": "fixed-time",
+    "actuated": "actuated",
+    "delay_based": "delay-based",
+    "NEMA": "nema",
+    "off": "off",
+}
+"""Its name where all lights are of one kind, by SUMO's name of the kind."""
+PROGRAMS = (OWN, *KINDS.values())
 """SUMO runs these by itself."""
 LONGEST_GREEN_S = 50
 
 
+def programs(city: City) -> dict[str, str]:
+    """What SUMO can run on a city, by the names that users give: values are of `PROGRAMS`."""
+    found = {OWN: OWN, "actuated": "actuated"}
+    kinds = {light.kind for light in city.lights}
+    if len(kinds) == 1 and (name := KINDS.get(kinds.pop())):
+        found[name] = name
+    return found
+
+
 def actuated_file(city: City) -> str:
-    """The agents' own programs, made actuated; SUMO activates what it loads last."""
+    """The agents' own programs, made actuated; SUMO activates what it loads last.
+
+    Lights that are actuated in the network keep their own detectors and rules, unless these leave
+    out yellow that all others have.
+    """
     lights = []
     for light in city.lights:
+        if light.kind == "actuated" and not light.plan.yellow_added:
+            continue
+        driven = {index for index, _, _ in light.links}
         phases = []
-        for phase in light.program:
+        for phase in light.plan.cycle:
             shown = dict(phase)
-            if phase["state"] in light.greens:
+            state = phase["state"]
+            # nothing that SUMO could detect ends a green of people on foot
+            if state in light.greens and any(state[index] in OPEN for index in driven):
                 shown.setdefault("minDur", str(LEAST_GREEN_S))
                 longest = max(LONGEST_GREEN_S, float(shown["minDur"]))
                 shown.setdefault("maxDur", str(longest))
@@ -89,7 +119,7 @@ class MaxPressure:
             weights = np.zeros((len(light.greens), before + len(merging)))
             for phase, state in enumerate(light.greens):
                 for index, slot, out in light.links:
-                    if state[index] in "Gg":
+                    if state[index] in OPEN:
                         weights[phase, slot] += 1 / ways[slot]
                         weights[phase, before + list(merging).index(out)] -= 1 / merging[out]
             self._weights.append((list(merging), weights))

@@ -9,7 +9,7 @@ import copy
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -20,7 +20,8 @@ from xml.etree.ElementTree import Element
 from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import edge_of
 from hinterland.domains.traffic.city import City, Light
-from hinterland.domains.traffic.netfile import ROADS, elements, for_cars
+from hinterland.domains.traffic.costs import behind
+from hinterland.domains.traffic.netfile import ROADS, VEHICLES, elements, may_use
 
 INSIDE = re.compile(r"[wc]?\d+(_\d+)*")
 """What follows the junction's name in the name of an edge, lane or junction inside of it."""
@@ -46,6 +47,8 @@ GAP_M = 100.0
 Ways = Mapping[tuple[str, str], Mapping[tuple[str, ...], int]]
 """Cars by (light, lane on which they come into its region) and by their way on through it: edges,
 the lane's own first."""
+Departures = Mapping[tuple[str, str], int]
+"""Cars by (light, lane of its region on which they begin their way)."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +60,29 @@ class Copies:
         lights: the light of every copy.
         ways: for each lane of the region, the ways on through it: edges without the copy's prefix,
             the lane's own edge first.
+        kinds: the kind of vehicle, SUMO's vClass, that takes each of these ways.
         shares: of cars that take each of these ways, added up from the first one on.
+        begin: share of cars that begin their way there, of each lane; they wait for room.
+        behind: lanes behind each copy's light that are no other light's in the city.
         prefixes: of every copy's names.
         lanes: to which observations are padded, as in the city.
         phases: the same.
         car: attributes of the vehicle type.
+        people: whether anybody walks in the city; nobody does here.
     """
 
     network: Path
     lights: tuple[Light, ...]
     ways: tuple[tuple[tuple[str, ...], ...], ...]
+    kinds: tuple[tuple[str, ...], ...]
     shares: tuple[tuple[float, ...], ...]
+    begin: tuple[float, ...]
+    behind: tuple[tuple[str, ...], ...]
     prefixes: tuple[str, ...]
     lanes: int
     phases: int
     car: dict[str, str]
+    people: bool
 
 
 @lru_cache(maxsize=1)
@@ -190,33 +201,36 @@ def _copied(found: list[Element], prefix: str, by: float) -> Iterator[Element]:
         yield one
 
 
-def _ways(found: list[Element], light: Light, ways: Ways) -> list[dict[tuple[str, ...], float]]:
-    """The ways on from every lane of the region, with weights.
+def _ways(
+    found: list[Element], light: Light, ways: Ways
+) -> list[dict[tuple[tuple[str, ...], str], float]]:
+    """The ways on from every lane of the region, each with a kind of vehicle that may take it (cars
+    if they may), with weights.
 
-    Where no cars were counted: the shortest one to every edge on which the region can be left,
+    Where nobody was counted: the shortest one to every edge on which the region can be left,
     all alike, over no turnarounds.
     """
     edges = {one.get("id", ""): one for one in found if one.tag == "edge"}
-    usable = {
-        lane.get("id")
-        for edge in edges.values()
-        if edge.get("function") in ROADS
-        for lane in edge.iter("lane")
-        if for_cars(lane)
-    }
-    onward: dict[str, dict[str, None]] = {}
-    own: dict[str, dict[str, None]] = {}
-    for one in found:
-        start, end = one.get("from", ""), one.get("to", "")
-        lane, onto = f"{start}_{one.get('fromLane')}", f"{end}_{one.get('toLane')}"
-        connected = one.tag == "connection" and lane in usable and onto in usable
-        if connected and one.get("dir") != "t":
-            onward.setdefault(start, {})[end] = None
-            own.setdefault(lane, {})[end] = None
+    roads = {name: edge for name, edge in edges.items() if edge.get("function") in ROADS}
+    lanes = {lane.get("id", ""): lane for edge in roads.values() for lane in edge.iter("lane")}
+    joined = [
+        (start, lane, end, onto)
+        for one in found
+        if one.tag == "connection" and one.get("dir") != "t"
+        for start, end in [(one.get("from", ""), one.get("to", ""))]
+        for lane, onto in [(f"{start}_{one.get('fromLane')}", f"{end}_{one.get('toLane')}")]
+        if lane in lanes and onto in lanes
+    ]
 
-    def shortest(edge: str, first: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    def shortest(first: str, kind: str) -> Iterator[tuple[str, ...]]:
+        onward: dict[str, dict[str, None]] = {}
+        for start, lane, end, onto in joined:
+            if may_use(lanes[lane], kind) and may_use(lanes[onto], kind):
+                onward.setdefault(start, {})[end] = None
+                onward.setdefault(lane, {})[end] = None
+        edge = edge_of(first)
         reached = {edge}
-        waiting = deque[tuple[str, ...]]((edge, one) for one in first)
+        waiting = deque[tuple[str, ...]]((edge, one) for one in onward.get(first, ()))
         while waiting:
             way = waiting.popleft()
             if way[-1] in reached:
@@ -227,12 +241,23 @@ def _ways(found: list[Element], light: Light, ways: Ways) -> list[dict[tuple[str
             else:
                 yield way
 
+    def kind_of(first: str, way: tuple[str, ...]) -> str | None:
+        def goes(kind: str) -> bool:
+            return may_use(lanes[first], kind) and all(
+                any(may_use(lane, kind) for lane in roads[edge].iter("lane")) for edge in way
+            )
+
+        return next(filter(goes, VEHICLES), None)
+
     every = []
-    for lane in light.seen:
-        counted = sorted(ways.get((light.id, lane), {}).items())
-        edge = edge_of(lane)
-        even = dict.fromkeys(shortest(edge, own.get(lane, ())), 1.0) or {(edge,): 1.0}
-        every.append({way: float(cars) for way, cars in counted} or even)
+    for lane, user in zip(light.seen, light.users, strict=True):
+        counted = {
+            (way, kind): float(count)
+            for way, count in sorted(ways.get((light.id, lane), {}).items())
+            if (kind := kind_of(lane, way))
+        }
+        even = {(way, user): 1.0 for way in shortest(lane, user)}
+        every.append(counted or even or {((edge_of(lane),), user): 1.0})
     return every
 
 
@@ -242,6 +267,7 @@ def batch(
     copies: int,
     folder: Path,
     ways: Ways = MappingProxyType({}),
+    departures: Departures = MappingProxyType({}),
 ) -> Copies:
     """Writes a network of copies of a light's region into `folder`, for one SUMO.
 
@@ -252,6 +278,7 @@ def batch(
         folder: where.
         ways: as `CityTraffic.ways` counts them in the whole city; cars take them in these shares.
             Where none were counted: evenly.
+        departures: as `CityTraffic.departures` counts them. Without: none.
 
     Raises:
         UserError: no agent is at such a light.
@@ -278,15 +305,25 @@ def batch(
         for prefix in prefixes
     )
     shared = _ways(found, agent, ways)
+    after = behind(city.lights)[city.lights.index(agent)]
+
+    def begin(lane: str) -> float:
+        entry = (agent.id, lane)
+        return min(1.0, departures.get(entry, 0) / max(1, sum(ways.get(entry, {}).values())))
+
     return Copies(
         network=file,
         lights=lights,
-        ways=tuple(tuple(one) for one in shared),
+        ways=tuple(tuple(way for way, _ in one) for one in shared),
+        kinds=tuple(tuple(kind for _, kind in one) for one in shared),
         shares=tuple(
             tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in shared
         ),
+        begin=tuple(map(begin, agent.seen)),
+        behind=tuple(tuple(prefix + lane for lane in after) for prefix in prefixes),
         prefixes=prefixes,
         lanes=city.lanes,
         phases=city.phases,
         car=dict(city.car),
+        people=city.people,
     )

@@ -29,12 +29,14 @@ class Demand:
         end: the last one, or the end of the flow that ends last.
         car: attributes of the vehicle type that most of it uses; empty: SUMO's own.
         notes: what a user should know.
+        people: whether anybody walks.
     """
 
     begin: float
     end: float
     car: dict[str, str]
     notes: tuple[str, ...]
+    people: bool
 
 
 def seconds(time: str) -> float | None:
@@ -124,11 +126,12 @@ class _Reader:
         self.begin, self.end = float("inf"), 0.0
         self._last = ("", float("-inf"))
         self.vehicles = self.lost = 0
-        self.passes = False
+        self.passes = self.people = False
 
     def read(self) -> None:
         """Counts, and notes what is wrong."""
         for element in elements(self.file, "routes", "a SUMO route file (.rou.xml)"):
+            self.people |= element.tag in ("person", "personFlow")
             if element.tag == "vType":
                 self.types[element.get("id", "")] = dict(element.attrib)
             elif element.tag == "vTypeDistribution":
@@ -248,4 +251,4 @@ def read_demand(file: Path, net: Path, network: Network, watched: Iterable[str])
     used = [reader.types[name] for name, _ in reader.uses.most_common() if name in reader.types]
     cars = [car for car in used if car.get("vClass", "passenger") == "passenger"]
     begin = 0.0 if reader.begin == float("inf") else reader.begin
-    return Demand(begin, reader.end, cars[0] if cars else {}, notes)
+    return Demand(begin, reader.end, cars[0] if cars else {}, notes, reader.people)

@@ -17,6 +17,7 @@ from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_cit
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
+from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -83,6 +84,7 @@ class Traffic:
     """rows x columns traffic lights, all of them agents."""
 
     name = "traffic"
+    shown_figures = SHOWN
     spec = AgentSpec(observation=40, actions=2, dset=36, sources=4, classes=2, horizon=HORIZON)
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
@@ -112,6 +114,7 @@ def make(
     routes: str | None = None,
     seconds: int = SECONDS,
     view: int = round(VIEW_M),
+    reward: str = "delay",
 ) -> Traffic | CityDomain:
     """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
 
@@ -124,6 +127,7 @@ def make(
         routes: its route file.
         seconds: of an episode in that network.
         view: metres to which the roads before a light belong to its region there.
+        reward: of its lights, a name of `costs.REWARDS`.
 
     Raises:
         UserError: numbers that make no grid, files that make no city.
@@ -131,7 +135,7 @@ def make(
     if net is not None:
         if grid is not None:
             raise UserError("--grid and --net exclude each other")
-        domain = make_city(net, routes, seconds, view)
+        domain = make_city(net, routes, seconds, view, reward)
         if agents != domain.agents:
             raise UserError(f"--agents {agents}: {net} has {domain.agents} lights that can learn")
         return domain

@@ -5,7 +5,7 @@ import os
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,38 @@ ROADS = (None, "normal", "connector")
 """Functions of edges that are roads; others are insides of junctions and ways on foot."""
 
 
+VEHICLES = (
+    "passenger", "bus", "tram", "bicycle", "delivery", "truck", "trailer", "taxi", "coach",
+    "motorcycle", "moped", "evehicle", "private", "hov", "vip", "emergency", "authority", "army",
+    "scooter", "wheelchair", "rail_urban", "cable_car", "subway", "rail",
+    "rail_electric", "rail_fast", "ship", "container", "aircraft", "drone", "custom1", "custom2",
+)  # fmt: skip
+"""SUMO's vClasses, but that of people; a lane is called by the first one that may use it."""
+
+
+PEOPLE = "pedestrian"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A traffic light's program.
+
+    Attributes:
+        kind: SUMO's name of what runs it: static, actuated, delay_based, NEMA, ...; off.
+        phases: attributes of each.
+        parameters: of the whole.
+    """
+
+    kind: str
+    phases: tuple[Phase, ...]
+    parameters: dict[str, str]
+
+    @property
+    def width(self) -> int:
+        """Ways through the junction of which every phase says something."""
+        return min(len(phase["state"]) for phase in self.phases)
+
+
 @dataclass
 class Network:
     """What of a .net.xml file is needed.
@@ -25,8 +57,11 @@ class Network:
     Attributes:
         lanes: (length, speed limit, whether cars may use it) by id.
         successors: edges to which cars can go on from an edge, with its travel time in seconds.
-        programs: phases of every light's active program.
+        programs: every light's active program.
         connections: attributes of the controlled connections of every light.
+        users: the kind of vehicle that stands for all that may use a lane, by its id: "passenger"
+            if cars may; "pedestrian": only people on foot; "": nobody.
+        tracks: pairs of edges between which other vehicles can go and cars cannot.
         ends: (junction where it begins, junction where it ends) of every road.
         lit: junctions with a controlled way through.
         turnarounds: pairs of edges between which there is only a turnaround.
@@ -34,8 +69,10 @@ class Network:
 
     lanes: dict[str, tuple[float, float, bool]]
     successors: dict[str, dict[str, float]]
-    programs: dict[str, tuple[Phase, ...]]
+    programs: dict[str, Program]
     connections: dict[str, list[dict[str, str]]]
+    users: dict[str, str] = field(default_factory=dict)
+    tracks: set[tuple[str, str]] = field(default_factory=set)
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     lit: set[str] = field(default_factory=set)
     turnarounds: set[tuple[str, str]] = field(default_factory=set)
@@ -122,13 +159,28 @@ def _elements(packed: BinaryIO, file: Path, root: str, what: str) -> Iterator[El
         raise UserError(f"{file} is not {what}: not well-formed XML ({error})") from None
 
 
-def for_cars(lane: ElementTree.Element) -> bool:
-    """Whether cars may use a <lane>."""
+def may_use(lane: ElementTree.Element, kind: str) -> bool:
+    """Whether a kind of vehicle (SUMO's vClass), or "pedestrian", may use a <lane>."""
     allowed = lane.get("allow")
     if allowed is not None:
-        return "passenger" in allowed.split() or allowed == "all"
+        return kind in allowed.split() or allowed == "all"
     forbidden = lane.get("disallow", "").split()
-    return "passenger" not in forbidden and "all" not in forbidden
+    return kind not in forbidden and "all" not in forbidden
+
+
+def for_cars(lane: ElementTree.Element) -> bool:
+    """Whether cars may use a <lane>."""
+    return may_use(lane, "passenger")
+
+
+def for_vehicles(lane: ElementTree.Element) -> bool:
+    """Whether any vehicle may use a <lane>."""
+    return user_of(lane) not in ("", PEOPLE)
+
+
+def user_of(lane: ElementTree.Element) -> str:
+    """The kind of vehicle that stands for all that may use a <lane>; "": there is none."""
+    return next((kind for kind in (*VEHICLES, PEOPLE) if may_use(lane, kind)), "")
 
 
 def read_network(file: Path) -> Network:
@@ -147,6 +199,10 @@ def read_network(file: Path) -> Network:
     return network
 
 
+def _drives(network: Network, lane: str) -> bool:
+    return network.users[lane] not in ("", PEOPLE)
+
+
 def _fill(network: Network, file: Path) -> None:
     for element in elements(file, "net", "a SUMO network (.net.xml)"):
         if element.tag == "edge" and element.get("function") in ROADS:
@@ -155,11 +211,17 @@ def _fill(network: Network, file: Path) -> None:
             for lane in element.iter("lane"):
                 size = float(lane.get("length", 0)), float(lane.get("speed", 0))
                 network.lanes[lane.get("id", "")] = (*size, for_cars(lane))
+                network.users[lane.get("id", "")] = user_of(lane)
         elif element.tag == "tlLogic":
             # Of several programs SUMO runs the one that comes last.
+            name = element.get("id", "")
             phases = tuple(dict(phase.attrib) for phase in element.iter("phase"))
+            given = {one.get("key", ""): one.get("value", "") for one in element.iter("param")}
             if phases:
-                network.programs[element.get("id", "")] = phases
+                kind = element.get("type", "static")
+                network.programs[name] = Program(kind, phases, given)
+            elif element.get("programID") == "off" and name in network.programs:
+                network.programs[name] = replace(network.programs[name], kind="off")
         elif element.tag == "connection":
             start, end = element.get("from", ""), element.get("to", "")
             lane = network.lanes.get(f"{start}_{element.get('fromLane')}")
@@ -168,6 +230,8 @@ def _fill(network: Network, file: Path) -> None:
                 network.successors[start][end] = lane[0] / max(lane[1], 0.1)
                 if element.get("dir") == "t":
                     network.turnarounds.add((start, end))
+            elif lane and onto and _drives(network, f"{start}_{element.get('fromLane')}"):
+                network.tracks.add((start, end))
             if "tl" in element.attrib:
                 network.lit.add(network.ends.get(start, ("", ""))[1])
                 network.connections.setdefault(element.attrib["tl"], []).append(

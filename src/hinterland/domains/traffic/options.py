@@ -91,6 +91,12 @@ class Options(DomainOptions):
         description="your own network: metres to which the roads before a light belong to its "
         "region, unless another light is nearer",
     )
+    reward: Literal["delay", "wait", "pressure", "queue", "speed"] = Field(
+        "delay",
+        description="of the lights of your own network: minus the time lost (delay), the time "
+        "stood so far (wait), vehicles before and behind (pressure), vehicles that stand "
+        "(queue); or the mean speed (speed); formulas: docs/traffic.md",
+    )
 
     summary = "traffic lights in SUMO: the DIALS paper's grids, or your own network"
     kind = "agents"
@@ -144,7 +150,8 @@ class Options(DomainOptions):
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None:
-            found["seconds"] = found["view"] = "is for your own network (--net)"
+            of_networks = ("seconds", "view", "reward")
+            found |= dict.fromkeys(of_networks, "is for your own network (--net)")
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
             found["local"] = "is for grids: your own network has simulators of its own"

@@ -1,7 +1,6 @@
 """The SUMO of this process (libsumo is a singleton): its start, its end, its errors, its trips."""
 
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import libsumo
 import numpy as np
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.trips import means, read_trips
 
 OPTIONS = (
     "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
@@ -67,29 +67,14 @@ class SumoRun:
                 "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
 
     def _trip_figures(self, queue: float) -> dict[str, float]:
-        """Ends the episode; vehicle-level figures from SUMO's record of its trips.
+        """Ends the episode; vehicle-level figures from SUMO's record of its trips (`trips.means`).
 
-        Travel and waiting time in seconds per vehicle, unfinished trips included, and cars that
-        waited to enter counted from when they wanted to; queue in standing cars per light, as it
-        is given; throughput in finished trips; vehicles are all that wanted to depart before the
-        end, let in or not. Cars that were taken off the road do not count.
+        Unfinished trips count, and vehicles that waited to enter from when they wanted to; queue
+        in standing cars per light, as it is given.
         """
         assert self._trips is not None
         self._end()
-        every = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        trips = [trip for trip in every if trip.get("vaporized") != "traci" and _wanted(trip)]
-        finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-        def mean(*names: str) -> float:
-            return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-        return {
-            "travel_time_s": mean("duration", "departDelay"),
-            "waiting_time_s": mean("waitingTime", "departDelay"),
-            "queue": queue,
-            "throughput": float(len(finished)),
-            "vehicles": float(len(trips)),
-        }
+        return {**means(read_trips(self._trips, {})[0]), "queue": queue}
 
     def _cars_on_map(self) -> np.ndarray:
         """Every car's [x (m), y (m), speed (m/s)]."""
@@ -108,8 +93,3 @@ class SumoRun:
         if self._running:
             libsumo.close()
             self._running = False
-
-
-def _wanted(trip: ElementTree.Element) -> bool:
-    """Whether it was to depart before the episode's end; SUMO records those of that moment too."""
-    return float(trip.get("depart", 0)) >= 0 or float(trip.get("departDelay", 0)) > 0
