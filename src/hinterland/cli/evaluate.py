@@ -89,14 +89,14 @@ def run(arguments: Sequence[str]) -> int:
         if name in found:
             reached = "never" if found[name] is None else f"step {found[name]:,}"
             print(f"  {name:<20}{reached:>12}")
-    for line in _by_part(found):
+    for line in by_part(found):
         print(line)
     if options.json:
         print(json.dumps(found))
     return 0
 
 
-def _by_part(found: dict[str, Any]) -> Iterator[str]:
+def by_part(found: dict[str, Any]) -> Iterator[str]:
     """Tables of the figures of parts, where there are several."""
     for kind, parts in parts_of(found).items():
         if len(parts) < 2:
