@@ -371,7 +371,7 @@ def _both(phases: dict[int, Phase], pair: tuple[int, int]) -> Phase:
     one, two = (phases[number] for number in pair)
     state = "".join(
         max(a, b, key=lambda sign: RANK.get(sign, 0))
-        for a, b in zip(one["state"], two["state"], strict=True)
+        for a, b in zip(one["state"], two["state"], strict=False)
     )
     longest = {
         name: str(max(_time(phase, name, 0) for phase in (one, two)))
