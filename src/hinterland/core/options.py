@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 FILE = "file"
 """Marks an option that names a file: `net: Annotated[str | None, FILE] = Field(None, ...)`."""
+FILES = "files"
+"""Marks one that names several, with commas in between; each time it is given adds to them."""
 
 
 @dataclass(frozen=True)

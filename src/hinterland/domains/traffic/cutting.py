@@ -53,6 +53,7 @@ class Copies:
         lanes: to which observations are padded, as in the city.
         phases: the same.
         car: attributes of the vehicle type.
+        driving: options of SUMO that decide how vehicles move, as in the city.
     """
 
     network: Path
@@ -63,6 +64,7 @@ class Copies:
     lanes: int
     phases: int
     car: dict[str, str]
+    driving: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -278,4 +280,5 @@ def batch(
         lanes=city.lanes,
         phases=city.phases,
         car=dict(city.car),
+        driving=tuple(city.scenario.driving()),
     )
