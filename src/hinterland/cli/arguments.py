@@ -168,6 +168,23 @@ def add_config_options(
             ) from error
 
 
+def add_anew_options(parser: argparse.ArgumentParser) -> None:
+    """The options of installed domains that an evaluation may give another value."""
+    for domain, declared in light():
+        if not declared.anew:
+            continue
+        group = parser.add_argument_group(f"options of {domain} (default: as the run was trained)")
+        for name in declared.anew:
+            with suppress(argparse.ArgumentError):  # two domains have one of that name
+                _add_option(group, name, declared.model_fields[name], {})
+
+
+def anew_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given."""
+    names = {name for _, declared in light() for name in declared.anew}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
 def _add_option(
     parser: argparse._ActionsContainer, name: str, field: FieldInfo, paper: Mapping[str, Any]
 ) -> None:

@@ -137,6 +137,7 @@ class Options(DomainOptions):
         "traffic-growth": "hinterland.domains.traffic.bench_growth",
     }
     published = PUBLISHED
+    anew = ("begin", "seconds", "warm_up", "teleport")
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from hinterland.core import UserError
 from hinterland.core.reading import is_there, read_bytes
@@ -178,6 +179,12 @@ def _paths(files: str | None) -> tuple[Path, ...]:
     return tuple(Path(file.strip()) for file in (files or "").split(",") if file.strip())
 
 
+def _saved(files: str) -> tuple[Path, ...]:
+    """Of a configuration that SUMO has written: it escapes blanks, those after commas too."""
+    paths = (Path(unquote(file)) for file in files.split(",") if file)
+    return tuple(path.parent / path.name.strip() for path in paths)
+
+
 def _configured(file: Path) -> tuple[Scenario, float | None]:
     """What a .sumocfg file says, and when it ends; SUMO itself reads it.
 
@@ -217,11 +224,11 @@ def _configured(file: Path) -> tuple[Scenario, float | None]:
     if left_out:
         notes.append(f"what {file} has SUMO write is not written: {', '.join(left_out)}")
     if own:
-        notes.append(f"{' and '.join(own)} of {file} are not used: each episode has its own seed")
+        notes.append(f"each episode has its own seed: {' and '.join(own)} of {file} is not used")
     return Scenario(
-        net=Path(net),
-        routes=_paths(options.pop("route-files", None)),
-        additionals=_paths(options.pop("additional-files", None)),
+        net=Path(unquote(net)),
+        routes=_saved(options.pop("route-files", "")),
+        additionals=_saved(options.pop("additional-files", "")),
         begin=seconds(options.pop("begin", "0")),
         step=step,
         teleport=float(seconds(options.pop("time-to-teleport", "300")) or NEVER),
