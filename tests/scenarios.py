@@ -1,8 +1,15 @@
 """A town with everything that a scenario of SUMO's may have, as its files stand in one folder."""
 
+import os
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
-from hinterland.domains.traffic.network import run_tool
+import numpy as np
+
+from hinterland.domains.traffic.city import City
+from hinterland.domains.traffic.network import run_tool, sumo_tool
 
 PROGRAM = """<tlLogic id="A0" type="static" programID="{id}" offset="0">
 <phase duration="{green}" state="GGgrrrGGgrrr"/><phase duration="3" state="yyyrrryyyrrr"/>
@@ -55,10 +62,74 @@ FILES = {
 
 def write_town(folder: Path) -> Path:
     """Writes it; its configuration."""
-    options = ["--grid", "--grid.number", "2", "--grid.length", "200", "--grid.attach-length", "200",
-               "--default-junction-type", "traffic_light", "--no-turnarounds", "true"]  # fmt: skip
-    run_tool("netgenerate", [*options, "-o", folder / "town.net.xml"])
+    options = "--grid --grid.number 2 --grid.length 200 --grid.attach-length 200 "
+    options += "--default-junction-type traffic_light --no-turnarounds true -o"
+    run_tool("netgenerate", [*options.split(), folder / "town.net.xml"])
     for name, text in FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return folder / "town.sumocfg"
+
+
+def write_cross(folder: Path) -> Path:
+    """A light C between four roads of one lane: north, east, south and west; its network."""
+    ends = {"N": (0, 300), "E": (300, 0), "S": (0, -300), "W": (-300, 0)}
+    nodes = '<node id="C" x="0" y="0" type="traffic_light"/>' + "".join(
+        f'<node id="{name}" x="{x}" y="{y}" type="dead_end"/>' for name, (x, y) in ends.items()
+    )
+    edges = "".join(
+        f'<edge id="{name}in" from="{name}" to="C"/><edge id="{name}out" from="C" to="{name}"/>'
+        for name in ends
+    )
+    (folder / "cross.nod.xml").write_text(f"<nodes>{nodes}</nodes>")
+    (folder / "cross.edg.xml").write_text(f"<edges>{edges}</edges>")
+    net = folder / "cross.net.xml"
+    run_tool("netconvert", ["-n", folder / "cross.nod.xml", "-e", folder / "cross.edg.xml",
+                            "-o", net, "--no-turnarounds", "true"])  # fmt: skip
+    return net
+
+
+class Stage:
+    """Plays whole episodes of whatever city, in one process for them all."""
+
+    def play(self, city: City, controller: str, seed: int = 1) -> dict[str, float]:
+        """The figures of an episode."""
+        # SUMO is for the process in which this runs.
+        from hinterland.domains.traffic.city_simulation import DELTA_S, CityTraffic
+
+        simulation = CityTraffic(city)
+        try:
+            simulation.reset(seed, controller, figures=True)
+            for _ in range(city.scenario.seconds // DELTA_S):
+                simulation.step(np.zeros(len(city.lights), int))
+            return simulation.metrics()
+        finally:
+            simulation.close()
+
+
+def plain_sumo(words: Sequence[str | Path], folder: Path, seed: int = 1) -> dict[str, float]:
+    """The same figures of SUMO alone."""
+    trips = folder / "plain.xml"
+    tool = sumo_tool("sumo")
+    subprocess.run(
+        [tool, *words, "--seed", str(seed), "--tripinfo-output", trips, "--no-step-log", "true",
+         "--tripinfo-output.write-unfinished", "true",
+         "--tripinfo-output.write-undeparted", "true"],
+        env={**os.environ, "SUMO_HOME": str(Path(tool).parents[1])}, cwd=folder, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    every = [
+        trip
+        for trip in ElementTree.parse(trips).getroot().findall("tripinfo")
+        if float(trip.attrib["depart"]) >= 0 or float(trip.attrib["departDelay"]) > 0
+    ]
+
+    def mean(*names: str) -> float:
+        return float(np.mean([sum(float(trip.attrib[name]) for name in names) for trip in every]))
+
+    return {
+        "travel_time_s": mean("duration", "departDelay"),
+        "waiting_time_s": mean("waitingTime", "departDelay"),
+        "throughput": float(sum(float(trip.attrib["arrival"]) >= 0 for trip in every)),
+        "vehicles": float(len(every)),
+    }
