@@ -32,6 +32,8 @@ DRIVING = (
     "lanechange.", "time-to-impatience", "time-to-teleport.", "tls.yellow.min-decel",
 )  # fmt: skip
 """How options begin that decide how vehicles move, whatever the network."""
+FIELDS = ("begin", "step-length", "time-to-teleport")
+"""Options that `Scenario` has in fields."""
 NEVER = -1
 """Seconds until a car that stands is moved on; as SUMO writes that it never is."""
 
@@ -214,10 +216,16 @@ def _configured(file: Path) -> tuple[Scenario, float | None]:
     net = options.pop("net-file", None)
     if net is None:
         raise UserError(f"{file} names no network: it has no net-file")
-    step = float(seconds(options.pop("step-length", "1")) or 1)
-    if round(1 / step) * round(step * 1000) != 1000:
+
+    def time(name: str, default: str) -> float:
+        value = seconds(text := options.get(name, default))
+        if value is None:
+            raise UserError(f"{file}: {name} '{text}' is no time")
+        return value
+
+    step, end = time("step-length", "1"), time("end", "-1")
+    if step <= 0 or round(1 / step) * round(step * 1000) != 1000:
         raise UserError(f"{file}: step-length {step:g} does not divide a second")
-    end = seconds(options.get("end", "-1"))
     left_out = [name for section in OUTPUTS for name in sections.get(section, {})]
     own = [name for name in ("random", "seed") if options.pop(name, None) is not None]
     notes = []
@@ -229,17 +237,17 @@ def _configured(file: Path) -> tuple[Scenario, float | None]:
         net=Path(unquote(net)),
         routes=_saved(options.pop("route-files", "")),
         additionals=_saved(options.pop("additional-files", "")),
-        begin=seconds(options.pop("begin", "0")),
+        begin=time("begin", "0"),
         step=step,
-        teleport=float(seconds(options.pop("time-to-teleport", "300")) or NEVER),
-        options=tuple(options.items()),
+        teleport=time("time-to-teleport", "300"),
+        options=tuple((name, value) for name, value in options.items() if name not in FIELDS),
         validation=tuple(
             (name, value)
             for name, value in sections.get("report", {}).items()
             if name.startswith("xml-validation")
         ),
         notes=tuple(notes),
-    ), end if end is not None and end >= 0 else None
+    ), end if end >= 0 else None
 
 
 def check(scenario: Scenario, begin: float, first: float) -> tuple[str, ...]:
@@ -298,7 +306,8 @@ def _run(what: str, words: Sequence[str]) -> str:
     except subprocess.TimeoutExpired:
         raise UserError(f"SUMO has not read {what} within {PATIENCE_S} s") from None
     if done.returncode:
-        errors = _messages(done.stderr, "Error") or [f"it ended with status {done.returncode}"]
+        ended = f"it crashed (status {done.returncode}) and did not say why"
+        errors = _messages(done.stderr, "Error") or [ended]
         more = f" (and {len(errors) - 2} more)" if len(errors) > 2 else ""
         raise UserError(
             f"SUMO refuses {what}: {'; '.join(x.rstrip('.') for x in errors[:2])}{more}"
