@@ -326,7 +326,7 @@ def test_fixed_time_is_what_sumo_does(tmp_path: Path) -> None:
             session.call("step", [0])
         ours = session.call("metrics")
     run_tool("sumo", [
-        "-n", city.network, "-r", city.routes, "--end", 5 * STEPS, "--seed", 1, "--no-step-log",
+        "-n", city.network, "-r", *city.routes, "--end", 5 * STEPS, "--seed", 1, "--no-step-log",
         "--no-warnings", "--tripinfo-output", tmp_path / "trips.xml",
         "--tripinfo-output.write-unfinished", "--time-to-teleport", -1,
     ])  # fmt: skip

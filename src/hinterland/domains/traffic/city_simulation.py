@@ -1,7 +1,6 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from hinterland.domains.traffic.city import City
 from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
 from hinterland.domains.traffic.junctions import Junctions
+from hinterland.domains.traffic.scenario import into
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
 
@@ -24,7 +24,7 @@ class CityTraffic(SumoRun):
     Args:
         city: network and traffic.
         delta: seconds of one step of the agents.
-        begin: when episodes begin, in seconds; None: with the first departure.
+        begin: when episodes begin, in seconds; None: as the city says.
         folder: where the folder for its own files is made; whoever removes it removes that too,
             should this process be killed. None: the system's place for temporary files.
     """
@@ -38,10 +38,10 @@ class CityTraffic(SumoRun):
     ) -> None:
         super().__init__(folder)
         self._city, self._delta = city, delta
-        self._begin = int(city.begin if begin is None else begin)
+        self._begin = city.begin if begin is None else begin
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
-        """Starts an episode with empty roads; what the agents see.
+        """Starts an episode with empty roads, warms it up if it should be; what the agents see.
 
         Args:
             seed: of drivers, and of flows that are random.
@@ -52,18 +52,27 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses the network or the routes; with its own first error.
         """
         self._end()
-        options: list[str | int | Path] = ["--begin", self._begin, "--ignore-route-errors", "true"]
+        scenario, lights = self._city.scenario, []
         if controller == "actuated":
-            file = self._folder / "lights.add.xml"
-            file.write_text(actuated_file(self._city))
-            options += ["-a", file]
-        options += self._trip_options(figures)
-        self._start(self._city.network, self._city.routes, seed, *options)
+            lights = [self._folder / "lights.add.xml"]
+            lights[0].write_text(actuated_file(self._city))
+        options = [*scenario.arguments(self._begin, *lights), *self._trip_options(figures)]
+        # With prefix, or each process would write what the user's detectors see over the others'.
+        self._begin_with([*options, *(into(self._folder) if scenario.additionals else ())], seed)
+        own = {light.id for light in self._city.lights} if lights else set()
+        for light, program in self._city.programs:
+            if light not in own:
+                libsumo.trafficlight.setProgram(light, program)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights, self._city.people)
         self._junctions = Junctions(self._city.lights, self._city.lanes, count_entries=True)
-        self._queue = self._seconds = 0
+        self._queue = self._seconds = self._clock = 0
+        self._counts_from = self._begin + scenario.warm_up if scenario.warm_up else -inf
+        for _ in range(scenario.warm_up):
+            self._second()
+            self._signals.watch(self._states())
+            self._junctions.second()
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
@@ -87,9 +96,7 @@ class CityTraffic(SumoRun):
                 for light, state in self._signals.second():
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
-            with self._own_words():  # it reads routes as it goes
-                libsumo.simulationStep()
-            _leave_out(libsumo.simulation.getDepartedIDList())
+            self._second()
             if not self._by_actions:
                 self._signals.watch(self._states())
             self._junctions.second()
@@ -118,8 +125,13 @@ class CityTraffic(SumoRun):
     def metrics(self) -> dict[str, float]:
         """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
         queue = self._queue / max(1, self._seconds) / len(self._city.lights)
-        _leave_out(_without_way(libsumo.simulation.getPendingVehicles()))
         return self._trip_figures(queue)
+
+    def _second(self) -> None:
+        """Goes on by a second, which may be several steps of SUMO's clock."""
+        self._clock += 1
+        with self._own_words():  # it reads routes as it goes
+            libsumo.simulationStep(self._begin + self._clock)
 
     def _states(self) -> list[str]:
         shows = libsumo.trafficlight.getRedYellowGreenState
@@ -129,34 +141,3 @@ class CityTraffic(SumoRun):
         dset = self._junctions.dset()
         light = self._signals.features(self._city.phases)
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
-
-
-def _leave_out(cars: Iterable[str]) -> None:
-    """Removes those without a way: they would stand where theirs ends, and all behind them."""
-    for car in cars:
-        if not libsumo.vehicle.isRouteValid(car):
-            libsumo.vehicle.remove(car)
-
-
-def _without_way(waiting: Sequence[str]) -> list[str]:
-    """Those of the cars that wait to enter.
-
-    SUMO looks for a trip's way when it first tries to let it in, which on a full road is much
-    later than its departure. Until then its route is where it begins and ends.
-    """
-    ways: dict[tuple[str, ...], bool] = {}
-    lost = []
-    for car in waiting:
-        if libsumo.vehicle.isRouteValid(car):
-            continue
-        route, kind = libsumo.vehicle.getRoute(car), libsumo.vehicle.getTypeID(car)
-        if len(route) > 2:  # a way that has a gap
-            lost.append(car)
-            continue
-        trip = (kind, route[0], *libsumo.vehicle.getVia(car), route[-1])
-        if trip not in ways:
-            stops = pairwise(trip[1:])
-            ways[trip] = all(libsumo.simulation.findRoute(*ends, kind).edges for ends in stops)
-        if not ways[trip]:
-            lost.append(car)
-    return lost

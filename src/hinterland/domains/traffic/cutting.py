@@ -64,6 +64,7 @@ class Copies:
         phases: the same.
         car: attributes of the vehicle type.
         people: whether anybody walks in the city; nobody does here.
+        driving: options of SUMO that decide how vehicles move, as in the city.
     """
 
     network: Path
@@ -76,6 +77,7 @@ class Copies:
     phases: int
     car: dict[str, str]
     people: bool
+    driving: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -309,4 +311,5 @@ def batch(
         phases=city.phases,
         car=dict(city.car),
         people=city.people,
+        driving=tuple(city.scenario.driving()),
     )

@@ -64,7 +64,9 @@ class LocalBatch(SumoRun):
         self._end()
         routes = self._folder / "local.rou.xml"
         routes.write_text(self._routes())
-        self._start(self._copies.network, routes, seed)
+        words = ["-n", self._copies.network, "-r", routes, *self._copies.driving]
+        self._begin_with(words, seed)
+        self._clock = 0
         self._signals = Signals(self._copies.lights, self._copies.people)
         self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
         self._numbers = np.random.default_rng(seed)
@@ -107,7 +109,8 @@ class LocalBatch(SumoRun):
             for light, state in self._signals.second():
                 name = self._copies.lights[light].id
                 libsumo.trafficlight.setRedYellowGreenState(name, state)
-            libsumo.simulationStep()
+            self._clock += 1
+            libsumo.simulationStep(self._clock)  # one or several steps of SUMO's clock
             self._junctions.second()
         libsumo.simulation.clearPending()  # cars that found no room
         never = np.zeros(len(self._copies.lights), bool)

@@ -2,8 +2,9 @@
 
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from hinterland.core import UserError
 
-OPTIONS = (
-    "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
-    "--time-to-teleport", "-1", "--xml-validation", "never", "--duration-log.disable", "true",
+QUIET = (
+    "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never",
+    "--duration-log.disable", "true",
 )  # fmt: skip
+OPTIONS = ("--step-length", "1", "--time-to-teleport", "-1")
+"""Where a user's scenario does not say it."""
 
 
 class SumoRun:
@@ -31,15 +34,21 @@ class SumoRun:
         self._folder = Path(self._files.name)
         self._log = self._folder / "errors.txt"
         self._trips: Path | None = None
+        self._counts_from = -inf
+        """Seconds of SUMO's clock; trips that were to begin earlier are none of the figures'."""
         self._running = False
 
     def _start(self, network: Path, routes: Path, seed: int, *more: Any) -> None:
-        """Starts an episode.
+        """Starts an episode; see `_begin_with`."""
+        self._begin_with(["-n", network, "-r", routes, *OPTIONS, *more], seed)
+
+    def _begin_with(self, words: Sequence[Any], seed: int) -> None:
+        """Starts an episode with these words of SUMO's command line.
 
         Raises:
             UserError: SUMO refuses its files; with its own first error.
         """
-        options = ["-n", network, "-r", routes, *OPTIONS, "--seed", seed, *more]
+        options = [*words, *QUIET, "--seed", seed]
         with self._own_words():
             libsumo.start(["sumo", *map(str, options), "--error-log", str(self._log)])
         self._running = True
@@ -75,9 +84,14 @@ class SumoRun:
         end, let in or not. Cars that were taken off the road do not count.
         """
         assert self._trips is not None
+        ended = libsumo.simulation.getTime()
         self._end()
         every = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        trips = [trip for trip in every if trip.get("vaporized") != "traci" and _wanted(trip)]
+        trips = [
+            trip
+            for trip in every
+            if trip.get("vaporized") != "traci" and _wanted(trip, self._counts_from, ended)
+        ]
         finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
 
         def mean(*names: str) -> float:
@@ -110,6 +124,9 @@ class SumoRun:
             self._running = False
 
 
-def _wanted(trip: ElementTree.Element) -> bool:
-    """Whether it was to depart before the episode's end; SUMO records those of that moment too."""
-    return float(trip.get("depart", 0)) >= 0 or float(trip.get("departDelay", 0)) > 0
+def _wanted(trip: ElementTree.Element, since: float, ended: float) -> bool:
+    """Whether it was to depart since then and before the episode's end, of which SUMO records
+    those of that very moment too; all in seconds of its clock, which has milliseconds."""
+    departs, late = float(trip.get("depart", 0)), float(trip.get("departDelay", 0))
+    there = departs if departs >= 0 else ended
+    return (departs >= 0 or late > 0) and there - late > since - 0.0005
