@@ -128,6 +128,7 @@ def plain_sumo(words: Sequence[str | Path], folder: Path, seed: int = 1) -> dict
         return float(np.mean([sum(float(trip.attrib[name]) for name in names) for trip in every]))
 
     return {
+        "delay_s": mean("timeLoss", "departDelay"),
         "travel_time_s": mean("duration", "departDelay"),
         "waiting_time_s": mean("waitingTime", "departDelay"),
         "throughput": float(sum(float(trip.attrib["arrival"]) >= 0 for trip in every)),
