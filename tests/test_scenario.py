@@ -492,7 +492,8 @@ def test_files_are_given_with_commas_or_again(tmp_path: Path) -> None:
         ("--warm-up 3", "--warm-up 3: is for your own network"),
         ("--teleport 3", "--teleport 3: is for your own network"),
         ("--program 3", "--program 3: is for your own network"),
-        ("--additional {net}", "--additional needs --net"),
+        ("--additional {net}", "--additional .*: is for your own network"),
+        ("--routes {net}", "--routes .*: is for your own network"),
     ],
 )
 def test_an_option_that_cannot_apply_is_refused(town: Path, words: str, message: str) -> None:
@@ -511,11 +512,12 @@ def test_an_option_that_cannot_apply_is_refused(town: Path, words: str, message:
 def test_a_town_from_its_configuration_end_to_end(
     town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Trained, with a report; evaluated on another window; watched."""
     run = tmp_path / "run"
     little = (
-        f"--out {run} --steps 16 --hidden 8 --trunk 8 --copies 2 --windows 1 --window 8 "
-        "--minibatches 1 --refreshes 1 --predictor-episodes 2 --predictor-epochs 1 --evaluations 1 "
-        "--evaluate-episodes 2 --final-episodes 2 --seconds 20 --warm-up 10 --devices 1"
+        f"--out {run} --simulation global --steps 8 --hidden 8 --trunk 8 --copies 1 --windows 1 "
+        "--window 8 --epochs 1 --minibatches 1 --evaluations 1 --evaluate-episodes 2 "
+        "--final-episodes 2 --seconds 20 --warm-up 10 --devices 1"
     )
     assert main(["train", "traffic", "--sumocfg", str(town), *little.split()]) == 0
     said = capsys.readouterr().err
