@@ -16,6 +16,8 @@ from hinterland.domains.traffic.signals import Signals
 
 PROGRAMS = ("fixed-time", "actuated")
 """SUMO runs these by itself."""
+OURS = "hinterland"
+"""Name of our own program of a light."""
 LONGEST_GREEN_S = 50
 
 
@@ -33,7 +35,7 @@ def actuated_file(city: City) -> str:
             attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in shown.items())
             phases.append(f"<phase {attributes}/>")
         lights.append(
-            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="hinterland" '
+            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="{OURS}" '
             f'offset="0">{"".join(phases)}</tlLogic>'
         )
     return f"<additional>{''.join(lights)}</additional>"

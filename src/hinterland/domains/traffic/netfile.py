@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +39,7 @@ class Network:
         programs: phases of every light's active program.
         connections: attributes of the controlled connections of every light.
         choices: phases of all its programs by their ids, the active one last.
+        schedules: (second from which on, program) of lights that a WAUT switches, in order.
     """
 
     lanes: dict[str, tuple[float, float, bool]]
@@ -45,6 +47,7 @@ class Network:
     programs: dict[str, tuple[Phase, ...]]
     connections: dict[str, list[dict[str, str]]]
     choices: dict[str, dict[str, tuple[Phase, ...]]]
+    schedules: dict[str, tuple[tuple[float, str], ...]]
 
 
 ADDITIONAL = ("additional", "a SUMO additional file (.add.xml)")
@@ -207,17 +210,23 @@ def read_network(file: Path, additionals: Sequence[Path] = ()) -> Network:
     Raises:
         UserError: it is missing, no SUMO network, or one without edges.
     """
-    network = Network({}, {}, {}, {}, {})
+    network = Network({}, {}, {}, {}, {}, {})
     try:
         _fill(network, file)
     except (ValueError, KeyError) as error:
         raise UserError(f"{file} is a damaged SUMO network: {error}") from None
     if not network.lanes:
         raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
+    schedules: dict[str, tuple[tuple[float, str], ...]] = {}
     for additional in additionals:
         for element, _ in pieces(additional, *ADDITIONAL):
             if element.tag == "tlLogic":
                 _add_program(network, element)
+            elif element.tag == "WAUT":
+                schedules[element.get("id", "")] = _schedule(element)
+            elif element.tag == "wautJunction":
+                schedule = schedules.get(element.get("wautID", ""), ())
+                network.schedules[element.get("junctionID", "")] = schedule
     return network
 
 
@@ -250,3 +259,24 @@ def _add_program(network: Network, element: ElementTree.Element) -> None:
         known = network.choices.setdefault(light, {})
         known.pop(program, None)
         known[program] = network.programs[light] = phases
+
+
+def _schedule(element: ElementTree.Element) -> tuple[tuple[float, str], ...]:
+    """What a <WAUT> says; its times are counted from its refTime."""
+    since = seconds(element.get("refTime", "0")) or 0.0
+    switches = [
+        (since + (seconds(one.get("time", "0")) or 0.0), one.get("to", ""))
+        for one in element.iter("wautSwitch")
+    ]
+    return ((-inf, element.get("startProg", "")), *sorted(switches))
+
+
+def seconds(time: str) -> float | None:
+    """A SUMO time: 90, 90.5 or 0:01:30 (days in front allowed); None for words like "triggered"."""
+    try:
+        total = 0.0
+        for part, size in zip(reversed(time.split(":")), (1, 60, 3600, 86400), strict=False):
+            total += float(part) * size
+        return total
+    except ValueError:
+        return None
