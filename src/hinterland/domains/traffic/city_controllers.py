@@ -28,6 +28,8 @@ KINDS = {
 """Its name where all lights are of one kind, by SUMO's name of the kind."""
 PROGRAMS = (OWN, *KINDS.values())
 """SUMO runs these by itself."""
+OURS = "hinterland"
+"""Name of our own program of a light."""
 LONGEST_GREEN_S = 50
 
 
@@ -63,7 +65,7 @@ def actuated_file(city: City) -> str:
             attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in shown.items())
             phases.append(f"<phase {attributes}/>")
         lights.append(
-            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="hinterland" '
+            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="{OURS}" '
             f'offset="0">{"".join(phases)}</tlLogic>'
         )
     return f"<additional>{''.join(lights)}</additional>"

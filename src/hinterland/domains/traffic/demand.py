@@ -9,8 +9,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.netfile import ADDITIONAL, FLOWS, Network, pieces
-from hinterland.domains.traffic.scenario import Scenario, seconds
+from hinterland.domains.traffic.netfile import ADDITIONAL, FLOWS, Network, pieces, seconds
+from hinterland.domains.traffic.scenario import Scenario
 
 ROUTES = ("routes", "a SUMO route file (.rou.xml)")
 """Root and kind of such a file."""
