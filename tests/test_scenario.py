@@ -406,7 +406,7 @@ def test_a_schedule_of_programs_is_followed(
     city = city_of(scenario)
     assert city.lights[0].plan.cycle[0]["duration"] == "42"
     assert "a WAUT switches the programs of light C" in city.notes[0]
-    assert city_of(replace(scenario, begin=60)).lights[0].program[0]["duration"] == "11"
+    assert city_of(replace(scenario, begin=60)).lights[0].plan.cycle[0]["duration"] == "11"
     words = ["-n", both, "-r", made["r_rou"], "-a", made["w_add"], "--end", "150"]
     plain = plain_sumo(words, tmp_path)
     found = stage.call("play", city, "fixed-time")
