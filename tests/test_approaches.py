@@ -112,11 +112,11 @@ def test_copies_look_like_the_region(city: City, session: HostProcess, tmp_path:
     counts = np.array([len(light.greens) for light in city.lights])
     played = [np.full(len(city.lights), step // 6) % counts for step in range(STEPS)]
     truths = [session.call("step", actions) for actions in played]
-    ways, copies = session.call("ways"), 4
+    counted, copies = (session.call("ways"), session.call("departures")), 4
     for agent, light in enumerate(city.lights):
         folder = tmp_path / light.id
         folder.mkdir()
-        with HostProcess(BATCH, batch(city, light.id, copies, folder, ways)) as local:
+        with HostProcess(BATCH, batch(city, light.id, copies, folder, *counted)) as local:
             local.begin("reset", 1)
             numbers = np.random.default_rng(1)
             shape, mine = local.call("numbers_shape"), []

@@ -14,7 +14,11 @@ import runs
 from generated_cities import KINDS
 from hinterland.api.display import Display
 from hinterland.cli import main
+from hinterland.cli.evaluate import MOST_PARTS, by_part
+from hinterland.cli.train import result_table
 from hinterland.config import Config, make_config
+from hinterland.core import UserError
+from hinterland.core.figures import in_words, part_of, parts_of
 from hinterland.domains import load_domain
 from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import City, read_city
@@ -23,9 +27,11 @@ from hinterland.record import RunFolder
 from hinterland.record.manifest import circumstances, moved
 from hinterland.report.gather import gather
 from hinterland.report.tables import runtimes
+from hinterland.rollout.answers import figures_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment, train
 from hinterland.training.clocks import COMPILING
+from hinterland.training.evaluate import figures_of_episodes
 from hinterland.training.experiment import ACCELERATED, STRETCH_AGENT_STEPS
 from hinterland.training.progress import Silent
 
@@ -294,3 +300,59 @@ def test_seconds_between_checkpoints_are_above_0(
     assert main(["train", "corridor", f"--checkpoint-every={seconds}", "--out", str(run)]) == 2
     assert "--checkpoint-every" in capsys.readouterr().err
     assert not run.exists()
+
+
+def test_names_of_figures_say_their_unit_and_of_which_part_they_are() -> None:
+    assert in_words("travel_time_s") == ("travel time", "s")
+    assert in_words("co2_g") == ("co2", "g")
+    assert in_words("queue") == ("queue", "")
+    assert in_words("s") == ("s", "")
+    names = {
+        "delay_s": 1.0,
+        "delay_s/light/A/1": 2.0,
+        "delay_s/light/A/1_std": 9.0,
+        "ice/factory": 3,
+    }
+    assert part_of("delay_s/light/A/1", names) == ("delay_s", "light", "A/1")
+    assert part_of("return/a/b", names) is None, "no figure is called return"
+    assert parts_of(names | {"delay_s/light/B": "a word"}) == {"light": {"A/1": {"delay_s": 2.0}}}
+
+
+def _shown(of: dict) -> dict:
+    every = {"return_mean": -4.0, "return_ci95": 1.0, "episodes": 8, **of}
+    return {
+        "eval": {"learned": every, "random": every},
+        "shown": ["delay_s", "travel_time_s"],
+        "step": 10,
+        "agent_steps_per_s": 1.0,
+        "wall_s": 2.0,
+        "memory": {"peak_mb": 3.0},
+    }
+
+
+def test_the_summary_shows_them_beside_the_return() -> None:
+    found = result_table(_shown({"delay_s": 24.68, "travel_time_s": 1088.0}))
+    assert found.count("(95 %, 8 episodes)  delay 24.7 s, travel time 1,088.0 s") == 2
+    assert "delay" not in result_table(_shown({"queue": 1.0, "delay_s": "a word"}))
+    parts = {f"delay_s/light/{i}": float(i) for i in range(MOST_PARTS + 2)}
+    lines = list(by_part({"delay_s": 1.0, **parts, "delay_s/class/bus": 1.0}))
+    assert len(lines) == MOST_PARTS + 2, "a single class is the whole"
+    assert lines[0].split() == ["by", "light", "delay_s"]
+    assert lines[2].split() == ["1", "1.00"]
+    assert lines[-1].strip() == "and 2 more: --json has all"
+
+
+def test_of_nobody_there_is_no_figure() -> None:
+    """An episode without any counts in no mean; a figure that is not finite is a mistake."""
+    told = [{"delay_s": 1.0, "delay_s/class/bus": x} for x in (4.0, None, 2.0)]
+    assert figures_of("city", told) == told
+    with pytest.raises(UserError, match="delay_s as nan: check city's rewards and figures"):
+        figures_of("city", [{"delay_s": float("nan")}])
+    domain = load_domain("traffic", 1)  # no process is started
+    whole = np.ones((3, 1)), np.ones(3), np.ones(3)
+    own = {"bus": np.array([4.0, np.nan, 2.0]), "tram": np.full(3, np.nan)}
+    found = figures_of_episodes([(*whole, own)], 3, domain)
+    assert (found["bus"], found["bus_std"]) == (3.0, pytest.approx(2**0.5))
+    assert "tram" not in found
+    with pytest.raises(UserError, match="bus as inf"):
+        figures_of_episodes([(*whole, {"bus": np.full(3, np.inf)})], 3, domain)

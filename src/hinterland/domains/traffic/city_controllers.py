@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from hinterland.domains.traffic.city import City
+from hinterland.domains.traffic.city import City, Light
 from hinterland.domains.traffic.phases import LEAST_GREEN_S, OPEN
 from hinterland.domains.traffic.signals import Signals
 
@@ -42,16 +42,23 @@ def programs(city: City) -> dict[str, str]:
     return found
 
 
-def actuated_file(city: City) -> str:
-    """The agents' own programs, made actuated; SUMO activates what it loads last.
+def converted(city: City) -> list[Light]:
+    """Lights that have to be made actuated.
 
-    Lights that are actuated in the network keep their own detectors and rules, unless these leave
-    out yellow that all others have.
+    Others are so in the network and keep their detectors and rules, unless these leave out yellow
+    that all else have, or a schedule would change them.
     """
+    return [
+        light
+        for light in city.lights
+        if light.kind != "actuated" or light.plan.yellow_added or light.id in city.scheduled
+    ]
+
+
+def actuated_file(city: City) -> str:
+    """The agents' own programs, made actuated; SUMO activates what it loads last."""
     lights = []
-    for light in city.lights:
-        if light.kind == "actuated" and not light.plan.yellow_added:
-            continue
+    for light in converted(city):
         driven = {index for index, _, _ in light.links}
         phases = []
         for phase in light.plan.cycle:

@@ -8,11 +8,20 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import City
-from hinterland.domains.traffic.city_controllers import OURS, PROGRAMS, RULES, actuated_file
+from hinterland.domains.traffic.city_controllers import (
+    OURS,
+    PROGRAMS,
+    RULES,
+    actuated_file,
+    converted,
+)
+from hinterland.domains.traffic.costs import Costs, Waiting, behind
 from hinterland.domains.traffic.junctions import Junctions
+from hinterland.domains.traffic.light_figures import LightFigures
 from hinterland.domains.traffic.scenario import into
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
+from hinterland.domains.traffic.trips import by_class, means
 
 DELTA_S = 5
 """Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
@@ -27,6 +36,7 @@ class CityTraffic(SumoRun):
         begin: when episodes begin, in seconds; None: as the city says.
         folder: where the folder for its own files is made; whoever removes it removes that too,
             should this process be killed. None: the system's place for temporary files.
+        reward: of the agents, a name of `costs.REWARDS`.
     """
 
     def __init__(
@@ -35,9 +45,11 @@ class CityTraffic(SumoRun):
         delta: int = DELTA_S,
         begin: float | None = None,
         folder: Path | None = None,
+        reward: str = "delay",
     ) -> None:
         super().__init__(folder)
-        self._city, self._delta, self.what = city, delta, str(city.scenario)
+        self._city, self._delta, self._reward = city, delta, reward
+        self.what = str(city.scenario)
         self._begin = city.begin if begin is None else begin
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
@@ -52,14 +64,16 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses the network or the routes; with its own first error.
         """
         self._end()
-        scenario, lights = self._city.scenario, []
+        scenario, programs = self._city.scenario, []
         if controller == "actuated":
-            lights = [self._folder / "lights.add.xml"]
-            lights[0].write_text(actuated_file(self._city))
-        options = [*scenario.arguments(self._begin, *lights), *self._trip_options(figures)]
+            programs = [self._folder / "lights.add.xml"]
+            programs[0].write_text(actuated_file(self._city))
+        options = [*scenario.arguments(self._begin, *programs), *self._trip_options(figures)]
+        if figures:
+            options += ["--device.emissions.probability", "1"]
         # With prefix, or each process would write what the user's detectors see over the others'.
         self._begin_with([*options, *(into(self._folder) if scenario.additionals else ())], seed)
-        own = {light.id for light in self._city.lights} if lights else set()
+        own = {light.id for light in converted(self._city)} if programs else set()
         self._kept = [light for light in self._city.scheduled if light in own]
         for light, program in self._city.programs:
             if light not in own:
@@ -67,13 +81,19 @@ class CityTraffic(SumoRun):
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights, self._city.people)
-        self._junctions = Junctions(self._city.lights, self._city.lanes, count_entries=True)
-        self._queue = self._seconds = self._clock = 0
+        lights = self._city.lights
+        self._costs = Costs(lights, behind(lights), self._reward)
+        self._junctions = Junctions(lights, self._city.lanes, count_entries=True, costs=self._costs)
+        self._waiting = Waiting(len(lights), self._junctions.waits_before)
+        self._clock = 0
         self._counts_from = self._begin + scenario.warm_up if scenario.warm_up else -inf
         for _ in range(scenario.warm_up):
+            self._junctions.begin()
             self._second()
             self._signals.watch(self._states())
-            self._junctions.second()
+            self._junctions.second(self._waiting)
+        if figures:
+            self._costs.figures = LightFigures([light.id for light in lights])
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
@@ -100,12 +120,12 @@ class CityTraffic(SumoRun):
             self._second()
             if not self._by_actions:
                 self._signals.watch(self._states())
-            self._junctions.second()
-        self._queue += self._junctions.queue
-        self._seconds += self._delta
+            self._junctions.second(self._waiting)
+        if self._costs.figures is not None:
+            self._costs.figures.step(self._costs)
         return {
             **self._see(),
-            "reward": self._junctions.reward(),
+            "reward": self._costs.reward(),
             "influence": self._junctions.influence(),
             "terminated": False,
         }
@@ -123,19 +143,36 @@ class CityTraffic(SumoRun):
         their way on through it, for `cutting.batch`."""
         return {entry: dict(ways) for entry, ways in self._junctions.ways.items()}
 
-    def metrics(self) -> dict[str, float]:
-        """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
-        queue = self._queue / max(1, self._seconds) / len(self._city.lights)
-        return self._trip_figures(queue)
+    def departures(self) -> dict[tuple[str, str], int]:
+        """Cars of this episode by the light in whose region they began their way, or wanted to, and
+        by the lane; for the same."""
+        return dict(self._junctions.departures)
+
+    def metrics(self) -> dict[str, float | None]:
+        """Ends the episode, which was begun with `figures`: those of the grids, grams of CO2 per
+        vehicle, and all by class ("FIGURE/class/CLASS") and by light ("FIGURE/light/ID")."""
+        assert self._costs.figures is not None
+        types = libsumo.vehicletype.getIDList()
+        kinds = {name: libsumo.vehicletype.getVehicleClass(name) for name in types}
+        vehicles, people = self._read_trips(kinds)
+        found: dict[str, float | None] = {"co2_g": 0.0, **means(vehicles)}
+        found["queue"] = self._costs.figures.queue()
+        by_light = self._costs.figures.figures()
+        return found | by_class(vehicles, people, kinds.values()) | by_light
 
     def _second(self) -> None:
-        """Goes on by a second, which may be several steps of SUMO's clock."""
+        """Goes on by a second, which may be several steps of SUMO's clock; who wanted to depart."""
         self._clock += 1
         for light in self._kept:  # a schedule would have put its own program in place of ours
             if libsumo.trafficlight.getProgram(light) != OURS:
                 libsumo.trafficlight.setProgram(light, OURS)
         with self._own_words():  # it reads routes as it goes
             libsumo.simulationStep(self._begin + self._clock)
+        for car in libsumo.simulation.getDepartedIDList():
+            if not self._waiting.knows(car):
+                self._junctions.wants(car, libsumo.vehicle.getLaneID(car))
+        for car in self._waiting.second(libsumo.simulation.getPendingVehicles()):
+            self._junctions.wants(car)
 
     def _states(self) -> list[str]:
         shows = libsumo.trafficlight.getRedYellowGreenState

@@ -20,6 +20,7 @@ from xml.etree.ElementTree import Element
 from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import edge_of
 from hinterland.domains.traffic.city import City, Light
+from hinterland.domains.traffic.costs import behind
 from hinterland.domains.traffic.netfile import ROADS, VEHICLES, elements, may_use
 
 INSIDE = re.compile(r"[wc]?\d+(_\d+)*")
@@ -46,6 +47,8 @@ GAP_M = 100.0
 Ways = Mapping[tuple[str, str], Mapping[tuple[str, ...], int]]
 """Cars by (light, lane on which they come into its region) and by their way on through it: edges,
 the lane's own first."""
+Departures = Mapping[tuple[str, str], int]
+"""Cars by (light, lane of its region on which they begin their way)."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Copies:
             the lane's own edge first.
         kinds: the kind of vehicle, SUMO's vClass, that takes each of these ways.
         shares: of cars that take each of these ways, added up from the first one on.
+        begin: share of cars that begin their way there, of each lane; they wait for room.
+        behind: lanes behind each copy's light that are no other light's in the city.
         prefixes: of every copy's names.
         lanes: to which observations are padded, as in the city.
         phases: the same.
@@ -72,6 +77,8 @@ class Copies:
     ways: tuple[tuple[tuple[str, ...], ...], ...]
     kinds: tuple[tuple[str, ...], ...]
     shares: tuple[tuple[float, ...], ...]
+    begin: tuple[float, ...]
+    behind: tuple[tuple[str, ...], ...]
     prefixes: tuple[str, ...]
     lanes: int
     phases: int
@@ -262,6 +269,7 @@ def batch(
     copies: int,
     folder: Path,
     ways: Ways = MappingProxyType({}),
+    departures: Departures = MappingProxyType({}),
 ) -> Copies:
     """Writes a network of copies of a light's region into `folder`, for one SUMO.
 
@@ -272,6 +280,7 @@ def batch(
         folder: where.
         ways: as `CityTraffic.ways` counts them in the whole city; cars take them in these shares.
             Where none were counted: evenly.
+        departures: as `CityTraffic.departures` counts them. Without: none.
 
     Raises:
         UserError: no agent is at such a light.
@@ -298,6 +307,12 @@ def batch(
         for prefix in prefixes
     )
     shared = _ways(found, agent, ways)
+    after = behind(city.lights)[city.lights.index(agent)]
+
+    def begin(lane: str) -> float:
+        entry = (agent.id, lane)
+        return min(1.0, departures.get(entry, 0) / max(1, sum(ways.get(entry, {}).values())))
+
     return Copies(
         network=file,
         lights=lights,
@@ -306,6 +321,8 @@ def batch(
         shares=tuple(
             tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in shared
         ),
+        begin=tuple(map(begin, agent.seen)),
+        behind=tuple(tuple(prefix + lane for lane in after) for prefix in prefixes),
         prefixes=prefixes,
         lanes=city.lanes,
         phases=city.phases,

@@ -19,6 +19,7 @@ from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
 from hinterland.domains.traffic.options import OF_OWN
+from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -85,6 +86,7 @@ class Traffic:
     """rows x columns traffic lights, all of them agents."""
 
     name = "traffic"
+    shown_figures = SHOWN
     spec = AgentSpec(observation=40, actions=2, dset=36, sources=4, classes=2, horizon=HORIZON)
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
@@ -120,6 +122,7 @@ def make(
     teleport: int | None = None,
     program: str | None = None,
     view: int = round(VIEW_M),
+    reward: str = "delay",
 ) -> Traffic | CityDomain:
     """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
 
@@ -140,6 +143,7 @@ def make(
             configuration says, or never.
         program: of the lights that have it; None: the one that SUMO reads last.
         view: metres to which the roads before a light belong to its region there.
+        reward: of its lights, a name of `costs.REWARDS`.
 
     Raises:
         UserError: numbers that make no grid, files that make no city.
@@ -151,7 +155,7 @@ def make(
     if net is not None or sumocfg is not None:
         if grid is not None:
             raise UserError(f"--grid and --{'net' if net else 'sumocfg'} exclude each other")
-        domain = make_city(net=net, sumocfg=sumocfg, view=view, **own)
+        domain = make_city(net=net, sumocfg=sumocfg, view=view, reward=reward, **own)
         if agents != domain.agents:
             where = domain.city.network
             raise UserError(f"--agents {agents}: {where} has {domain.agents} lights that can learn")

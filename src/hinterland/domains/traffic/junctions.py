@@ -1,4 +1,4 @@
-"""What the agents of a city see and get, read from the SUMO of this process.
+"""What the agents of a city see, read from the SUMO of this process.
 
 One reader for the whole city and for copies of one region, so that both look the same.
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 from hinterland.domains.traffic.approaches import edge_of
 from hinterland.domains.traffic.city import CAR_M, CLASSES, LANE_FEATURES, Light
+from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.network import HALTING
 
 ENTRY_M, ENTRY_SHARE = 15.0, 0.1
@@ -39,10 +40,13 @@ class Junctions:
         lights: whose.
         lanes: all agents are padded to so many lanes.
         count_entries: also count the cars that come in from outside.
+        costs: told what each light's cars do.
     """
 
-    def __init__(self, lights: Sequence[Light], lanes: int, count_entries: bool) -> None:
-        self._lights, self._count_entries = lights, count_entries
+    def __init__(
+        self, lights: Sequence[Light], lanes: int, count_entries: bool, costs: Costs
+    ) -> None:
+        self._lights, self._count_entries, self._costs = lights, count_entries, costs
         flat = [
             (agent, slot, lane)
             for agent, light in enumerate(lights)
@@ -71,10 +75,6 @@ class Junctions:
         ]
         self._moves = [self._moves_of(agent) for agent in range(len(lights))]
         lengths = np.array([length for light in lights for length in light.lengths])
-        limits = {
-            lane: x for light in lights for lane, x in zip(light.seen, light.limits, strict=True)
-        }
-        self._limit = np.array([limits[lane] for lane in self._names])
         self._entry = np.minimum(lengths, np.maximum(ENTRY_M, ENTRY_SHARE * lengths))
         reach = lengths.copy()
         reach[self._incoming] = [metres for light in lights for metres in light.reach]
@@ -99,6 +99,9 @@ class Junctions:
         self._entered_at: dict[tuple[int, str], int] = {}
         self.ways: dict[tuple[str, str], Counter[Way]] = {}
         """Cars by (light, lane on which they came in), and by their way on through its region."""
+        self.departures: Counter[tuple[str, str]] = Counter()
+        """Cars by (light, lane on which they began their way or wanted to)."""
+        self._entered = np.zeros(len(self._agent), int)
         self.begin()
 
     def clear(self, which: np.ndarray) -> None:
@@ -109,15 +112,19 @@ class Junctions:
 
     def begin(self) -> None:
         """Before the first second of a step."""
-        self._lost = np.zeros(self._shape[0])
-        self._seconds = 0
-        self._entered = np.zeros(len(self._agent), int)
-        self.queue = 0.0
+        self._costs.begin()
+        # Of more cars than an influence source can tell of, the others come a step later.
+        self._entered = np.maximum(0, self._entered - (CLASSES - 1))
 
-    def second(self) -> None:
-        """Reads every lane after a second of simulation."""
-        speed_of = libsumo.vehicle.getSpeed
-        number, standing, total = np.zeros((3, len(self._names)))
+    def second(self, waiting: Waiting) -> None:
+        """Reads every lane after a second of simulation.
+
+        Args:
+            waiting: who waits to enter, after that second.
+        """
+        speed_of, tell = libsumo.vehicle.getSpeed, self._costs.vehicle
+        self._costs.second()
+        number, standing = np.zeros((2, len(self._names)))
         first = np.full(len(self._names), np.inf)
         heading, heading_standing = np.zeros((2, len(self._agent)))
         ahead: dict[str, _Ahead] = {}
@@ -128,12 +135,13 @@ class Junctions:
             edge, further, own = self._edges[index], self._further[index], self._own[index]
             # SUMO lists the cars of a lane from its beginning on.
             first[index] = libsumo.vehicle.getLanePosition(cars[0])
-            halting, speeds = 0, 0.0
+            halting = 0
             for car in cars:
                 speed = speed_of(car)
                 halts = speed < HALTING
-                speeds += speed
                 halting += halts
+                for agent in own:
+                    tell(agent, car, speed)
                 if not (further or self._count_entries):
                     continue
                 known = self._ahead.get(car)
@@ -144,16 +152,40 @@ class Junctions:
                     if agent not in own:
                         heading[lanes] += 1 / len(lanes)
                         heading_standing[lanes] += halts / len(lanes)
-                        self._lost[agent] += max(0.0, 1 - speed / self._limit[index])
-            number[index], standing[index], total[index] = len(cars), halting, speeds
+                        tell(agent, car, speed)
+            number[index], standing[index] = len(cars), halting
         self._ahead = ahead
         self.cars = number[self._lane] + heading
         self._halting = standing[self._lane] + heading_standing
         self._at_entry = first[self._lane] < self._entry
-        self.queue += float(self._halting[self._incoming].sum())
-        lost = np.maximum(0.0, number - total / self._limit)[self._lane] * self._incoming
-        self._lost += np.bincount(self._agent, lost, self._shape[0])
-        self._seconds += 1
+        self._costs.close(waiting)
+
+    def waits_before(self, car: str) -> list[int]:
+        """The lights whose region a car enters where it begins its way, if that leads through."""
+        route = libsumo.vehicle.getRoute(car)
+        known = libsumo.vehicle.isRouteValid(car)  # SUMO looks for ways late where roads are full
+        return [
+            agent
+            for agent in self._watching.get(route[0], ())
+            if not known or self._lanes_ahead(agent, route)
+        ]
+
+    def wants(self, car: str, lane: str = "") -> None:
+        """A car is to begin its way now: it counts as come in, whether there is room or not.
+
+        Who wants to depart is nobody's doing; who finds room is the light's.
+
+        Args:
+            car: its id.
+            lane: where it has found room.
+        """
+        edge = libsumo.vehicle.getRoute(car)[0]
+        for agent in self._watching.get(edge, ()):
+            lanes = [one for one in self._lights[agent].seen if edge_of(one) == edge]
+            places = [self._flat[agent, one] for one in ([lane] if lane in lanes else lanes)]
+            place = min(places, key=lambda one: self._entered[one])
+            self._entered[place] += 1
+            self.departures[self._lights[agent].id, self._names[self._lane[place]]] += 1
 
     def _meet(self, car: str, edge: str, lane: str) -> _Ahead:
         """Of a car that is new on an edge: where it goes, and whose region it has just entered."""
@@ -193,13 +225,13 @@ class Junctions:
         if self._entered_at.get((agent, car)) == start:
             return
         self._entered_at[agent, car] = start
-        self._entered[self._flat[agent, lane]] += 1
+        self._entered[self._flat[agent, lane]] += start > 0  # of the others `wants` is told
         inside = sum(1 for _ in takewhile(light.through.__contains__, route[place:]))
         way = route[place : place + inside + 1]
         self.ways.setdefault((light.id, lane), Counter())[way] += 1
 
     def influence(self) -> np.ndarray:
-        """[light, lanes]: cars that came in from outside since `begin`, as classes."""
+        """[light, lanes]: cars that came in, or wanted to, since `begin`, as classes."""
         return self._padded(np.minimum(self._entered, CLASSES - 1)).astype(np.int32)
 
     def approaching(self) -> np.ndarray:
@@ -221,17 +253,6 @@ class Junctions:
         )
         seen[self._agent, self._slot] = lanes
         return seen.reshape(self._shape[0], -1)
-
-    def reward(self) -> np.ndarray:
-        """[light]: minus the time that its cars lost since `begin`, by what they could lose if its
-        approaches were full and stood.
-
-        A car loses in a second the share of the limit by which it is slower. The sum counts every
-        car alike, and a car costs as long as it waits. The grids' mean speed does neither: where
-        empty lanes give 0, a single car gives its lane's length by the limit however late it goes.
-        """
-        room = np.bincount(self._agent, self._capacity * self._incoming, self._shape[0])
-        return (-self._lost / room / max(1, self._seconds)).astype(np.float32)
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         table = np.zeros(self._shape, values.dtype)

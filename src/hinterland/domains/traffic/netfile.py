@@ -312,7 +312,8 @@ def _fill(network: Network, file: Path) -> None:
                 if element.get("dir") == "t":
                     network.turnarounds.add((start, end))
             elif lane and onto and _drives(network, f"{start}_{element.get('fromLane')}"):
-                network.tracks.add((start, end))
+                if element.get("dir") != "t":
+                    network.tracks.add((start, end))
             if "tl" in element.attrib:
                 network.lit.add(network.ends.get(start, ("", ""))[1])
                 network.connections.setdefault(element.attrib["tl"], []).append(

@@ -136,6 +136,12 @@ class Options(DomainOptions):
         description="your own network: metres to which the roads before a light belong to its "
         "region, unless another light is nearer",
     )
+    reward: Literal["delay", "wait", "pressure", "queue", "speed"] = Field(
+        "delay",
+        description="of the lights of your own network: minus the time lost (delay), the time "
+        "stood so far (wait), vehicles before and behind (pressure), vehicles that stand "
+        "(queue); or the mean speed (speed); formulas: docs/traffic.md",
+    )
 
     summary = "traffic lights in SUMO: the DIALS paper's grids, or your own network"
     kind = "agents"
@@ -198,7 +204,7 @@ class Options(DomainOptions):
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None and settings.get("sumocfg") is None:
             of_own = ("routes", "additional", "begin", "seconds", "warm_up", "teleport", "program",
-                      "view")  # fmt: skip
+                      "view", "reward")  # fmt: skip
             found |= dict.fromkeys(of_own, OF_OWN)
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"

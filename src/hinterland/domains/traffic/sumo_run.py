@@ -1,8 +1,7 @@
 """The SUMO of this process (libsumo is a singleton): its start, its end, its errors, its trips."""
 
 import tempfile
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -12,6 +11,7 @@ import libsumo
 import numpy as np
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.trips import Trip, means, read_trips
 
 QUIET = (
     "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never",
@@ -77,34 +77,19 @@ class SumoRun:
                 "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
 
     def _trip_figures(self, queue: float) -> dict[str, float]:
-        """Ends the episode; vehicle-level figures from SUMO's record of its trips.
+        """Ends the episode; vehicle-level figures from SUMO's record of its trips (`trips.means`).
 
-        Travel and waiting time in seconds per vehicle, unfinished trips included, and cars that
-        waited to enter counted from when they wanted to; queue in standing cars per light, as it
-        is given; throughput in finished trips; vehicles are all that wanted to depart before the
-        end, let in or not. Cars that were taken off the road do not count.
+        Unfinished trips count, and vehicles that waited to enter from when they wanted to; queue
+        in standing cars per light, as it is given.
         """
+        return {**means(self._read_trips({})[0]), "queue": queue}
+
+    def _read_trips(self, kinds: Mapping[str, str]) -> tuple[list[Trip], list[Trip]]:
+        """Ends the episode; as of `trips.read_trips`."""
         assert self._trips is not None
         ended = libsumo.simulation.getTime()
         self._end()
-        every = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        trips = [
-            trip
-            for trip in every
-            if trip.get("vaporized") != "traci" and _wanted(trip, self._counts_from, ended)
-        ]
-        finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-        def mean(*names: str) -> float:
-            return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-        return {
-            "travel_time_s": mean("duration", "departDelay"),
-            "waiting_time_s": mean("waitingTime", "departDelay"),
-            "queue": queue,
-            "throughput": float(len(finished)),
-            "vehicles": float(len(trips)),
-        }
+        return read_trips(self._trips, kinds, self._counts_from, ended)
 
     def _cars_on_map(self) -> np.ndarray:
         """Every car's [x (m), y (m), speed (m/s)]."""
@@ -123,11 +108,3 @@ class SumoRun:
         if self._running:
             libsumo.close()
             self._running = False
-
-
-def _wanted(trip: ElementTree.Element, since: float, ended: float) -> bool:
-    """Whether it was to depart since then and before the episode's end, of which SUMO records
-    those of that very moment too; all in seconds of its clock, which has milliseconds."""
-    departs, late = float(trip.get("depart", 0)), float(trip.get("departDelay", 0))
-    there = departs if departs >= 0 else ended
-    return (departs >= 0 or late > 0) and there - late > since - 0.0005
