@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hinterland.domains.traffic.city import City, read_city
+from hinterland.domains.traffic.demand import reached
 from hinterland.domains.traffic.netfile import read_network
 from hinterland.domains.traffic.network import run_tool
 
@@ -29,14 +30,15 @@ def package(name: str) -> Path | None:
 
 
 def random_trips(net: Path, file: Path, count: int, every: float = 1.0) -> Path:
-    """Trips between random edges that cars may use; some have no way."""
+    """Trips between random edges that cars may use; those that have no way are left out."""
     numbers = random.Random(3)
     network = read_network(net)
     edges = [edge for edge, successors in network.successors.items() if successors]
+    pairs = [(numbers.choice(edges), numbers.choice(edges)) for _ in range(count)]
     trips = "".join(
-        f'<trip id="t{i}" depart="{i * every}" from="{numbers.choice(edges)}" '
-        f'to="{numbers.choice(edges)}"/>'
-        for i in range(count)
+        f'<trip id="t{i}" depart="{i * every}" from="{start}" to="{end}"/>'
+        for i, (start, end) in enumerate(pairs)
+        if reached(network.successors, start) >= {end}
     )
     file.write_text(f"<routes>{trips}</routes>")
     return file

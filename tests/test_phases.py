@@ -67,6 +67,13 @@ def test_permanent_green_is_no_phase() -> None:
     assert said(found.between[1][0]) == "Gryy4 Grrr1"
 
 
+def test_who_goes_first_may_be_all_that_changes() -> None:
+    found = plan("Gg 30\ngG 30")
+    assert found.greens == ("Gg", "gG")
+    assert found.driven == (0, 1)
+    assert said(found.between[0][1]) == ""
+
+
 def test_arrows_that_turn_right_on_red() -> None:
     """They are there in every phase, and green in one: all red but for them is no phase."""
     found = plan("GsG 30\nysy 3\nsss 2\nsGr 30\nsyr 3\nsss 2")
@@ -91,6 +98,7 @@ def test_lights_that_are_off() -> None:
     off = plan("Gr 30\nyr 3\noo 60\nrG 30\nry 3")
     assert off.greens == ("Gr", "rG")
     assert said(off.between[0][1]) == "yr3"
+    assert not off.yellow_added
     assert len(plan("oO 90").greens) < 2
 
 
@@ -220,6 +228,8 @@ def test_two_rings() -> None:
     # yellow of 3 s in one ring, of 4 s in the other; then a second of red
     shown = said(found.between[first][found.greens.index("rrGrrrGr")])
     assert shown == "Grrryrrr1 yrrryrrr3 rrrrrrrr1"
+    with pytest.raises(UserError, match="light 'C' is damaged: a ring names phase 9"):
+        plan(text, kind="NEMA", ring1="1,2,3,9", ring2="5,6,7,8")
     order = [phase["state"] for phase in found.cycle if phase["state"] in found.greens]
     assert order == ["GrrrGrrr", "rGrrrGrr", "rrGrrrGr", "rrrGrrrG"]
 
@@ -316,7 +326,7 @@ def test_fixed_time_is_what_sumo_does(tmp_path: Path) -> None:
             session.call("step", [0])
         ours = session.call("metrics")
     run_tool("sumo", [
-        "-n", city.network, "-r", city.routes, "--end", 5 * STEPS, "--seed", 1, "--no-step-log",
+        "-n", city.network, "-r", *city.routes, "--end", 5 * STEPS, "--seed", 1, "--no-step-log",
         "--no-warnings", "--tripinfo-output", tmp_path / "trips.xml",
         "--tripinfo-output.write-unfinished", "--time-to-teleport", -1,
     ])  # fmt: skip

@@ -8,9 +8,10 @@ from typing import Any
 from hinterland.api.display import Played, note
 from hinterland.api.evaluation import MILESTONES, check_used, figures, milestones, players
 from hinterland.cli import interrupts
-from hinterland.cli.arguments import Parser, path_name, whole
+from hinterland.cli.arguments import Parser, add_anew_options, anew_of, path_name, whole
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION, SEEDS, STEPS
+from hinterland.core.bounds import flag_of
 from hinterland.core.figures import beside, part_of, parts_of
 from hinterland.core.names import printable
 
@@ -57,6 +58,7 @@ def parser() -> Parser:
     )
     made.add_argument("--json", action="store_true", help="last line: the figures as JSON")
     add_runtime_options(made)
+    add_anew_options(made)
     return made
 
 
@@ -74,12 +76,15 @@ def run(arguments: Sequence[str]) -> int:
             found, shown = _measured(options, runtime, folder)
     if options.policy == "learned":
         found |= milestones(folder.metrics())
+    if anew := anew_of(options):
+        found["options"] = anew
     own = beside(found, shown)
     print(
         f"{found['policy']}{' (greedy)' if found['greedy'] else ''}: return "
         f"{found['return_mean']:.3f} ± {found['return_ci95']:.3f} (95 %) over "
         f"{found['episodes']} episodes, s.d. {found['return_std']:.3f}, "
         f"{own and f'{own}, '}step {found['step']:,}"
+        + "".join(f", {flag_of(name)} {value}" for name, value in anew.items())
     )
     for name in sorted(x for x in found if f"{x}_std" in found and part_of(x, found) is None):
         print(f"  {name:<20}{found[name]:>12,.3f}  (s.d. {found[f'{name}_std']:,.3f})")
@@ -116,7 +121,9 @@ def _measured(options: Any, runtime: Any, folder: Any) -> tuple[dict[str, Any], 
     how: dict[str, Any] = {"episodes": options.episodes, "seed": options.seed,
                            "opponent": options.opponent,
                            "told": Played(options.episodes)}  # fmt: skip
-    config, domain, learned, step = players(folder, options.policy, options.step)
+    config, domain, learned, step = players(
+        folder, options.policy, options.step, anew=anew_of(options)
+    )
     found = figures(
         config,
         domain,

@@ -16,9 +16,10 @@ from jaxtyping import Bool
 
 from hinterland.core import UserError
 from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
-from hinterland.domains.traffic.demand import read_demand
+from hinterland.domains.traffic.demand import Demand, read_demand
 from hinterland.domains.traffic.netfile import PEOPLE, Network, read_network
 from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
+from hinterland.domains.traffic.scenario import Scenario
 from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
@@ -79,24 +80,36 @@ class City:
     """The network with its traffic.
 
     Attributes:
-        network: path of the .net.xml file.
-        routes: path of the route file.
-        begin: when its first vehicle departs, in seconds.
-        end: when its last one does, or the flow ends that ends last.
+        scenario: the files, and how SUMO is to run them.
+        begin: when an episode begins, in seconds.
+        first: when the first vehicle departs.
+        end: when the last vehicle departs, or the flow ends that ends last.
         lights: the agents, by id.
+        programs: (light, program) of those that run another program than the last one.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
         people: whether anybody walks.
         notes: what a user should know, a sentence each.
     """
 
-    network: Path
-    routes: Path
+    scenario: Scenario
     begin: float
+    first: float
     end: float
     lights: tuple[Light, ...]
+    programs: tuple[tuple[str, str], ...]
     car: dict[str, str]
     people: bool
     notes: tuple[str, ...]
+
+    @property
+    def network(self) -> Path:
+        """Path of the .net.xml file."""
+        return self.scenario.net
+
+    @property
+    def routes(self) -> tuple[Path, ...]:
+        """Paths of the route files."""
+        return self.scenario.routes
 
     @property
     def lanes(self) -> int:
@@ -170,19 +183,25 @@ def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
     )
 
 
-def read_city(net: Path, routes: Path, view: float = VIEW_M) -> City:
+def read_city(net: Path, routes: Path | Sequence[Path], view: float = VIEW_M) -> City:
+    """As `city_of`, of a network and its route files, with the defaults of everything else."""
+    files = (routes,) if isinstance(routes, Path) else tuple(routes)
+    return city_of(Scenario(net, files), view)
+
+
+def city_of(scenario: Scenario, view: float = VIEW_M) -> City:
     """Every traffic light of a SUMO network that has something to decide, with its traffic.
 
     Args:
-        net: path of the network.
-        routes: path of the route file.
+        scenario: its files, and how SUMO is to run them.
         view: metres to which approaches are followed upstream.
 
     Raises:
         UserError: a file is missing or of another kind, they do not belong together, there is no
-            usable traffic light, or no vehicle comes by one.
+            usable traffic light or no such program, no vehicle comes by one in an episode, or SUMO
+            would stop at a vehicle that has no way.
     """
-    return _read(net, routes, view, _written(net), _written(routes))
+    return _read(scenario, view, *map(_written, scenario.files()))
 
 
 def _written(file: Path) -> int:
@@ -194,32 +213,91 @@ def _written(file: Path) -> int:
 
 
 @lru_cache(maxsize=1)
-def _read(net: Path, routes: Path, view: float, *written: int) -> City:
+def _read(scenario: Scenario, view: float, *written: int) -> City:
     del written  # part of the key: files that changed are read again
-    network = read_network(net)
+    network = read_network(scenario.net, scenario.additionals)
+    programs, said = _choose(network, scenario)
     approaches = Approaches(network, view)
     every = (_light(name, network, approaches) for name in sorted(network.programs))
     lights = tuple(filter(None, every))
     if not lights:
         raise UserError(
-            f"{net} has no traffic light to train (it has {len(network.programs)}, none with two "
-            "green phases for vehicles); netconvert's --tls.guess or --tls.set adds lights"
+            f"{scenario.net} has no traffic light to train (it has {len(network.programs)}, none "
+            "with two green phases for vehicles); netconvert's --tls.guess or --tls.set adds "
+            f"lights{''.join(f'; {text}' for text in said)}"
         )
     watched = {edge_of(lane) for light in lights for lane in light.lanes}
-    demand = read_demand(routes, net, network, watched)
+    demand = read_demand(scenario, network, watched)
+    begin = float(int(demand.begin)) if scenario.begin is None else scenario.begin
     return City(
-        network=net,
-        routes=routes,
-        begin=demand.begin,
+        scenario=scenario,
+        begin=begin,
+        first=demand.begin,
         end=demand.end,
         lights=lights,
+        programs=programs,
         car=demand.car,
         people=demand.people,
         notes=(
+            *scenario.notes,
+            *said,
             *_notes(network, lights, demand.people),
             *unseen(approaches, {light.id: light.lanes for light in lights}),
-            *demand.notes,
+            *_in_time(demand, scenario, begin),
         ),
+    )
+
+
+def _choose(
+    network: Network, scenario: Scenario
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Puts the scenario's program into force; (light, program) of where it is not the last one.
+
+    Also a note about lights that have several, if none was chosen.
+    """
+    wanted = scenario.program
+    several = {light: list(known) for light, known in network.choices.items() if len(known) > 1}
+    if wanted is None:
+        if not several:
+            return (), ()
+        light, known = next(iter(sorted(several.items())))
+        others = f" (and of {len(several) - 1} more lights)" if len(several) > 1 else ""
+        return (), (
+            f"of the programs {', '.join(known)} of light {light}{others} the last one runs, "
+            f"{known[-1]}, as in SUMO; --program chooses another",
+        )
+    having = {light: known for light, known in network.choices.items() if wanted in known}
+    if not having:
+        known = sorted({name for each in network.choices.values() for name in each})
+        raise UserError(
+            f"--program {wanted}: no light of {scenario.net} has it; there are {', '.join(known)}"
+        )
+    for light, known in having.items():
+        network.programs[light] = known[wanted]
+    return tuple((light, wanted) for light in sorted(having) if wanted != [*having[light]][-1]), ()
+
+
+def _in_time(demand: Demand, scenario: Scenario, begin: float) -> list[str]:
+    """A note about vehicles without a way, where the user lets SUMO go on with them.
+
+    Raises:
+        UserError: nothing departs in an episode, or SUMO would stop at a vehicle without a way.
+    """
+    end = begin + scenario.warm_up + scenario.seconds
+    if demand.end < begin or demand.begin >= end:
+        raise UserError(
+            f"{scenario}: nothing departs in an episode, which is from {begin:g} to {end:g} s; "
+            f"departures are from {demand.begin:g} to {demand.end:g} s (--begin, --seconds)"
+        )
+    lost = [said for first, last, said in demand.lost if first < end and last >= begin]
+    if not lost:
+        return []
+    said = lost[0] + (f" and {len(lost) - 1} more have" if len(lost) > 1 else " has")
+    if scenario.drops_lost:
+        return [f"{said} no way to where they go: SUMO lets them stand where theirs ends"]
+    raise UserError(
+        f"{said} no way to where they go, and SUMO refuses that: leave them out (randomTrips.py "
+        "--validate does), or set ignore-route-errors in a --sumocfg"
     )
 
 

@@ -11,16 +11,15 @@ from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic.approaches import VIEW_M
-from hinterland.domains.traffic.city import CLASSES, City, read_city
+from hinterland.domains.traffic.city import CLASSES, City, city_of
 from hinterland.domains.traffic.city_controllers import OWN, RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
 from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import Departures, Ways, batch
 from hinterland.domains.traffic.network import sumo_tool
+from hinterland.domains.traffic.scenario import check, make_scenario
 from hinterland.domains.traffic.trips import SHOWN
 
-SECONDS = 1200
-"""Of an episode; each starts with empty roads."""
 _HERE = "hinterland.domains.traffic"
 
 
@@ -73,23 +72,25 @@ class CityDomain:
     """Every traffic light of a user's network that has something to decide.
 
     Args:
-        city: as `read_city` gives it.
-        seconds: of an episode.
+        city: as `city_of` gives it.
         reward: a name of `costs.REWARDS`.
+
+    Raises:
+        UserError: SUMO refuses its files.
     """
 
     name = "traffic"
     shown_figures = SHOWN
 
-    def __init__(self, city: City, seconds: int = SECONDS, reward: str = "delay") -> None:
+    def __init__(self, city: City, reward: str = "delay") -> None:
         sumo_tool("netconvert")  # complains before there is a folder to leave behind
+        self.notes = (*city.notes, *check(city.scenario, city.begin, city.first))
         folder = Path(tempfile.mkdtemp(prefix="city-", dir=scratch()))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.city, self.agents = city, len(city.lights)
-        self.notes = city.notes
         self.scripted = {name: name for name in RULES} | programs(city) | {"heuristic": "actuated"}
         self.action_mask = city.action_mask
-        steps = seconds // DELTA_S
+        steps = city.scenario.seconds // DELTA_S
         self.spec = AgentSpec(
             observation=city.observation,
             actions=city.phases,
@@ -117,16 +118,20 @@ class CityDomain:
         return self._drawing
 
 
-def make_city(
-    net: str, routes: str | None, seconds: int, view: float = VIEW_M, reward: str = "delay"
-) -> CityDomain:
-    """The domain of a network file and a route file.
+def make_city(view: float = VIEW_M, reward: str = "delay", **options: Any) -> CityDomain:
+    """The domain of a user's files.
+
+    Args:
+        view: metres to which approaches are followed upstream.
+        reward: of the lights, a name of `costs.REWARDS`.
+        options: as of `make_scenario`.
 
     Raises:
-        UserError: as `read_city`; no routes; an episode shorter than a step.
+        UserError: as `make_scenario`, `city_of` and `check`; an episode shorter than a step.
     """
-    if routes is None:
-        raise UserError(f"--net {net} needs --routes: the file that says who drives where")
-    if seconds < DELTA_S:
-        raise UserError(f"--seconds {seconds}: an episode has at least one step of {DELTA_S} s")
-    return CityDomain(read_city(Path(net), Path(routes), view), seconds, reward)
+    scenario = make_scenario(**options)
+    if scenario.seconds < DELTA_S:
+        raise UserError(
+            f"--seconds {scenario.seconds}: an episode has at least one step of {DELTA_S} s"
+        )
+    return CityDomain(city_of(scenario, view), reward)

@@ -83,7 +83,6 @@ class Costs:
         lights: whose regions.
         lanes: behind each light (see `behind`).
         reward: a name of `REWARDS`.
-        figures: told of all too, for an episode's figures by light.
     """
 
     def __init__(
@@ -91,9 +90,10 @@ class Costs:
         lights: Sequence[Light],
         lanes: Sequence[Sequence[str]],
         reward: str,
-        figures: LightFigures | None = None,
     ) -> None:
-        self._reward, self._figures = REWARDS[reward], figures
+        self._reward = REWARDS[reward]
+        self.figures: LightFigures | None = None
+        """Told of all too, once they are there."""
         self._count = len(lights)
         self._waits = reward == "wait"
         self._behind = [set(some) for some in lanes]
@@ -116,8 +116,8 @@ class Costs:
         self._speeds: list[float] = []
         self._allowed: list[float] = []
         self.waited = np.zeros(self._count)
-        if self._figures is not None:
-            self._figures.begin()
+        if self.figures is not None:
+            self.figures.begin()
 
     def vehicle(self, light: int, car: str, speed: float) -> None:
         """One of a light's region, with its speed in metres per second."""
@@ -128,8 +128,8 @@ class Costs:
         self._cars.append((light, car))
         self._speeds.append(speed)
         self._allowed.append(allowed)
-        if self._figures is not None:
-            self._figures.vehicle(light, car, speed < HALTING)
+        if self.figures is not None:
+            self.figures.vehicle(light, car, speed < HALTING)
         if self._waits and speed < HALTING:
             self.waited[light] += libsumo.vehicle.getWaitingTime(car)
 
@@ -152,8 +152,8 @@ class Costs:
         self.stood += stand + waiting.vehicles
         self.outside += waiting.vehicles
         self.waited += waiting.seconds
-        if self._figures is not None:
-            self._figures.close(waiting.vehicles)
+        if self.figures is not None:
+            self.figures.close(waiting.vehicles)
 
     def _leaves(self, light: int, car: str) -> None:
         """One that has left a region's lanes: it is followed until it has its speed again."""

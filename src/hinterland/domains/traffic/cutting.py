@@ -69,6 +69,7 @@ class Copies:
         phases: the same.
         car: attributes of the vehicle type.
         people: whether anybody walks in the city; nobody does here.
+        driving: options of SUMO that decide how vehicles move, as in the city.
     """
 
     network: Path
@@ -83,6 +84,7 @@ class Copies:
     phases: int
     car: dict[str, str]
     people: bool
+    driving: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -326,4 +328,5 @@ def batch(
         phases=city.phases,
         car=dict(city.car),
         people=city.people,
+        driving=tuple(city.scenario.driving()),
     )

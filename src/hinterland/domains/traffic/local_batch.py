@@ -72,7 +72,9 @@ class LocalBatch(SumoRun):
         self._end()
         routes = self._folder / "local.rou.xml"
         routes.write_text(self._routes())
-        self._start(self._copies.network, routes, seed)
+        words = ["-n", self._copies.network, "-r", routes, *self._copies.driving]
+        self._begin_with(words, seed)
+        self._clock = 0
         self._signals = Signals(self._copies.lights, self._copies.people)
         lights, lanes = self._copies.lights, self._copies.lanes
         self._costs = Costs(lights, self._copies.behind, self._reward)
@@ -118,7 +120,8 @@ class LocalBatch(SumoRun):
             for light, state in self._signals.second():
                 name = self._copies.lights[light].id
                 libsumo.trafficlight.setRedYellowGreenState(name, state)
-            libsumo.simulationStep()
+            self._clock += 1
+            libsumo.simulationStep(self._clock)  # one or several steps of SUMO's clock
             pending = libsumo.simulation.getPendingVehicles()
             self._waiting.second([car for car in pending if car.endswith(BEGINS)])
             self._junctions.second(self._waiting)

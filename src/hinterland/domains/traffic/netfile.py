@@ -1,10 +1,11 @@
-"""What of SUMO's network files (.net.xml, .net.xml.gz) a city is made of."""
+"""What of SUMO's files a city is made of: networks, and whatever holds traffic or programs."""
 
 import gzip
 import os
 import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,15 @@ Phase = dict[str, str]
 """The attributes of one <phase>."""
 ROADS = (None, "normal", "connector")
 """Functions of edges that are roads; others are insides of junctions and ways on foot."""
+CONTAINERS = ("routes", "trips", "flows", "vehicles", "persons", "additional", "interval")
+"""Elements that are read as what they hold, within one another too; SUMO itself takes any root."""
+FLOWS = ("flow", "personFlow", "containerFlow")
+ALONE = ("vehicle", "trip", "person", "container", *FLOWS)
+"""What may also stand alone, as a file's root."""
+OTHERS = ("net", "nodes", "edges", "connections", "configuration", "sumoConfiguration")
+"""Roots of files that hold neither traffic nor anything additional."""
+DEEPEST = 20
+"""Files that include one another."""
 
 
 VEHICLES = (
@@ -65,6 +75,7 @@ class Network:
         ends: (junction where it begins, junction where it ends) of every road.
         lit: junctions with a controlled way through.
         turnarounds: pairs of edges between which there is only a turnaround.
+        choices: all programs of every light by their ids, the active one last.
     """
 
     lanes: dict[str, tuple[float, float, bool]]
@@ -76,8 +87,11 @@ class Network:
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
     lit: set[str] = field(default_factory=set)
     turnarounds: set[tuple[str, str]] = field(default_factory=set)
+    choices: dict[str, dict[str, Program]] = field(default_factory=dict)
 
 
+ADDITIONAL = ("additional", "a SUMO additional file (.add.xml)")
+"""Root and kind of such a file."""
 WHOLE = 2_000_000_000
 """Bytes of an XML file, unpacked; SUMO itself needs several times as much memory for it."""
 PACKING = 200
@@ -139,20 +153,82 @@ def elements(file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
 
 
 def _elements(packed: BinaryIO, file: Path, root: str, what: str) -> Iterator[ElementTree.Element]:
+    with _events(packed, file, what) as (stream, events):
+        top = next(events)[1]
+        if top.tag != root:
+            raise UserError(f"{file} is not {what}: it begins with <{top.tag}>, not <{root}>")
+        depth = 0
+        for event, element in events:
+            depth += 1 if event == "start" else -1
+            if event == "end" and depth == 0:
+                yield element
+                top.clear()
+                stream.since = 0
+
+
+def pieces(
+    file: Path, root: str, what: str, included_by: tuple[Path, ...] = ()
+) -> Iterator[tuple[ElementTree.Element, Path]]:
+    """What a route file or an additional file holds, and where; one element at a time.
+
+    As SUMO reads it: whatever its root is called, with what it includes, and with the times of an
+    <interval> where a flow in it has none.
+
+    Args:
+        file: its path; .gz files too.
+        root: what its root is mostly called.
+        what: of which kind the file should be, for messages.
+        included_by: the files by which this one was included, the first one first.
+
+    Raises:
+        UserError: there is no such file, it is of another kind, or files include one another in a
+            circle.
+    """
+    if file in included_by or len(included_by) > DEEPEST:
+        raise UserError(f"{included_by[-1]} includes {file}, which includes it in turn")
+    if not is_there(file):
+        by = f" (included by {included_by[-1]})" if included_by else ""
+        raise UserError(f"{file}: there is no such file{by}; {what} is needed")
+    with open_regular(file) as packed, _events(packed, file, what) as (stream, events):
+        around: list[ElementTree.Element] = []
+        depth = 0  # within an element that is no container
+        for event, element in events:
+            if event == "start":
+                if not (around or depth) and element.tag in OTHERS:
+                    raise UserError(
+                        f"{file} is not {what}: it begins with <{element.tag}>, not <{root}>"
+                    )
+                opens = element.tag in CONTAINERS if around else element.tag not in ALONE
+                if opens and not depth:
+                    around.append(element)
+                else:
+                    depth += 1
+            elif not depth:
+                around.pop()
+            else:
+                depth -= 1
+                if not depth:
+                    if element.tag == "include":
+                        inner = file.parent / element.get("href", "")
+                        yield from pieces(inner, root, what, (*included_by, file))
+                    else:
+                        if element.tag in FLOWS and around and around[-1].tag == "interval":
+                            element.attrib = {**around[-1].attrib, **element.attrib}
+                        yield element, file
+                    if around:
+                        around[-1].remove(element)
+                    stream.since = 0
+
+
+@contextmanager
+def _events(
+    packed: BinaryIO, file: Path, what: str
+) -> Generator[tuple[_Bounded, Iterator[tuple[str, ElementTree.Element]]]]:
+    """A file's events of parsing, and the stream that they come from; errors in one sentence."""
     try:
         with gzip.open(packed) if file.suffix == ".gz" else packed as unpacked:
             stream = _Bounded(unpacked, file, os.fstat(packed.fileno()).st_size)
-            events = iter(ElementTree.iterparse(stream, ("start", "end")))
-            top = next(events)[1]
-            if top.tag != root:
-                raise UserError(f"{file} is not {what}: it begins with <{top.tag}>, not <{root}>")
-            depth = 0
-            for event, element in events:
-                depth += 1 if event == "start" else -1
-                if event == "end" and depth == 0:
-                    yield element
-                    top.clear()
-                    stream.since = 0
+            yield stream, iter(ElementTree.iterparse(stream, ("start", "end")))
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file} cannot be read as {what}: {error}") from None
     except ElementTree.ParseError as error:
@@ -183,8 +259,8 @@ def user_of(lane: ElementTree.Element) -> str:
     return next((kind for kind in (*VEHICLES, PEOPLE) if may_use(lane, kind)), "")
 
 
-def read_network(file: Path) -> Network:
-    """Reads a .net.xml file.
+def read_network(file: Path, additionals: Sequence[Path] = ()) -> Network:
+    """Reads a .net.xml file, and further programs of its lights from additional files.
 
     Raises:
         UserError: it is missing, no SUMO network, or one without edges.
@@ -196,6 +272,10 @@ def read_network(file: Path) -> Network:
         raise UserError(f"{file} is a damaged SUMO network: {error}") from None
     if not network.lanes:
         raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
+    for additional in additionals:
+        for element, _ in pieces(additional, *ADDITIONAL):
+            if element.tag == "tlLogic":
+                _add_program(network, element)
     return network
 
 
@@ -213,15 +293,7 @@ def _fill(network: Network, file: Path) -> None:
                 network.lanes[lane.get("id", "")] = (*size, for_cars(lane))
                 network.users[lane.get("id", "")] = user_of(lane)
         elif element.tag == "tlLogic":
-            # Of several programs SUMO runs the one that comes last.
-            name = element.get("id", "")
-            phases = tuple(dict(phase.attrib) for phase in element.iter("phase"))
-            given = {one.get("key", ""): one.get("value", "") for one in element.iter("param")}
-            if phases:
-                kind = element.get("type", "static")
-                network.programs[name] = Program(kind, phases, given)
-            elif element.get("programID") == "off" and name in network.programs:
-                network.programs[name] = replace(network.programs[name], kind="off")
+            _add_program(network, element)
         elif element.tag == "connection":
             start, end = element.get("from", ""), element.get("to", "")
             lane = network.lanes.get(f"{start}_{element.get('fromLane')}")
@@ -238,3 +310,19 @@ def _fill(network: Network, file: Path) -> None:
                 network.connections.setdefault(element.attrib["tl"], []).append(
                     dict(element.attrib)
                 )
+
+
+def _add_program(network: Network, element: ElementTree.Element) -> None:
+    """A <tlLogic> of the network or of an additional file; SUMO runs the one that comes last."""
+    phases = tuple(dict(phase.attrib) for phase in element.iter("phase"))
+    light, name = element.get("id", ""), element.get("programID", "")
+    if phases:
+        given = {one.get("key", ""): one.get("value", "") for one in element.iter("param")}
+        program = Program(element.get("type", "static"), phases, given)
+    elif name == "off" and light in network.programs:
+        program = replace(network.programs[light], kind="off")
+    else:
+        return
+    known = network.choices.setdefault(light, {})
+    known.pop(name, None)
+    known[name] = network.programs[light] = program

@@ -8,13 +8,14 @@ it is. Between any other two each way through the junction closes as it does in 
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.demand import seconds
 from hinterland.domains.traffic.netfile import Phase, Program
+from hinterland.domains.traffic.scenario import seconds
 
 LEAST_GREEN_S = 5
 YELLOW_S = 3
@@ -121,7 +122,7 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
         driven=tuple(
             place
             for place, state in enumerate(greens)
-            if served[state] & ways.vehicles - ways.always
+            if served[state] & ways.vehicles & ways.wanted
         ),
         crossings=tuple(
             tuple(places)
@@ -147,6 +148,7 @@ class _Ways:
         links: these, and those of people on foot.
         ever: those that are open at some time.
         always: those that are never closed.
+        wanted: those that make a phase a green: others than these, if there are any.
         turns: those that sometimes change: one that always shows yellow does not.
     """
 
@@ -159,6 +161,7 @@ class _Ways:
         self._open = {i: OPEN if signs[i] & set(OPEN) else "s" for i in links}
         self.ever = {i for i in links if signs[i] & set(self._open[i])}
         self.always = {i for i in links if signs[i] <= set(self._open[i])}
+        self.wanted = self.ever - self.always or self.ever
         self.turns = [i for i in links if len(signs[i]) > 1]
 
     def served(self, state: str) -> set[int]:
@@ -167,9 +170,8 @@ class _Ways:
 
     def is_green(self, state: str) -> bool:
         """Whether somebody is served for whom that is not always so, and nothing is changing."""
-        wanted = self.ever - self.always or self.ever
         changing = any(state[i] in CHANGING for i in self.turns)
-        return not changing and bool(self.served(state) & wanted)
+        return not changing and bool(self.served(state) & self.wanted)
 
     def is_off(self, state: str) -> bool:
         """Whether the whole light is switched off."""
@@ -276,50 +278,60 @@ def _in_order(is_green: list[bool], after: list[list[int]]) -> Iterator[int]:
 
 
 def _paths(place: int, after: list[list[int]], is_green: list[bool]) -> Iterator[list[int]]:
-    """The ways from a green to the next ones: places after it, the last of them the green."""
-    waiting = [[one] for one in reversed(after[place])]
+    """The shortest way from a green to each next one: places, the last of them the green."""
+    waiting = deque([one] for one in after[place])
+    seen = set[int]()
     while waiting:
-        path = waiting.pop()
+        path = waiting.popleft()
+        if path[-1] in seen:
+            continue
+        seen.add(path[-1])
         if is_green[path[-1]]:
             yield path
         else:
-            waiting.extend([*path, one] for one in reversed(after[path[-1]]) if one not in path)
+            waiting.extend([*path, one] for one in after[path[-1]])
 
 
 def _follow(parts: _Parts, ways: _Ways, green: str, path: list[Phase]) -> None:
     """Notes how the program goes from a green to the next one."""
-    *shown, last = path
+    *between, last = path
     following = last["state"]
-    rests = (ways.is_off(phase["state"]) or _seconds(phase) > LONGEST_RED_S for phase in shown)
-    if following == green or any(rests):
+    if following == green:
         return
+    shown = list(takewhile(lambda phase: not _rests(phase, ways), between))
     played = tuple(
         (phase["state"], _seconds(phase)) for phase in shown if not ways.is_idle(phase["state"])
     )
-    parts.direct.setdefault((green, following), played)
     served = ways.served(green)
     clearing = []  # until somebody new may go
     for state, lasts in played:
         if ways.served(state) - served:
             break
         clearing.append((state, lasts))
+    states = [state for state, lasts in clearing for _ in range(lasts)]
     for way in served:
-        states = [state for state, lasts in clearing for _ in range(lasts)]
         still = next((i for i, one in enumerate(states) if one[way] not in OPEN), len(states))
         if still < len(states) or way not in ways.served(following):
             signs = "".join(state[way] for state in states[still:])
             parts.closing[green, way] = max(parts.closing.get((green, way), ""), signs, key=len)
+    if len(shown) < len(between):
+        return
+    parts.direct.setdefault((green, following), played)
     for way in ways.served(following) - served:
         signs = "".join(state[way] * lasts for state, lasts in played)
         waits = len(signs) - len(signs.rstrip("u"))
         parts.opening[following, way] = max(parts.opening.get((following, way), 0), waits)
 
 
+def _rests(phase: Phase, ways: _Ways) -> bool:
+    return ways.is_off(phase["state"]) or _seconds(phase) > LONGEST_RED_S
+
+
 def _rings(program: Program, ways: _Ways) -> _Parts | None:
     """Of a NEMA controller: of each of its two rings one phase is green, on one side of a barrier.
 
     Raises:
-        KeyError: a ring names a phase that is not there.
+        ValueError: a ring names a phase that is not there.
     """
     rings = [
         [int(word) for word in program.parameters.get(ring, "").split(",") if word.strip()]
@@ -353,10 +365,13 @@ def _rings(program: Program, ways: _Ways) -> _Parts | None:
 
 def _both(phases: dict[int, Phase], pair: tuple[int, int]) -> Phase:
     """Two phases of different rings as one."""
+    missing = [number for number in pair if number not in phases]
+    if missing:
+        raise ValueError(f"a ring names phase {missing[0]}, which there is not")
     one, two = (phases[number] for number in pair)
     state = "".join(
         max(a, b, key=lambda sign: RANK.get(sign, 0))
-        for a, b in zip(one["state"], two["state"], strict=True)
+        for a, b in zip(one["state"], two["state"], strict=False)
     )
     longest = {
         name: str(max(_time(phase, name, 0) for phase in (one, two)))

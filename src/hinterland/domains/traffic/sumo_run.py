@@ -1,8 +1,9 @@
 """The SUMO of this process (libsumo is a singleton): its start, its end, its errors, its trips."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import libsumo
 import numpy as np
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.trips import means, read_trips
+from hinterland.domains.traffic.trips import Trip, means, read_trips
 
-OPTIONS = (
-    "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
-    "--time-to-teleport", "-1", "--xml-validation", "never", "--duration-log.disable", "true",
+QUIET = (
+    "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never",
+    "--duration-log.disable", "true",
 )  # fmt: skip
+OPTIONS = ("--step-length", "1", "--time-to-teleport", "-1")
+"""Where a user's scenario does not say it."""
 
 
 class SumoRun:
@@ -31,15 +34,21 @@ class SumoRun:
         self._folder = Path(self._files.name)
         self._log = self._folder / "errors.txt"
         self._trips: Path | None = None
+        self._counts_from = -inf
+        """Seconds of SUMO's clock; trips that were to begin earlier are none of the figures'."""
         self._running = False
 
     def _start(self, network: Path, routes: Path, seed: int, *more: Any) -> None:
-        """Starts an episode.
+        """Starts an episode; see `_begin_with`."""
+        self._begin_with(["-n", network, "-r", routes, *OPTIONS, *more], seed)
+
+    def _begin_with(self, words: Sequence[Any], seed: int) -> None:
+        """Starts an episode with these words of SUMO's command line.
 
         Raises:
             UserError: SUMO refuses its files; with its own first error.
         """
-        options = ["-n", network, "-r", routes, *OPTIONS, "--seed", seed, *more]
+        options = [*words, *QUIET, "--seed", seed]
         with self._own_words():
             libsumo.start(["sumo", *map(str, options), "--error-log", str(self._log)])
         self._running = True
@@ -72,9 +81,14 @@ class SumoRun:
         Unfinished trips count, and vehicles that waited to enter from when they wanted to; queue
         in standing cars per light, as it is given.
         """
+        return {**means(self._read_trips({})[0]), "queue": queue}
+
+    def _read_trips(self, kinds: Mapping[str, str]) -> tuple[list[Trip], list[Trip]]:
+        """Ends the episode; as of `trips.read_trips`."""
         assert self._trips is not None
+        ended = libsumo.simulation.getTime()
         self._end()
-        return {**means(read_trips(self._trips, {})[0]), "queue": queue}
+        return read_trips(self._trips, kinds, self._counts_from, ended)
 
     def _cars_on_map(self) -> np.ndarray:
         """Every car's [x (m), y (m), speed (m/s)]."""
