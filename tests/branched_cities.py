@@ -8,30 +8,32 @@ from hinterland.domains.traffic.network import run_tool
 ENDS = {"E": (300, 0), "N": (0, 300), "S": (0, -300), "W": (-300, 0)}
 ARMS = {"Ein": "E C", "Eout": "C E", "Nin": "N C", "Nout": "C N", "Sin": "S C", "Sout": "C S",
         "Wout": "C W"}  # fmt: skip
-STRAIGHT = {"W": "W0 Eout", "N": "Nin Sout", "S": "Sin Nout"}
+STRAIGHT = {"W": "W0 Win Eout", "N": "Nin Sout", "S": "Sin Nout"}
 BRANCHES: dict[str, dict] = {
     # A lane as long as a car before the light, and the queue on the one before it.
     "stub": {"nodes": {"M": (-12, 0)}, "edges": {"W0": "W M", "Win": "M C"}},
     "stubs": {
         "nodes": {"M": (-12, 0), "L": (-24, 0), "K": (-30, 0)},
         "edges": {"W0": "W K", "W2": "K L", "W1": "L M", "Win": "M C"},
+        "cars": {"W": "W0 W2 W1 Win Eout"},
     },
     "merge": {
         "nodes": {"M": (-25, 0), "A": (-250, 120), "B": (-250, -120)},
         "edges": {"A0": "A M", "B0": "B M", "Win": "M C"},
-        "cars": {"A": "A0 Eout", "B": "B0 Eout"},
+        "cars": {"A": "A0 Win Eout", "B": "B0 Win Eout"},
     },
     "roundabout": {
         "nodes": {"R": (-40, 0), "Q": (-55, 15), "P": (-70, 0), "O": (-55, -15), "A": (-55, 250)},
         "edges": {"Win": "R C", "Wout": "C R", "RQ": "R Q", "QP": "Q P", "PO": "P O", "OR": "O R",
                   "W0": "W P", "W9": "P W", "A0": "A Q"},
-        "cars": {"W": "W0 Eout", "A": "A0 Eout", "U": "Ein QP Eout"},
+        "cars": {"W": "W0 PO OR Win Eout", "A": "A0 QP PO OR Win Eout",
+                 "U": "Ein Wout RQ QP PO OR Win Eout"},
     },
     # Who leaves to the north comes back from the west.
     "loop": {
         "nodes": {"N": (0, 50), "L": (-50, 50), "M": (-50, 0)},
         "edges": {"W0": "W M", "NL": "N L", "LM": "L M", "Win": "M C"},
-        "cars": {"W": "W0 Eout", "S": "Sin NL Eout"},
+        "cars": {"W": "W0 Win Eout", "S": "Sin Nout NL LM Win Eout"},
         "without": ("Nin", "Wout"),
     },
     # The road from the west leads to two lights.
@@ -39,14 +41,14 @@ BRANCHES: dict[str, dict] = {
         "nodes": {"M": (-50, 0), "D": (0, -120), "F": (300, -120)},
         "edges": {"W0": "W M", "Win": "M C", "Win2": "M D", "Sin": "D C", "Sout": "C D",
                   "S2in": "S D", "S2out": "D S", "E2out": "D F"},
-        "cars": {"W": "W0 Eout", "V": "W0 E2out", "N": "Nin S2out", "S": "S2in Nout"},
+        "cars": {"V": "W0 Win2 E2out", "N": "Nin Sout S2out", "S": "S2in Sin Nout"},
     },
     # One lane becomes three near the light.
     "widening": {
         "nodes": {"M": (-45, 0)},
         "edges": {"W0": "W M", "Win": "M C"},
         "lanes": {"Win": 3},
-        "cars": {"L": "W0 Nout", "R": "W0 Sout"},
+        "cars": {"L": "W0 Win Nout", "R": "W0 Win Sout"},
     },
 }  # fmt: skip
 BEHIND = {
@@ -88,12 +90,13 @@ def branched(kind: str, folder: Path, view: float = 200.0) -> City:
     )
     run_tool("netconvert", ["-n", files["nod"], "-e", files["edg"], "-o", files["net"],
                             "--no-turnarounds", "true"])  # fmt: skip
-    flows = []
-    for name, way in cars.items():
-        first, *via, last = way.split()
-        flows.append(
-            f'<flow id="f{name}" begin="0" end="3600" probability="{FLOW}" from="{first}" '
-            f'via="{" ".join(via)}" to="{last}"/>'
+    files["rou"].write_text(
+        "<routes>"
+        + "".join(
+            f'<route id="{name}" edges="{way}"/>'
+            f'<flow id="f{name}" route="{name}" begin="0" end="3600" probability="{FLOW}"/>'
+            for name, way in cars.items()
         )
-    files["rou"].write_text(f"<routes>{''.join(flows)}</routes>")
+        + "</routes>"
+    )
     return read_city(files["net"], files["rou"], view)

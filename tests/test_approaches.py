@@ -22,7 +22,7 @@ from hinterland.domains.traffic.unseen import unseen
 
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
 BATCH = "hinterland.domains.traffic.local_batch:LocalBatch"
-STEPS = 120
+STEPS = 100
 UPSTREAM = {
     "stub": "W0_0",
     "stubs": "W1_0 W2_0 W0_0",
@@ -99,7 +99,7 @@ def test_it_is_served_and_returns_agree_with_travel_times(city: City, session: H
         figures = session.call("metrics")
         returns[name], travel[name] = np.sum(rewards), figures["travel_time_s"]
         # each once, however often it passes and over however many lanes of the region
-        assert came == pytest.approx(figures["vehicles"], abs=4)
+        assert figures["vehicles"] - 4 <= came.min() <= came.max() <= figures["vehicles"]
     assert max(travel["max-pressure"], travel["greedy"]) < travel["fixed-time"]
     for a, b in combinations(travel, 2):
         if abs(travel[a] / travel[b] - 1) > 0.05:
@@ -112,7 +112,7 @@ def test_copies_look_like_the_region(city: City, session: HostProcess, tmp_path:
     counts = np.array([len(light.greens) for light in city.lights])
     played = [np.full(len(city.lights), step // 6) % counts for step in range(STEPS)]
     truths = [session.call("step", actions) for actions in played]
-    counted, copies = (session.call("ways"), session.call("departures")), 4
+    counted, copies = (session.call("ways"), session.call("departures")), 2
     for agent, light in enumerate(city.lights):
         folder = tmp_path / light.id
         folder.mkdir()
