@@ -119,6 +119,12 @@ class City:
         return max(len(light.seen) for light in self.lights)
 
     @property
+    def room(self) -> float:
+        """Vehicles that can stand on the incoming lanes of a light, as far as their queues are
+        followed; mean over the lights."""
+        return sum(max(1.0, x / CAR_M) for y in self.lights for x in y.reach) / len(self.lights)
+
+    @property
     def phases(self) -> int:
         """Green phases of the light that has most."""
         return max(len(light.greens) for light in self.lights)

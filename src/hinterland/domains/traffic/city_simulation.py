@@ -82,7 +82,7 @@ class CityTraffic(SumoRun):
         self._by_actions = controller not in PROGRAMS
         self._signals = Signals(self._city.lights, self._city.people)
         lights = self._city.lights
-        self._costs = Costs(lights, behind(lights), self._reward)
+        self._costs = Costs(lights, behind(lights), self._reward, self._city.room)
         self._junctions = Junctions(lights, self._city.lanes, count_entries=True, costs=self._costs)
         self._waiting = Waiting(len(lights), self._junctions.waits_before)
         self._clock = 0

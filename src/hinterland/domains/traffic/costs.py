@@ -83,6 +83,8 @@ class Costs:
         lights: whose regions.
         lanes: behind each light (see `behind`).
         reward: a name of `REWARDS`.
+        room: of the city, by which rewards are divided. It is one number for all of its lights, or
+            their returns could not be added up.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Costs:
         lights: Sequence[Light],
         lanes: Sequence[Sequence[str]],
         reward: str,
+        room: float,
     ) -> None:
+        self.room = room
         self._reward = REWARDS[reward]
         self.figures: LightFigures | None = None
         """Told of all too, once they are there."""
@@ -107,6 +111,7 @@ class Costs:
         """Before the first second of a step."""
         self.lost, self.stood, self.pace, self.cars = np.zeros((4, self._count))
         self.before, self.behind, self.outside, self.waited = np.zeros((4, self._count))
+        self.seconds = 0
 
     def second(self) -> None:
         """Before the vehicles of a second are told."""
@@ -152,6 +157,7 @@ class Costs:
         self.stood += stand + waiting.vehicles
         self.outside += waiting.vehicles
         self.waited += waiting.seconds
+        self.seconds += 1
         if self.figures is not None:
             self.figures.close(waiting.vehicles)
 
@@ -175,27 +181,31 @@ class Costs:
         return self._reward(self).astype(np.float32)
 
 
+def _share(costs: Costs, sums: np.ndarray) -> np.ndarray:
+    return -sums / max(1, costs.seconds) / costs.room
+
+
 def _delay(costs: Costs) -> np.ndarray:
-    """- sum over seconds and vehicles of (1 - speed / allowed speed); 1 for each that waits to
-    enter. It is SUMO's timeLoss + departDelay, as far as it arises in the region."""
-    return -costs.lost / MINUTE
+    """- mean over seconds of the sum over vehicles of (1 - speed / allowed speed), 1 for each that
+    waits to enter, by `room`. It is SUMO's timeLoss + departDelay, as far as it arises here."""
+    return _share(costs, costs.lost)
 
 
 def _wait(costs: Costs) -> np.ndarray:
-    """- sum over vehicles, at the step's end, of the seconds for which each has stood without a
-    break, or has waited to enter."""
-    return -costs.waited / MINUTE
+    """- sum over vehicles, at the step's end, of the minutes for which each has stood without a
+    break, or has waited to enter, by `room`."""
+    return -costs.waited / MINUTE / costs.room
 
 
 def _pressure(costs: Costs) -> np.ndarray:
-    """- sum over seconds of (vehicles on the region's lanes or waiting to enter it - vehicles that
-    have passed its light and are on the first `LEAVING_M` behind it)."""
-    return -(costs.before + costs.outside - costs.behind) / MINUTE
+    """- mean over seconds of (vehicles on the region's lanes or waiting to enter it - vehicles that
+    have passed its light and are on the first `LEAVING_M` behind it), by `room`."""
+    return _share(costs, costs.before + costs.outside - costs.behind)
 
 
 def _queue(costs: Costs) -> np.ndarray:
-    """- sum over seconds of the vehicles that stand or wait to enter."""
-    return -costs.stood / MINUTE
+    """- mean over seconds of the vehicles that stand or wait to enter, by `room`."""
+    return _share(costs, costs.stood)
 
 
 def _speed(costs: Costs) -> np.ndarray:
@@ -212,4 +222,4 @@ REWARDS: dict[str, Callable[[Costs], np.ndarray]] = {
     "queue": _queue,
     "speed": _speed,
 }
-"""By name; all but "speed", which is at most 1, in vehicle-minutes."""
+"""By name. -1: as many lose all their time as there is room for before a light of mean size."""

@@ -65,6 +65,7 @@ class Copies:
         begin: share of cars that begin their way there, of each lane; they wait for room.
         behind: lanes behind each copy's light that are no other light's in the city.
         prefixes: of every copy's names.
+        room: as in the city.
         lanes: to which observations are padded, as in the city.
         phases: the same.
         car: attributes of the vehicle type.
@@ -80,6 +81,7 @@ class Copies:
     begin: tuple[float, ...]
     behind: tuple[tuple[str, ...], ...]
     prefixes: tuple[str, ...]
+    room: float
     lanes: int
     phases: int
     car: dict[str, str]
@@ -324,6 +326,7 @@ def batch(
         begin=tuple(map(begin, agent.seen)),
         behind=tuple(tuple(prefix + lane for lane in after) for prefix in prefixes),
         prefixes=prefixes,
+        room=city.room,
         lanes=city.lanes,
         phases=city.phases,
         car=dict(city.car),

@@ -77,7 +77,7 @@ class LocalBatch(SumoRun):
         self._clock = 0
         self._signals = Signals(self._copies.lights, self._copies.people)
         lights, lanes = self._copies.lights, self._copies.lanes
-        self._costs = Costs(lights, self._copies.behind, self._reward)
+        self._costs = Costs(lights, self._copies.behind, self._reward, self._copies.room)
         self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
         self._waiting = Waiting(len(lights), lambda car: (_copy_of(car),))
         self._numbers = np.random.default_rng(seed)
