@@ -346,7 +346,7 @@ def test_of_nobody_there_is_no_figure() -> None:
     """An episode without any counts in no mean; a figure that is not finite is a mistake."""
     told = [{"delay_s": 1.0, "delay_s/class/bus": x} for x in (4.0, None, 2.0)]
     assert figures_of("city", told) == told
-    with pytest.raises(UserError, match="delay_s as nan: check city's rewards and figures"):
+    with pytest.raises(UserError, match="gives 'delay_s' as nan, which is not finite"):
         figures_of("city", [{"delay_s": float("nan")}])
     domain = load_domain("traffic", 1)  # no process is started
     whole = np.ones((3, 1)), np.ones(3), np.ones(3)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from generated_cities import make_cities
+from hinterland.cli import main
 from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import City, read_city
 from hinterland.domains.traffic.costs import REWARDS, Waiting
@@ -18,7 +19,8 @@ from hinterland.domains.traffic.network import sumo_tool
 CASES = Path(__file__).parent / "data" / "traffic"
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
 BATCH = "hinterland.domains.traffic.local_batch:LocalBatch"
-RANKED = ("grid", "rand", "spider", "stub-lane", "tram-phase", "no-yellow")
+FILES = {"net": "net.net.xml", "routes": "r.rou.xml"}
+RANKED = ("grid", "spider", "stub-lane", "tram-phase", "ped-phase", "no-yellow")
 CONTROLLERS = ("random", "fixed-time", "actuated", "max-pressure")
 TIE = 0.03
 """Delays that differ by less, as a share, may change places."""
@@ -72,13 +74,13 @@ def test_return_and_delay_agree_on_who_is_better(name: str, cities, player) -> N
 @pytest.mark.parametrize("kind", ["trip", "vehicle"])
 def test_who_waits_to_enter_costs_as_sumo_counts_it(kind: str, player, tmp_path: Path) -> None:
     city = case("stub-lane", crowd(tmp_path, kind))
-    found = player.call("episode", city, "max-pressure", 600)
+    found = player.call("episode", city, "max-pressure", 400)
     figures, earned = found["figures"], found["returns"]
     assert found["waiting"] > 50
-    assert figures["vehicles"] == figures["vehicles/light/C"] == 600
-    lost = figures["delay_s"] * 600
+    assert figures["vehicles"] == figures["vehicles/light/C"] == 400
+    lost = figures["delay_s"] * 400
     assert -60 * earned["delay"] == pytest.approx(lost, rel=0.05)
-    assert 600 * figures["delay_s/light/C"] == pytest.approx(-60 * earned["delay"])
+    assert 400 * figures["delay_s/light/C"] == pytest.approx(-60 * earned["delay"])
     assert figures["waiting_time_s/light/C"] == pytest.approx(figures["waiting_time_s"], rel=0.01)
     assert earned["wait"] < earned["queue"] < 0
 
@@ -152,6 +154,13 @@ def test_who_stands_at_a_stop_of_its_own_loses_no_time(player, tmp_path: Path) -
     assert found["returns"]["queue"] > -figures["delay_s"] / 60
     assert figures["delay_s/class/bus"] == figures["delay_s"]
     assert figures["delay_s/class/passenger"] is None
+
+
+def test_check_takes_figures_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of classes that are not there; with a reward that is not the default."""
+    files = [f"--{what}={CASES / 'stub-lane' / name}" for what, name in FILES.items()]
+    words = ["check", "traffic", *files, "--seconds", "50", "--reward", "pressure"]
+    assert main(words) == 0, capsys.readouterr().err
 
 
 def test_waiting_is_counted_by_the_second() -> None:

@@ -102,7 +102,7 @@ def figures_of(system: str, each: Sequence[Any]) -> list[dict[str, float]]:
                 )
             if not np.isfinite(value):
                 raise UserError(
-                    f"evaluation gave {name} as {value}: check {system}'s rewards and figures"
+                    f"{system}: metrics of a session gives {name!r} as {value}, which is not finite"
                 )
     return [dict(found) for found in each]
 
