@@ -12,8 +12,7 @@ from hinterland.config import make_config
 from hinterland.core import InfluenceBatch, UserError
 from hinterland.domains.traffic.city import City, read_city
 from hinterland.domains.traffic.cutting import cut
-from hinterland.domains.traffic.netfile import read_network
-from hinterland.domains.traffic.scenario import seconds
+from hinterland.domains.traffic.netfile import read_network, seconds
 from hinterland.influence.fit import FitSettings, fit
 from hinterland.nets.predictor import PredictorNetwork
 

@@ -250,6 +250,16 @@ def test_cases() -> None:
     assert set(found["nema"].greens) == {"GGgrrrGGgrrr", "rrrGGgrrrGGg"}  # both approaches
 
 
+def test_trams_alone_are_traffic(tmp_path: Path) -> None:
+    routes = tmp_path / "trams.rou.xml"
+    routes.write_text(
+        '<routes><vType id="tram" vClass="tram"/>'
+        '<flow id="f" type="tram" begin="0" end="900" period="90" from="Tin" to="Tout"/></routes>'
+    )
+    city = read_city(CASES / "tram-phase/net.net.xml", routes)
+    assert city.lights[0].plan.driven == (0, 1, 2)
+
+
 def test_notes() -> None:
     notes = {name: " ".join(case(name).notes) for name in ("ped-phase", "no-yellow", "nema")}
     assert "light 'C': agents do not see people on foot wait" in notes["ped-phase"]

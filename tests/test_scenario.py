@@ -385,6 +385,39 @@ def test_the_program_of_lights_that_have_several(
     )
 
 
+WAUT = (
+    '<additional><WAUT id="w" startProg="day" refTime="0"><wautSwitch time="0:01:00" to="night"/>'
+    '</WAUT><wautJunction wautID="w" junctionID="C"/></additional>'
+)
+
+
+def test_a_schedule_of_programs_is_followed(
+    cross: Path, stage: HostProcess, tmp_path: Path
+) -> None:
+    both, _ = two_programs(cross, tmp_path)
+    text = both.read_text()
+    day = text[text.index("<tlLogic") : text.index("</tlLogic>")]
+    night = day.replace('"day"', '"night"').replace('"42"', '"11"') + "</tlLogic>"
+    start = text.index("<tlLogic", text.index("</tlLogic>"))
+    end = text.index("</tlLogic>", start) + len("</tlLogic>")
+    both.write_text(text[:start] + night + text[end:])
+    made = files(tmp_path, r_rou=f"<routes>{FLOWS}</routes>", w_add=WAUT)
+    scenario = Scenario(both, (made["r_rou"],), (made["w_add"],), begin=0, seconds=150)
+    city = city_of(scenario)
+    assert city.lights[0].plan.cycle[0]["duration"] == "42"
+    assert "a WAUT switches the programs of light C" in city.notes[0]
+    assert city_of(replace(scenario, begin=60)).lights[0].plan.cycle[0]["duration"] == "11"
+    words = ["-n", both, "-r", made["r_rou"], "-a", made["w_add"], "--end", "150"]
+    plain = plain_sumo(words, tmp_path)
+    found = stage.call("play", city, "fixed-time")
+    assert {name: found[name] for name in plain} == pytest.approx(plain, abs=1e-6)
+    # Who compares does so without it.
+    alone = city_of(replace(scenario, additionals=(), program="day"))
+    for controller in ("actuated", "max-pressure"):
+        found = stage.call("play", city, controller)
+        assert found == stage.call("play", alone, controller)
+
+
 def test_programs_of_additional_files_come_last(town: Path) -> None:
     scenario = make_scenario(sumocfg=str(town))
     last, day, first = (city_of(replace(scenario, program=name)) for name in (None, "day", "0"))
@@ -492,7 +525,8 @@ def test_files_are_given_with_commas_or_again(tmp_path: Path) -> None:
         ("--warm-up 3", "--warm-up 3: is for your own network"),
         ("--teleport 3", "--teleport 3: is for your own network"),
         ("--program 3", "--program 3: is for your own network"),
-        ("--additional {net}", "--additional needs --net"),
+        ("--additional {net}", "--additional .*: is for your own network"),
+        ("--routes {net}", "--routes .*: is for your own network"),
     ],
 )
 def test_an_option_that_cannot_apply_is_refused(town: Path, words: str, message: str) -> None:
@@ -511,11 +545,12 @@ def test_an_option_that_cannot_apply_is_refused(town: Path, words: str, message:
 def test_a_town_from_its_configuration_end_to_end(
     town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Trained, with a report; evaluated on another window; watched."""
     run = tmp_path / "run"
     little = (
-        f"--out {run} --steps 16 --hidden 8 --trunk 8 --copies 2 --windows 1 --window 8 "
-        "--minibatches 1 --refreshes 1 --predictor-episodes 2 --predictor-epochs 1 --evaluations 1 "
-        "--evaluate-episodes 2 --final-episodes 2 --seconds 20 --warm-up 10 --devices 1"
+        f"--out {run} --simulation global --steps 8 --hidden 8 --trunk 8 --copies 1 --windows 1 "
+        "--window 8 --epochs 1 --minibatches 1 --evaluations 1 --evaluate-episodes 2 "
+        "--final-episodes 2 --seconds 20 --warm-up 10 --devices 1"
     )
     assert main(["train", "traffic", "--sumocfg", str(town), *little.split()]) == 0
     said = capsys.readouterr().err

@@ -85,7 +85,8 @@ class City:
         first: when the first vehicle departs.
         end: when the last vehicle departs, or the flow ends that ends last.
         lights: the agents, by id.
-        programs: (light, program) of those that run another program than the last one.
+        programs: (light, program) of those that run another program than the last one, as asked.
+        scheduled: lights whose programs the user's own schedule (WAUT) switches.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
         people: whether anybody walks.
         notes: what a user should know, a sentence each.
@@ -97,6 +98,7 @@ class City:
     end: float
     lights: tuple[Light, ...]
     programs: tuple[tuple[str, str], ...]
+    scheduled: tuple[str, ...]
     car: dict[str, str]
     people: bool
     notes: tuple[str, ...]
@@ -236,6 +238,7 @@ def _read(scenario: Scenario, view: float, *written: int) -> City:
         end=demand.end,
         lights=lights,
         programs=programs,
+        scheduled=tuple(sorted(network.schedules)),
         car=demand.car,
         people=demand.people,
         notes=(
@@ -256,16 +259,8 @@ def _choose(
     Also a note about lights that have several, if none was chosen.
     """
     wanted = scenario.program
-    several = {light: list(known) for light, known in network.choices.items() if len(known) > 1}
     if wanted is None:
-        if not several:
-            return (), ()
-        light, known = next(iter(sorted(several.items())))
-        others = f" (and of {len(several) - 1} more lights)" if len(several) > 1 else ""
-        return (), (
-            f"of the programs {', '.join(known)} of light {light}{others} the last one runs, "
-            f"{known[-1]}, as in SUMO; --program chooses another",
-        )
+        return (), (*_scheduled(network, scenario.begin or 0.0), *_last(network))
     having = {light: known for light, known in network.choices.items() if wanted in known}
     if not having:
         known = sorted({name for each in network.choices.values() for name in each})
@@ -274,7 +269,36 @@ def _choose(
         )
     for light, known in having.items():
         network.programs[light] = known[wanted]
-    return tuple((light, wanted) for light in sorted(having) if wanted != [*having[light]][-1]), ()
+    other = {light for light, known in having.items() if wanted != [*known][-1]}
+    return tuple((x, wanted) for x in sorted(other | (having.keys() & network.schedules))), ()
+
+
+def _scheduled(network: Network, begin: float) -> Iterator[str]:
+    """Puts into force what schedules say of the beginning; a note for each such light."""
+    for light, schedule in sorted(network.schedules.items()):
+        program = [name for since, name in schedule if since <= begin][-1:]
+        chosen = network.choices.get(light, {}).get("".join(program))
+        if chosen is not None:
+            network.programs[light] = chosen
+            yield (
+                f"a WAUT switches the programs of light {light}: agents have the phases of "
+                f"{program[0]}, which runs at {begin:g} s; --program chooses another"
+            )
+
+
+def _last(network: Network) -> Iterator[str]:
+    """A note about lights with several programs and no schedule."""
+    several = {
+        light: list(known)
+        for light, known in sorted(network.choices.items())
+        if len(known) > 1 and light not in network.schedules
+    }
+    for light, known in [*several.items()][:1]:
+        others = f" (and of {len(several) - 1} more lights)" if len(several) > 1 else ""
+        yield (
+            f"of the programs {', '.join(known)} of light {light}{others} the last one runs, "
+            f"{known[-1]}, as in SUMO; --program chooses another"
+        )
 
 
 def _in_time(demand: Demand, scenario: Scenario, begin: float) -> list[str]:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from hinterland.domains.traffic.city import City
+from hinterland.domains.traffic.city import City, Light
 from hinterland.domains.traffic.phases import LEAST_GREEN_S, OPEN
 from hinterland.domains.traffic.signals import Signals
 
@@ -28,6 +28,8 @@ KINDS = {
 """Its name where all lights are of one kind, by SUMO's name of the kind."""
 PROGRAMS = (OWN, *KINDS.values())
 """SUMO runs these by itself."""
+OURS = "hinterland"
+"""Name of our own program of a light."""
 LONGEST_GREEN_S = 50
 
 
@@ -40,16 +42,23 @@ def programs(city: City) -> dict[str, str]:
     return found
 
 
-def actuated_file(city: City) -> str:
-    """The agents' own programs, made actuated; SUMO activates what it loads last.
+def converted(city: City) -> list[Light]:
+    """Lights that have to be made actuated.
 
-    Lights that are actuated in the network keep their own detectors and rules, unless these leave
-    out yellow that all others have.
+    Others are so in the network and keep their detectors and rules, unless these leave out yellow
+    that all else have, or a schedule would change them.
     """
+    return [
+        light
+        for light in city.lights
+        if light.kind != "actuated" or light.plan.yellow_added or light.id in city.scheduled
+    ]
+
+
+def actuated_file(city: City) -> str:
+    """The agents' own programs, made actuated; SUMO activates what it loads last."""
     lights = []
-    for light in city.lights:
-        if light.kind == "actuated" and not light.plan.yellow_added:
-            continue
+    for light in converted(city):
         driven = {index for index, _, _ in light.links}
         phases = []
         for phase in light.plan.cycle:
@@ -63,7 +72,7 @@ def actuated_file(city: City) -> str:
             attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in shown.items())
             phases.append(f"<phase {attributes}/>")
         lights.append(
-            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="hinterland" '
+            f'<tlLogic id={quoteattr(light.id)} type="actuated" programID="{OURS}" '
             f'offset="0">{"".join(phases)}</tlLogic>'
         )
     return f"<additional>{''.join(lights)}</additional>"

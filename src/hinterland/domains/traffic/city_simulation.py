@@ -8,7 +8,13 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import City
-from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
+from hinterland.domains.traffic.city_controllers import (
+    OURS,
+    PROGRAMS,
+    RULES,
+    actuated_file,
+    converted,
+)
 from hinterland.domains.traffic.costs import Costs, Waiting, behind
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.light_figures import LightFigures
@@ -43,6 +49,7 @@ class CityTraffic(SumoRun):
     ) -> None:
         super().__init__(folder)
         self._city, self._delta, self._reward = city, delta, reward
+        self.what = str(city.scenario)
         self._begin = city.begin if begin is None else begin
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
@@ -66,7 +73,8 @@ class CityTraffic(SumoRun):
             options += ["--device.emissions.probability", "1"]
         # With prefix, or each process would write what the user's detectors see over the others'.
         self._begin_with([*options, *(into(self._folder) if scenario.additionals else ())], seed)
-        own = {light.id for light in self._city.lights} if programs else set()
+        own = {light.id for light in converted(self._city)} if programs else set()
+        self._kept = [light for light in self._city.scheduled if light in own]
         for light, program in self._city.programs:
             if light not in own:
                 libsumo.trafficlight.setProgram(light, program)
@@ -155,6 +163,9 @@ class CityTraffic(SumoRun):
     def _second(self) -> None:
         """Goes on by a second, which may be several steps of SUMO's clock; who wanted to depart."""
         self._clock += 1
+        for light in self._kept:  # a schedule would have put its own program in place of ours
+            if libsumo.trafficlight.getProgram(light) != OURS:
+                libsumo.trafficlight.setProgram(light, OURS)
         with self._own_words():  # it reads routes as it goes
             libsumo.simulationStep(self._begin + self._clock)
         for car in libsumo.simulation.getDepartedIDList():

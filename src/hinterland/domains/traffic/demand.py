@@ -9,8 +9,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.netfile import ADDITIONAL, FLOWS, Network, pieces
-from hinterland.domains.traffic.scenario import Scenario, seconds
+from hinterland.domains.traffic.netfile import ADDITIONAL, FLOWS, Network, pieces, seconds
+from hinterland.domains.traffic.scenario import Scenario
 
 ROUTES = ("routes", "a SUMO route file (.rou.xml)")
 """Root and kind of such a file."""
@@ -213,7 +213,11 @@ class _Reader:
                 ways = routes or [self._roads.way(a, b) for a, b in pairwise(stops)]
                 seen = any(not self._watched.isdisjoint(way) for way in ways)
                 self.passes = seen or any(name in element.attrib for name in AREAS)
-        elif self._is_car(kind):
+        elif not self._is_car(kind):
+            # Ways on tracks and bus lanes are SUMO's to find; who begins or ends at a light passes.
+            named = (edge for way in (*routes, stops) for edge in way)
+            self.passes |= not self._watched.isdisjoint(named)
+        else:
             first = departs or 0.0
             until = self._until(element, first)
             self.lost.append((first, until, f"'{element.get('id')}' of {place}"))

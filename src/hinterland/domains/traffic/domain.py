@@ -18,6 +18,7 @@ from hinterland.domains.traffic.city_domain import CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
+from hinterland.domains.traffic.options import OF_OWN
 from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
@@ -161,7 +162,7 @@ def make(
         return domain
     for name, value in own.items():
         if value:
-            raise UserError(f"{flag_of(name)} needs --net: a network of your own (or --sumocfg)")
+            raise UserError(f"{flag_of(name)} {value}: {OF_OWN}; leave it out")
     if not 0 < inflow <= 1:
         raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
     if grid is not None:

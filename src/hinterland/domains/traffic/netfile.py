@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,6 +77,7 @@ class Network:
         lit: junctions with a controlled way through.
         turnarounds: pairs of edges between which there is only a turnaround.
         choices: all programs of every light by their ids, the active one last.
+        schedules: (second from which on, program) of lights that a WAUT switches, in order.
     """
 
     lanes: dict[str, tuple[float, float, bool]]
@@ -88,6 +90,7 @@ class Network:
     lit: set[str] = field(default_factory=set)
     turnarounds: set[tuple[str, str]] = field(default_factory=set)
     choices: dict[str, dict[str, Program]] = field(default_factory=dict)
+    schedules: dict[str, tuple[tuple[float, str], ...]] = field(default_factory=dict)
 
 
 ADDITIONAL = ("additional", "a SUMO additional file (.add.xml)")
@@ -272,10 +275,16 @@ def read_network(file: Path, additionals: Sequence[Path] = ()) -> Network:
         raise UserError(f"{file} is a damaged SUMO network: {error}") from None
     if not network.lanes:
         raise UserError(f"{file} has no roads: it is a SUMO network without any edge")
+    schedules: dict[str, tuple[tuple[float, str], ...]] = {}
     for additional in additionals:
         for element, _ in pieces(additional, *ADDITIONAL):
             if element.tag == "tlLogic":
                 _add_program(network, element)
+            elif element.tag == "WAUT":
+                schedules[element.get("id", "")] = _schedule(element)
+            elif element.tag == "wautJunction":
+                schedule = schedules.get(element.get("wautID", ""), ())
+                network.schedules[element.get("junctionID", "")] = schedule
     return network
 
 
@@ -326,3 +335,24 @@ def _add_program(network: Network, element: ElementTree.Element) -> None:
     known = network.choices.setdefault(light, {})
     known.pop(name, None)
     known[name] = network.programs[light] = program
+
+
+def _schedule(element: ElementTree.Element) -> tuple[tuple[float, str], ...]:
+    """What a <WAUT> says; its times are counted from its refTime."""
+    since = seconds(element.get("refTime", "0")) or 0.0
+    switches = [
+        (since + (seconds(one.get("time", "0")) or 0.0), one.get("to", ""))
+        for one in element.iter("wautSwitch")
+    ]
+    return ((-inf, element.get("startProg", "")), *sorted(switches))
+
+
+def seconds(time: str) -> float | None:
+    """A SUMO time: 90, 90.5 or 0:01:30 (days in front allowed); None for words like "triggered"."""
+    try:
+        total = 0.0
+        for part, size in zip(reversed(time.split(":")), (1, 60, 3600, 86400), strict=False):
+            total += float(part) * size
+        return total
+    except ValueError:
+        return None

@@ -38,6 +38,8 @@ PAPER: dict[str, Any] = {
     "predictor_batch": 1,
 }
 PATHS = ("net", "routes", "additional", "sumocfg")
+OF_OWN = "is for your own network (--net or --sumocfg)"
+"""What of the options below is no use on grids."""
 HOST_COPIES = {"copies": 8, "windows": 16}
 """Preset fast on SUMO as a whole: a copy is a process, batches stay as large."""
 HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
@@ -201,9 +203,9 @@ class Options(DomainOptions):
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None and settings.get("sumocfg") is None:
-            reason = "is for your own network (--net or --sumocfg)"
-            names = ("begin", "seconds", "warm_up", "teleport", "program", "view", "reward")
-            found |= dict.fromkeys(names, reason)
+            of_own = ("routes", "additional", "begin", "seconds", "warm_up", "teleport", "program",
+                      "view", "reward")  # fmt: skip
+            found |= dict.fromkeys(of_own, OF_OWN)
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
             found["local"] = "is for grids: your own network has simulators of its own"

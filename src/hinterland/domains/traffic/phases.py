@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.netfile import Phase, Program
-from hinterland.domains.traffic.scenario import seconds
+from hinterland.domains.traffic.netfile import Phase, Program, seconds
 
 LEAST_GREEN_S = 5
 YELLOW_S = 3

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from hinterland.core import UserError
 from hinterland.core.reading import is_there, read_bytes
 from hinterland.domains.scratch import scratch
+from hinterland.domains.traffic.netfile import seconds
 from hinterland.domains.traffic.network import sumo_tool
 
 SECONDS = 1200
@@ -118,17 +119,6 @@ class Scenario:
         """The files, for messages."""
         first, *others = self.routes or self.additionals or (self.net,)
         return f"{self.net} with {first}" + (f" and {len(others)} more" if others else "")
-
-
-def seconds(time: str) -> float | None:
-    """A SUMO time: 90, 90.5 or 0:01:30 (days in front allowed); None for words like "triggered"."""
-    try:
-        total = 0.0
-        for part, size in zip(reversed(time.split(":")), (1, 60, 3600, 86400), strict=False):
-            total += float(part) * size
-        return total
-    except ValueError:
-        return None
 
 
 def make_scenario(

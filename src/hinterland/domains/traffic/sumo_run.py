@@ -29,6 +29,9 @@ class SumoRun:
             should this process be killed. None: the system's place for temporary files.
     """
 
+    what = "this network with these routes"
+    """What SUMO simulates, for messages."""
+
     def __init__(self, folder: Path | None = None) -> None:
         self._files = tempfile.TemporaryDirectory(prefix="hinterland-sumo-", dir=folder)
         self._folder = Path(self._files.name)
@@ -62,9 +65,7 @@ class SumoRun:
             said = self._log.read_text().splitlines() if self._log.exists() else []
             first = next((line for line in said if line.startswith("Error")), str(error))
             reason = " ".join(first.split())
-            raise UserError(
-                f"SUMO cannot simulate this network with these routes: {reason}"
-            ) from None
+            raise UserError(f"SUMO cannot simulate {self.what}: {reason}") from None
 
     def _trip_options(self, wanted: bool) -> list[str | Path]:
         """So that SUMO keeps its record of every trip for `_trip_figures`, if it is wanted."""
