@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -187,7 +188,7 @@ class _Reader:
         """When the last of it does; a flow without an end has none."""
         if element.tag not in FLOWS:
             return departs
-        return max(departs, seconds(element.get("end", "inf")) or 0.0)
+        return max(departs, seconds(element.get("end", "")) or inf)
 
     def _vehicle(self, element: Element, place: Path, departs: float | None) -> None:
         self.vehicles += 1
