@@ -82,10 +82,15 @@ def test_a_configuration_runs_as_in_sumo(town: Path, stage: HostProcess) -> None
     assert sorted(folder.rglob("*")) == before  # neither detectors nor outputs write there
     notes = " ".join(domain.notes)
     assert "summary-output" in notes
-    assert "seed of" in notes
+    assert "in place of seed of" in notes
     plain = plain_sumo(["-c", town], folder)
     assert plain["vehicles"] > 100
     assert found == pytest.approx({**plain, "queue": found["queue"]}, abs=1e-6)
+
+
+def test_times_are_said_to_the_millisecond(cross: Path) -> None:
+    words = Scenario(cross, step=0.125, teleport=1_234_567).arguments(7_654_321.25)
+    assert {"7654321.250", "0.125", "1234567"} <= {*words}
 
 
 def test_what_is_given_beside_a_configuration_wins(town: Path) -> None:

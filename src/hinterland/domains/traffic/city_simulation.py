@@ -58,7 +58,8 @@ class CityTraffic(SumoRun):
             lights[0].write_text(actuated_file(self._city))
         options = [*scenario.arguments(self._begin, *lights), *self._trip_options(figures)]
         # With prefix, or each process would write what the user's detectors see over the others'.
-        self._begin_with([*options, *(into(self._folder) if scenario.additionals else ())], seed)
+        writes = scenario.additionals or scenario.options
+        self._begin_with([*options, *(into(self._folder) if writes else ())], seed)
         own = {light.id for light in self._city.lights} if lights else set()
         self._kept = [light for light in self._city.scheduled if light in own]
         for light, program in self._city.programs:
