@@ -22,7 +22,7 @@ from hinterland.domains.traffic.unseen import unseen
 
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
 BATCH = "hinterland.domains.traffic.local_batch:LocalBatch"
-STEPS = 100
+STEPS = 80
 UPSTREAM = {
     "stub": "W0_0",
     "stubs": "W1_0 W2_0 W0_0",

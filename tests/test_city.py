@@ -58,6 +58,7 @@ def test_times() -> None:
     assert seconds("1:01:30") == 3690
     assert seconds("1:00:00:00") == 86400
     assert seconds("triggered") is None
+    assert seconds("nan") is seconds("1e999") is None
 
 
 @pytest.mark.parametrize(

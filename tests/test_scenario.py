@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hinterland.api.systems import completed
+from hinterland.api.systems import completed, with_anew
 from hinterland.applies import check_applies
 from hinterland.cli import main
 from hinterland.cli.arguments import given_config
@@ -81,10 +82,15 @@ def test_a_configuration_runs_as_in_sumo(town: Path, stage: HostProcess) -> None
     assert sorted(folder.rglob("*")) == before  # neither detectors nor outputs write there
     notes = " ".join(domain.notes)
     assert "summary-output" in notes
-    assert "seed of" in notes
+    assert "in place of seed of" in notes
     plain = plain_sumo(["-c", town], folder)
     assert plain["vehicles"] > 100
     assert {name: found[name] for name in plain} == pytest.approx(plain, abs=1e-6)
+
+
+def test_times_are_said_to_the_millisecond(cross: Path) -> None:
+    words = Scenario(cross, step=0.125, teleport=1_234_567).arguments(7_654_321.25)
+    assert {"7654321.250", "0.125", "1234567"} <= {*words}
 
 
 def test_what_is_given_beside_a_configuration_wins(town: Path) -> None:
@@ -540,6 +546,26 @@ def test_an_option_that_cannot_apply_is_refused(town: Path, words: str, message:
 
     with pytest.raises(UserError, match=message):
         begin()
+
+
+@pytest.mark.parametrize(
+    ("settings", "anew", "message"),
+    [
+        ({"domain": "corridor"}, {"seconds": 9}, "--seconds is an option of traffic and not of"),
+        ({"domain": "traffic"}, {"seconds": 9}, "--seconds 9: is for your own network"),
+        (
+            {"domain": "traffic", "net": "a", "routes": "b"},
+            {"routes": "c"},
+            "--routes is of training; an evaluation may change: --begin, --seconds, --warm-up, --t",
+        ),
+        ({"domain": "traffic", "net": "a", "routes": "b"}, {"begin": -1}, "--begin -1: must be at"),
+    ],
+)
+def test_an_evaluation_may_not_change_all(
+    settings: dict[str, Any], anew: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        with_anew(make_config(settings), anew)
 
 
 def test_a_town_from_its_configuration_end_to_end(

@@ -323,7 +323,7 @@ def _in_time(demand: Demand, scenario: Scenario, begin: float) -> list[str]:
     if not lost:
         return []
     said = lost[0] + (f" and {len(lost) - 1} more have" if len(lost) > 1 else " has")
-    if scenario.drops_lost:
+    if scenario.goes_on:
         return [f"{said} no way to where they go: SUMO lets them stand where theirs ends"]
     raise UserError(
         f"{said} no way to where they go, and SUMO refuses that: leave them out (randomTrips.py "

@@ -72,7 +72,8 @@ class CityTraffic(SumoRun):
         if figures:
             options += ["--device.emissions.probability", "1"]
         # With prefix, or each process would write what the user's detectors see over the others'.
-        self._begin_with([*options, *(into(self._folder) if scenario.additionals else ())], seed)
+        writes = scenario.additionals or scenario.options
+        self._begin_with([*options, *(into(self._folder) if writes else ())], seed)
         own = {light.id for light in converted(self._city)} if programs else set()
         self._kept = [light for light in self._city.scheduled if light in own]
         for light, program in self._city.programs:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -118,8 +119,8 @@ class _Reader:
         self._mixtures: dict[str, list[str]] = {}
         self.uses: Counter[str] = Counter()
         self.missing: dict[str, Path] = {}
-        self.begin, self.end = float("inf"), 0.0
-        self._last = ("", float("-inf"))
+        self.begin, self.end = inf, 0.0
+        self._last = ("", -inf)
         self.vehicles = 0
         self.lost: list[tuple[float, float, str]] = []
         self.passes = self.people = False
@@ -132,7 +133,7 @@ class _Reader:
             kind: root and kind that it should have.
             in_order: whether it must be sorted by departure.
         """
-        self._last = ("", float("-inf"))
+        self._last = ("", -inf)
         for element, place in pieces(file, *kind):
             self.people |= element.tag in ("person", "personFlow")
             if element.tag == "vType":
@@ -190,7 +191,8 @@ class _Reader:
         """When the last of it does; a flow without an end has none."""
         if element.tag not in FLOWS:
             return departs
-        return max(departs, seconds(element.get("end", "inf")) or 0.0)
+        end = seconds(element.get("end", ""))
+        return inf if end is None else max(departs, end)
 
     def _vehicle(self, element: Element, place: Path, departs: float | None) -> None:
         self.vehicles += 1
@@ -279,7 +281,7 @@ def read_demand(scenario: Scenario, network: Network, watched: Iterable[str]) ->
         )
     used = [reader.types[name] for name, _ in reader.uses.most_common() if name in reader.types]
     cars = [car for car in used if car.get("vClass", "passenger") == "passenger"]
-    begin = 0.0 if reader.begin == float("inf") else reader.begin
+    begin = 0.0 if reader.begin == inf else reader.begin
     return Demand(begin, reader.end, cars[0] if cars else {}, tuple(reader.lost), reader.people)
 
 

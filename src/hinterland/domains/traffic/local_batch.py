@@ -79,7 +79,7 @@ class LocalBatch(SumoRun):
         lights, lanes = self._copies.lights, self._copies.lanes
         self._costs = Costs(lights, self._copies.behind, self._reward, self._copies.room)
         self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
-        self._waiting = Waiting(len(lights), lambda car: (_copy_of(car),))
+        self._waiting = Waiting(len(lights), self._junctions.waits_before)
         self._numbers = np.random.default_rng(seed)
         self._cars = 0
         return self._see()

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -353,6 +353,6 @@ def seconds(time: str) -> float | None:
         total = 0.0
         for part, size in zip(reversed(time.split(":")), (1, 60, 3600, 86400), strict=False):
             total += float(part) * size
-        return total
     except ValueError:
         return None
+    return total if isfinite(total) else None

@@ -181,12 +181,13 @@ class Options(DomainOptions):
             if "\0" not in text
         }
         given = {**given, **paths}
-        if "agents" in given or not ("sumocfg" in paths or {"net", "routes"} <= paths.keys()):
+        whole = "sumocfg" in paths or ("net" in paths and {"routes", "additional"} & paths.keys())
+        if "agents" in given or not whole:
             return given
         from hinterland.domains.traffic.city import city_of
         from hinterland.domains.traffic.scenario import make_scenario
 
-        whole: dict[str, Any] = {**paths} | {
+        own: dict[str, Any] = {**paths} | {
             name: given[name]
             for name in ("begin", "seconds", "warm_up", "teleport", "program")
             if isinstance(given.get(name), str if name == "program" else int)
@@ -194,7 +195,7 @@ class Options(DomainOptions):
         view = given.get("view", cls.model_fields["view"].default)
         if not isinstance(view, int):  # refused later
             return given
-        return {**given, "agents": len(city_of(make_scenario(**whole), view).lights)}
+        return {**given, "agents": len(city_of(make_scenario(**own), view).lights)}
 
     @classmethod
     def unread(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:

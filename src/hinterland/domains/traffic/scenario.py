@@ -72,7 +72,7 @@ class Scenario:
     notes: tuple[str, ...] = ()
 
     @property
-    def drops_lost(self) -> bool:
+    def goes_on(self) -> bool:
         """Whether the user's own configuration lets SUMO go on with vehicles without a way."""
         return dict(self.options).get("ignore-route-errors") == "true"
 
@@ -98,15 +98,15 @@ class Scenario:
             *("--net-file", str(self.net)),
             *(["--route-files", ",".join(map(str, self.routes))] if self.routes else []),
             *(["--additional-files", ",".join(map(str, additionals))] if additionals else []),
-            *("--begin", f"{begin:g}" if begin != int(begin) else str(int(begin))),
-            *("--step-length", f"{self.step:g}", "--time-to-teleport", f"{self.teleport:g}"),
+            *("--begin", _time(begin)),
+            *("--step-length", _time(self.step), "--time-to-teleport", _time(self.teleport)),
             *(word for name, value in self.options for word in (f"--{name}", value)),
         ]
 
     def driving(self) -> list[str]:
         """What of the command line decides how vehicles move, for other networks too."""
         return [
-            *("--step-length", f"{self.step:g}", "--time-to-teleport", f"{self.teleport:g}"),
+            *("--step-length", _time(self.step), "--time-to-teleport", _time(self.teleport)),
             *(
                 word
                 for name, value in self.options
@@ -119,6 +119,11 @@ class Scenario:
         """The files, for messages."""
         first, *others = self.routes or self.additionals or (self.net,)
         return f"{self.net} with {first}" + (f" and {len(others)} more" if others else "")
+
+
+def _time(s: float) -> str:
+    """As SUMO reads it, whose clock has milliseconds."""
+    return str(int(s)) if s == int(s) else f"{s:.3f}"
 
 
 def make_scenario(
@@ -189,7 +194,7 @@ def _configured(file: Path) -> tuple[Scenario, float | None]:
     with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         whole = Path(folder) / "whole.sumocfg"
         # Names of files in it become whole ones if its own is.
-        _run(f"{file}", ["-c", str(file.resolve()), "--save-configuration", str(whole)])
+        _run(str(file), ["-c", str(file.resolve()), "--save-configuration", str(whole)])
         sections = {
             section.tag: {one.tag: one.get("value", "") for one in section}
             for section in ElementTree.parse(whole).getroot()
@@ -222,7 +227,7 @@ def _configured(file: Path) -> tuple[Scenario, float | None]:
     if left_out:
         notes.append(f"what {file} has SUMO write is not written: {', '.join(left_out)}")
     if own:
-        notes.append(f"each episode has its own seed: {' and '.join(own)} of {file} is not used")
+        notes.append(f"each episode has its own seed, in place of {' and '.join(own)} of {file}")
     return Scenario(
         net=Path(unquote(net)),
         routes=_saved(options.pop("route-files", "")),
@@ -251,7 +256,7 @@ def check(scenario: Scenario, begin: float, first: float) -> tuple[str, ...]:
     Raises:
         UserError: SUMO refuses it; in its own words.
     """
-    options = {**dict(scenario.options), "end": f"{max(begin, first) + AHEAD_S:g}"}
+    options = {**dict(scenario.options), "end": _time(max(begin, first) + AHEAD_S)}
     if scenario.in_order:
         options["route-steps"] = str(scenario.warm_up + scenario.seconds)
     options |= {"no-step-log": "true", "aggregate-warnings": "3", **dict(scenario.validation)}
@@ -262,7 +267,7 @@ def check(scenario: Scenario, begin: float, first: float) -> tuple[str, ...]:
     more = len(warnings) - SHOWN
     return (
         *(f"SUMO warns: {text}" for text in warnings[:SHOWN]),
-        *((f"SUMO warns of {more} more",) if more > 0 else ()),
+        *((f"SUMO warns of {more} more things",) if more > 0 else ()),
     )
 
 
