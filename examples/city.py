@@ -1,4 +1,4 @@
-"""Two towns to train in: one that SUMO's netgenerate makes, and nine lights of Berlin.
+"""Two towns to train in: one that SUMO's netgenerate makes, and ten lights of Berlin.
 
     python examples/city.py towns
     hinterland study towns/made.toml
@@ -51,7 +51,7 @@ simulation = "untrained"
 """
 TITLES = {
     "made": "A town that netgenerate made",
-    "berlin": "Nine lights of Berlin",
+    "berlin": "Ten lights of Berlin",
 }
 
 

@@ -12,8 +12,7 @@ from hinterland.config import make_config
 from hinterland.core import InfluenceBatch, UserError
 from hinterland.domains.traffic.city import City, read_city
 from hinterland.domains.traffic.cutting import cut
-from hinterland.domains.traffic.demand import seconds
-from hinterland.domains.traffic.netfile import read_network
+from hinterland.domains.traffic.netfile import read_network, seconds
 from hinterland.influence.fit import FitSettings, fit
 from hinterland.nets.predictor import PredictorNetwork
 
@@ -59,6 +58,7 @@ def test_times() -> None:
     assert seconds("1:01:30") == 3690
     assert seconds("1:00:00:00") == 86400
     assert seconds("triggered") is None
+    assert seconds("nan") is seconds("1e999") is None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_bad_files_get_one_sentence(cities, tmp_path: Path, net, routes, message
 
 def test_compressed_files(cities, tmp_path: Path) -> None:
     city = cities["grid"]
-    for file in (city.network, city.routes):
+    for file in (city.network, *city.routes):
         (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
     packed = read_city(tmp_path / "grid.net.xml.gz", tmp_path / "grid.rou.xml.gz")
     assert packed.lights == city.lights

@@ -14,7 +14,11 @@ import runs
 from generated_cities import KINDS
 from hinterland.api.display import Display
 from hinterland.cli import main
+from hinterland.cli.evaluate import MOST_PARTS, by_part
+from hinterland.cli.train import result_table
 from hinterland.config import Config, make_config
+from hinterland.core import UserError
+from hinterland.core.figures import in_words, part_of, parts_of
 from hinterland.domains import load_domain
 from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import City, read_city
@@ -23,9 +27,11 @@ from hinterland.record import RunFolder
 from hinterland.record.manifest import circumstances, moved
 from hinterland.report.gather import gather
 from hinterland.report.tables import runtimes
+from hinterland.rollout.answers import figures_of
 from hinterland.runtime import LocalRuntime
 from hinterland.training import Experiment, train
 from hinterland.training.clocks import COMPILING
+from hinterland.training.evaluate import figures_of_episodes
 from hinterland.training.experiment import ACCELERATED, STRETCH_AGENT_STEPS
 from hinterland.training.progress import Silent
 
@@ -50,24 +56,14 @@ def _each_second(kind: str, inside: str = "", **ends: str) -> str:
 
 ENDS = {"from": "A0A1", "to": "A2B2"}
 WAY = '<route edges="A0A1 A1A2 A2B2"/>'
-GAP = '<route edges="A0A1 A1A2 B2C2"/>'
 FLOW = f'<flow id="f" begin="0" end="{WANTED}" {{}} {{}}</flow>'
 FROM_TO = 'from="A0A1" to="A2B2">'
 DEMANDS = {
-    "vehicles": (_each_second("vehicle", WAY), EPISODE_S),
-    "trips": (_each_second("trip", **ENDS), EPISODE_S),
-    "trips by way of an edge": (_each_second("trip", **ENDS, via="A1A2"), EPISODE_S),
-    "a flow along a route": (FLOW.format('period="1"', ">" + WAY), EPISODE_S),
-    "a flow between edges": (FLOW.format('period="1"', FROM_TO), EPISODE_S),
-    "some without a way": (
-        f'<vehicle id="one" depart="0">{WAY}</vehicle>'
-        + _each_second("trip", **{"from": "A0A1", "to": "bottom0A0"}),
-        1,
-    ),
-    "some whose way has a gap": (
-        f'<trip id="one" depart="0" {FROM_TO}</trip>' + _each_second("vehicle", GAP),
-        1,
-    ),
+    "vehicles": _each_second("vehicle", WAY),
+    "trips": _each_second("trip", **ENDS),
+    "trips by way of an edge": _each_second("trip", **ENDS, via="A1A2"),
+    "a flow along a route": FLOW.format('period="1"', ">" + WAY),
+    "a flow between edges": FLOW.format('period="1"', FROM_TO),
 }
 
 
@@ -97,12 +93,11 @@ def _red(city: City) -> np.ndarray:
 
 @pytest.mark.parametrize("name", DEMANDS)
 def test_who_wanted_to_depart_counts_let_in_or_not(name: str, net: Path, tmp_path: Path) -> None:
-    traffic, wanted = DEMANDS[name]
-    figures = _figures(net, traffic, tmp_path)
+    figures = _figures(net, DEMANDS[name], tmp_path)
     assert figures["throughput"] == 0
-    assert figures["vehicles"] == wanted
-    if wanted == EPISODE_S:  # from when each wanted to enter to the episode's end
-        assert figures["travel_time_s"] == pytest.approx((EPISODE_S + 1) / 2)
+    assert figures["vehicles"] == EPISODE_S
+    # from when each wanted to enter to the episode's end
+    assert figures["travel_time_s"] == pytest.approx((EPISODE_S + 1) / 2)
 
 
 def test_random_demand_is_the_same_by_trip_and_by_route(net: Path, tmp_path: Path) -> None:
@@ -305,3 +300,59 @@ def test_seconds_between_checkpoints_are_above_0(
     assert main(["train", "corridor", f"--checkpoint-every={seconds}", "--out", str(run)]) == 2
     assert "--checkpoint-every" in capsys.readouterr().err
     assert not run.exists()
+
+
+def test_names_of_figures_say_their_unit_and_of_which_part_they_are() -> None:
+    assert in_words("travel_time_s") == ("travel time", "s")
+    assert in_words("co2_g") == ("co2", "g")
+    assert in_words("queue") == ("queue", "")
+    assert in_words("s") == ("s", "")
+    names = {
+        "delay_s": 1.0,
+        "delay_s/light/A/1": 2.0,
+        "delay_s/light/A/1_std": 9.0,
+        "ice/factory": 3,
+    }
+    assert part_of("delay_s/light/A/1", names) == ("delay_s", "light", "A/1")
+    assert part_of("return/a/b", names) is None, "no figure is called return"
+    assert parts_of(names | {"delay_s/light/B": "a word"}) == {"light": {"A/1": {"delay_s": 2.0}}}
+
+
+def _shown(of: dict) -> dict:
+    every = {"return_mean": -4.0, "return_ci95": 1.0, "episodes": 8, **of}
+    return {
+        "eval": {"learned": every, "random": every},
+        "shown": ["delay_s", "travel_time_s"],
+        "step": 10,
+        "agent_steps_per_s": 1.0,
+        "wall_s": 2.0,
+        "memory": {"peak_mb": 3.0},
+    }
+
+
+def test_the_summary_shows_them_beside_the_return() -> None:
+    found = result_table(_shown({"delay_s": 24.68, "travel_time_s": 1088.0}))
+    assert found.count("(95 %, 8 episodes)  delay 24.7 s, travel time 1,088.0 s") == 2
+    assert "delay" not in result_table(_shown({"queue": 1.0, "delay_s": "a word"}))
+    parts = {f"delay_s/light/{i}": float(i) for i in range(MOST_PARTS + 2)}
+    lines = list(by_part({"delay_s": 1.0, **parts, "delay_s/class/bus": 1.0}))
+    assert len(lines) == MOST_PARTS + 2, "a single class is the whole"
+    assert lines[0].split() == ["by", "light", "delay_s"]
+    assert lines[2].split() == ["1", "1.00"]
+    assert lines[-1].strip() == "and 2 more: --json has all"
+
+
+def test_of_nobody_there_is_no_figure() -> None:
+    """An episode without any counts in no mean; a figure that is not finite is a mistake."""
+    told = [{"delay_s": 1.0, "delay_s/class/bus": x} for x in (4.0, None, 2.0)]
+    assert figures_of("city", told) == told
+    with pytest.raises(UserError, match="gives 'delay_s' as nan, which is not finite"):
+        figures_of("city", [{"delay_s": float("nan")}])
+    domain = load_domain("traffic", 1)  # no process is started
+    whole = np.ones((3, 1)), np.ones(3), np.ones(3)
+    own = {"bus": np.array([4.0, np.nan, 2.0]), "tram": np.full(3, np.nan)}
+    found = figures_of_episodes([(*whole, own)], 3, domain)
+    assert (found["bus"], found["bus_std"]) == (3.0, pytest.approx(2**0.5))
+    assert "tram" not in found
+    with pytest.raises(UserError, match="bus as inf"):
+        figures_of_episodes([(*whole, {"bus": np.full(3, np.inf)})], 3, domain)

@@ -25,10 +25,12 @@ from hinterland.report.tables import (
     as_csv,
     as_html,
     as_markdown,
+    by_part,
     final_returns,
     influence,
     memory,
     over_seeds,
+    own_figures,
     populations,
     runtimes,
     text,
@@ -516,3 +518,35 @@ def test_importing_reports_starts_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_domains_own_figures_stand_beside_the_return_and_apart_by_part(tmp_path: Path) -> None:
+    """Those that it shows; all of them, and those of parts, in tables and files of their own."""
+    paths = [make_run(tmp_path / f"run-{seed}", seed=seed) for seed in range(2)]
+    assert own_figures(gather(paths)) == []
+    assert by_part(gather(paths)) == {}
+    for seed, path in enumerate(paths):
+        summary = json.loads((path / "summary.json").read_text())
+        for place, found in enumerate(summary["eval"].values()):
+            own = {"delay_s": 20.0 + place + seed, "queue": 2.0}
+            own |= {f"delay_s/class/{kind}": 10.0 + seed for kind in ("bus", "<b>tram</b>")}
+            own |= {"delay_s/light/A|1": 5.0, "odd": "a word"}
+            found |= own | {f"{name}_std": 1.0 for name in own}
+        summary["shown"] = ["delay_s", "unknown"]
+        (path / "summary.json").write_text(json.dumps(summary))
+    runs = gather(paths)
+    assert [row["delay (s)"] for row in final_returns(runs)] == [20.5, 22.5, 23.5]
+    rows = own_figures(runs)
+    assert [row["policy"] for row in rows] == ["dials", "dials, greedy", "random", "heuristic"]
+    assert [row["delay (s)"] for row in rows] == [20.5, 21.5, 22.5, 23.5]
+    assert {name for row in rows for name in row} == {"policy", "delay (s)", "queue", "odd"}
+    parts = by_part(runs)
+    assert list(parts) == ["class", "light"]
+    assert len(parts["class"]) == 2 * len(rows)
+    assert {row["delay (s)"] for row in parts["class"]} == {10.5}
+    write_report(paths, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>tram" not in page
+    assert "The same by light." in page
+    assert "A\\|1" in (tmp_path / "report" / "parts-light.md").read_text()
+    assert (tmp_path / "report" / "figures.csv").read_text().startswith("policy,delay (s),queue")

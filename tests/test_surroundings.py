@@ -28,7 +28,7 @@ GLOBAL = (
 )  # fmt: skip
 TINY = (*GLOBAL, "--steps", "32", "--final-episodes", "2", "--evaluations", "1")
 
-COUNTS = (168, 110, 37)
+COUNTS = (182, 110, 37)
 """Paths, names and variables that are tried, each with a command."""
 
 
@@ -76,6 +76,7 @@ PATH_OPTIONS: dict[str, tuple[Callable[[str, str], list[str]], tuple[str, ...]]]
     "train --resume": (lambda path, run: ["train", "--resume", path], ()),
     "train --config": (lambda path, run: ["train", "--config", path], ()),
     "train --net": (lambda path, run: ["train", "traffic", "--net", path, "--routes", path], ()),
+    "train --sumocfg": (lambda path, run: ["train", "traffic", "--sumocfg", path], ()),
     "evaluate": (lambda path, run: ["evaluate", path], ()),
     "report": (lambda path, run: ["report", path], ()),
     # What lies there is looked at when all has been drawn, or played.

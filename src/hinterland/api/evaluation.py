@@ -1,12 +1,13 @@
 """`hinterland.evaluate`: policies of a run, or hand-written ones, on the global simulator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hinterland.api.start import machine, stopping
-from hinterland.api.systems import get_domain, look_where_it_was, trained_policy
+from hinterland.api.systems import get_domain, look_where_it_was, trained_policy, with_anew
 
 if TYPE_CHECKING:
     from hinterland.api.policies import Policies
@@ -31,6 +32,7 @@ def evaluate(
     step: int | None = None,
     domain: "Domain | None" = None,
     network: "Callable[..., Any] | None" = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
     devices: int | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -46,6 +48,8 @@ def evaluate(
         step: of a folder's checkpoint; the newest by default.
         domain: the object that a folder's run was trained in, if no name makes it again.
         network: the function that a folder's run was trained with, if no name finds it again.
+        options: of the domain of a folder's run that change its episodes, such as
+            {"seconds": 3600} on your own network of lights.
         devices: cores of the CPU, or accelerators; all by default.
         progress: say on standard error how far it is.
 
@@ -72,7 +76,8 @@ def evaluate(
     if isinstance(run, Run):
         run = run.policies
     if isinstance(run, Policies):
-        for name, given in (("step", step), ("domain", domain), ("network", network)):
+        for name, given in (("step", step), ("domain", domain), ("network", network),
+                            ("options", options or None)):  # fmt: skip
             if given is not None:
                 raise UserError(f"{name} is for a run's folder: policies have their own")
     if progress:
@@ -85,7 +90,7 @@ def evaluate(
             reached: dict[str, int | None] = {}
         else:
             folder = RunFolder.read(Path(run))
-            config, made, learned, at = players(folder, policy, step, domain, network)
+            config, made, learned, at = players(folder, policy, step, domain, network, options)
             reached = milestones(folder.metrics()) if policy == "learned" else {}
         try:
             return figures(config, made, learned, at, runtime, policy, greedy, how) | reached
@@ -116,14 +121,15 @@ def players(
     step: int | None = None,
     given: "Domain | None" = None,
     network: Any = None,
+    anew: Mapping[str, Any] = MappingProxyType({}),
 ) -> "tuple[Config, Domain, Any, int]":
     """(configuration, domain, policy, step) of a run; of hand-written policies (…, None, 0)."""
     if policy == "learned":
-        return trained_policy(folder, step, given, network)
+        return trained_policy(folder, step, given, network, anew)
     from hinterland.config import make_config
 
     look_where_it_was(folder, given, network)
-    config = make_config(folder.config)
+    config = with_anew(make_config(folder.config), anew)
     return config, get_domain(config, folder, given), None, 0
 
 

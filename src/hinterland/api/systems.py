@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hinterland.api.display import note
@@ -190,18 +191,53 @@ def _note(text: str) -> None:
     note(f"note: {text}")
 
 
+def with_anew(config: "Config", anew: Mapping[str, Any]) -> "Config":
+    """The configuration of a run with other options of its domain, for an evaluation.
+
+    Args:
+        config: of the run.
+        anew: those options, which the domain declares for that.
+
+    Raises:
+        UserError: the domain does not, or the run does not read one.
+    """
+    from hinterland.config import declared_by, given_options, make_config
+    from hinterland.core.bounds import flag_of
+    from hinterland.core.errors import UserError
+    from hinterland.domains.checked import not_an_option
+
+    if not anew:
+        return config
+    declared = declared_by(config.domain)
+    values = given_options(config.model_dump(exclude_none=True))
+    unread = declared.unread(values)
+    for name in anew:
+        if name not in declared.model_fields:
+            raise UserError(not_an_option(config.domain, name))
+        if name not in declared.anew:
+            may = ", ".join(map(flag_of, declared.anew)) or "none"
+            raise UserError(f"{flag_of(name)} is of training; an evaluation may change: {may}")
+        if name in unread:
+            raise UserError(f"{flag_of(name)} {anew[name]}: {unread[name]}; leave it out")
+    return make_config({**values, **anew})
+
+
 def trained_policy(
     folder: "RunFolder",
     step: int | None = None,
     given: "Domain | None" = None,
     network: Any = None,
+    anew: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Any, Any, Any, int]:
-    """(configuration, domain, policy, step) of a run's newest or named checkpoint."""
+    """(configuration, domain, policy, step) of a run's newest or named checkpoint.
+
+    `anew` is as of `with_anew`.
+    """
     from hinterland.config import make_config
     from hinterland.training.networks import check_step, load_policy
 
     look_where_it_was(folder, given, network)
-    config = make_config(folder.config)
+    config = with_anew(make_config(folder.config), anew)
     # What is damaged is said before a domain, which may be a thousand processes, is made.
     arrays, meta = folder.load_checkpoint(step)
     check_step(meta, config)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from hinterland.config import PAPER, Config, declared_by
 from hinterland.core.bounds import Range, flag_of, kinds_of, number_of, range_of, shortened
 from hinterland.core.errors import UserError
-from hinterland.core.options import FILE
+from hinterland.core.options import FILE, FILES
 from hinterland.domains.checked import not_an_option
 from hinterland.domains.declared import light, owners_of
 
@@ -96,6 +96,26 @@ def path_text(text: str) -> str:
     return str(path_name(text))
 
 
+def path_texts(text: str) -> str:
+    """The same of several, with commas in between."""
+    return ",".join(path_text(part) for part in text.split(","))
+
+
+class _Further(argparse.Action):
+    """Files that are added to those given before."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Called by argparse for each time the option is given."""
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
+
+
 def _check(text: str, value: float, allowed: Range) -> None:
     if problem := allowed.problem(value):
         raise argparse.ArgumentTypeError(f"{shortened(text)}: {problem}")
@@ -148,6 +168,23 @@ def add_config_options(
             ) from error
 
 
+def add_anew_options(parser: argparse.ArgumentParser) -> None:
+    """The options of installed domains that an evaluation may give another value."""
+    for domain, declared in light():
+        if not declared.anew:
+            continue
+        group = parser.add_argument_group(f"options of {domain} (default: as the run was trained)")
+        for name in declared.anew:
+            with suppress(argparse.ArgumentError):  # two domains have one of that name
+                _add_option(group, name, declared.model_fields[name], {})
+
+
+def anew_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given."""
+    names = {name for _, declared in light() for name in declared.anew}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
 def _add_option(
     parser: argparse._ActionsContainer, name: str, field: FieldInfo, paper: Mapping[str, Any]
 ) -> None:
@@ -166,6 +203,8 @@ def _add_option(
         options["choices"] = tuple(word for each in kinds for word in get_args(each))
     elif FILE in field.metadata:
         options |= {"type": path_text, "metavar": "FILE"}
+    elif FILES in field.metadata:
+        options |= {"type": path_texts, "metavar": "FILE[,FILE...]", "action": _Further}
     elif name == "network":
         options["metavar"] = "gru|feed-forward|MODULE:FUNCTION"
     elif name == "credit":

@@ -31,6 +31,7 @@ from hinterland.cli.arguments import (
 from hinterland.cli.setup import add_runtime_options
 from hinterland.config import MILLION
 from hinterland.core.bounds import Range, flag_of
+from hinterland.core.figures import beside
 from hinterland.core.names import as_file_name
 from hinterland.core.reading import is_there
 from hinterland.domains import known_domains
@@ -312,6 +313,7 @@ def result_table(summary: dict[str, Any]) -> str:
             lines.append(
                 f"  {text:<26}{figures['return_mean']:7.2f} ± {figures['return_ci95']:.2f}"
                 f"  (95 %, {figures['episodes']} episodes{length})"
+                + (f"  {said}" if (said := beside(figures, summary.get("shown", ()))) else "")
             )
             own = {name[7:]: x for name, x in figures.items() if name.startswith("return/")}
             if own and max(own.values()) > min(own.values()):

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 FILE = "file"
 """Marks an option that names a file: `net: Annotated[str | None, FILE] = Field(None, ...)`."""
+FILES = "files"
+"""Marks one that names several, with commas in between; each time it is given adds to them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class DomainOptions(BaseModel):
     """Modules by the name in `hinterland bench NAME`; each has SUMMARY, add_options, measure."""
     published: ClassVar[Published | None] = None
     """What a paper reports of this domain."""
+    anew: ClassVar[tuple[str, ...]] = ()
+    """Options that an evaluation may give another value: they change its episodes, and neither the
+    number of agents nor what they see and do."""
     from_outside: ClassVar[bool] = False
     """Whether an option names somebody else's simulator, which is then checked before a run."""
 

@@ -77,7 +77,8 @@ class HostSession(Protocol):
     `reset(seed, controller, figures)` and `step(actions [agents])` return a dictionary with
     "observation" [agents, observation] and "dset" [regions, dset] of the state reached; `step` adds
     "reward" [agents], "terminated" (a bool) and "influence" [regions, sources] (integers), which
-    belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures;
+    belongs to the d-set *before* the step; `metrics()` ends the episode and gives its figures,
+    numbers by name (`core.figures`), or None where there was nobody of whom they could be;
     `picture()` gives what `Domain.frame` draws; `regions()` and `region_noise()`, if there are any,
     the local states of the state reached and the noise of the last step, stacked by region, by
     which `testing` compares local simulators. Actions are int32; nobody steps an episode after
@@ -384,6 +385,9 @@ class Domain(Protocol):
     #
     # A domain may also have `action_mask` [agents, actions]: which actions each agent has at all
     # (spec.actions is the largest number), and `notes`: sentences that a user should read.
+    #
+    # Any domain may say which of its simulator's figures are shown beside the return, the most
+    # telling first: `shown_figures = ("delay_s", "travel_time_s")`.
     #
     # Any domain, of agents or of entities, may bring its own network: `own_network(key, spec)`
     # gives an untrained `SlotNetwork`, or a `Policy` of all slots, in place of ours.

@@ -130,6 +130,8 @@ class Summary(_Open):
     step: Count | None = None
     wall_s: Figure | None = None
     eval: dict[str, Evaluation | None] | None = None
+    shown: list[Text] | None = None
+    """Figures that stand beside the return."""
     time: dict[str, Figure | None] | None = None
     memory: dict[str, Figure | None] | None = None
     finished: Flag | None = None
@@ -166,6 +168,7 @@ class Result(_Open):
     wall_s: Figure
     agent_steps_per_s: Figure
     eval: Learned
+    shown: list[Text] = []
     memory: dict[str, Figure | None]
 
     @model_validator(mode="after")

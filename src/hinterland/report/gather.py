@@ -49,6 +49,11 @@ class Run:
         return self.final("learned") is not None
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """Figures that stand beside the return; known once it has finished."""
+        return tuple((self.summary or {}).get("shown") or ())
+
+    @property
     def step(self) -> int:
         """Steps per agent so far."""
         return max((line["step"] for line in self.metrics), default=0)

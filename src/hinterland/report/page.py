@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core.errors import UserError
+from hinterland.core.figures import in_words
 from hinterland.core.names import as_file_name, printable
 from hinterland.core.reading import is_there
 from hinterland.record import check_output
@@ -26,7 +27,7 @@ _PAPER_MEMORY = (
 )
 
 _FILES = re.compile(
-    r"(learning|learning-by-time|lengths|cross-entropy|runtime|throughput|returns|seeds|populations|"
+    r"(learning|learning-by-time|lengths|figure|figures|parts|cross-entropy|runtime|throughput|returns|seeds|populations|"
     r"influence|runtimes|memory|cluster)(-.*)?"
 )
 _KINDS = {
@@ -140,6 +141,19 @@ def _returns_of(runs: Sequence[Run], folder: Path, suffix: str) -> list[str]:
     svg = plots.learning_curve(runs, "step", folder, f"lengths{suffix}", "length")
     if svg is not None:
         parts.append(_figure(svg, f"Length of evaluation episodes while learning. {band}"))
+    for figure in dict.fromkeys(name for run in runs for name in run.shown):
+        name = f"figure-{as_file_name(figure)}{suffix}"
+        svg = plots.learning_curve(runs, "step", folder, name, figure)
+        if svg is not None:
+            what, unit = in_words(figure)
+            said = f"{what}{unit and f' ({unit})'} while learning."
+            parts.append(_figure(svg, f"{said[0].upper()}{said[1:]} {_band_words(runs)}"))
+    if figures := tables.own_figures(runs):
+        title = "All figures at the end of training, mean over seeds."
+        parts.append(_table("figures" + suffix, figures, folder, title))
+    for kind, rows in tables.by_part(runs).items():
+        title = f"The same by {kind}."
+        parts.append(_table(f"parts-{kind}{suffix}", rows, folder, title))
     if populations := tables.populations(runs):
         title = "Entities at the end of training, sampled actions, mean over seeds."
         parts.append(_table("populations" + suffix, populations, folder, title))

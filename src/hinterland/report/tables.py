@@ -1,13 +1,14 @@
 """Tables as rows of plain numbers, and their renderers."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from hinterland.core.names import printable
+from hinterland.core.figures import in_words, is_number, part_of, parts_of
+from hinterland.core.names import as_file_name, printable
 from hinterland.report import paper
 from hinterland.report.gather import Run, by_system, by_variant, scripted_return
 from hinterland.report.statistics import (
@@ -24,11 +25,13 @@ __all__ = [
     "as_csv",
     "as_html",
     "as_markdown",
+    "by_part",
     "cluster",
     "final_returns",
     "influence",
     "memory",
     "over_seeds",
+    "own_figures",
     "populations",
     "runtimes",
 ]
@@ -56,7 +59,7 @@ def final_returns(runs: Sequence[Run]) -> list[Row]:
                 row |= {"return": mean(values), "95 % interval": _interval(group, values)}
                 row["interval over"] = "seeds" if len(values) > 1 else "episodes"
                 row["greedy actions"] = mean(greedy) if len(greedy) else None
-            own.append(row)
+            own.append(row | _shown(group, "learned"))
         for name in SCRIPTED:
             if (found := scripted_return(members, name)) is not None:
                 level, half = found
@@ -64,9 +67,69 @@ def final_returns(runs: Sequence[Run]) -> list[Row]:
                 if half is not None:
                     row |= {"95 % interval": (level - half, level + half)}
                     row["interval over"] = "episodes"
-                own.append(row)
+                own.append(row | _shown(members, name))
         rows += [row | {APART: _apart(row, own)} for row in own]
     return rows
+
+
+def _shown(runs: Sequence[Run], policy: str) -> Row:
+    """What stands beside the return, mean over seeds."""
+    names = dict.fromkeys(name for run in runs for name in run.shown)
+    found = [run.final(policy) or {} for run in runs]
+    return {_head(name): _mean_figure(found, name) for name in names}
+
+
+def _mean_figure(found: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    return _mean_of([x if is_number(x := one.get(name)) else None for one in found])
+
+
+def _head(name: str) -> str:
+    what, unit = in_words(name)
+    return f"{what} ({unit})" if unit else what
+
+
+def own_figures(runs: Sequence[Run]) -> list[Row]:
+    """All figures of systems that show some beside the return, at the end, mean over seeds."""
+    rows: list[Row] = []
+    for name, found in _finals(runs):
+        own = dict.fromkeys(x.removesuffix("_std") for one in found for x in one)
+        own = [x for x in own if any(f"{x}_std" in one for one in found)]
+        whole = [x for x in own if x != "return" and part_of(x, own) is None]
+        row = {_head(x): _mean_figure(found, x) for x in whole}
+        rows.append({"policy": name, **row})
+    return rows
+
+
+def by_part(runs: Sequence[Run]) -> dict[str, list[Row]]:
+    """By kind of parts: figures of each part and policy at the end, mean over seeds."""
+    tables: dict[str, list[Row]] = {}
+    for name, found in _finals(runs):
+        several = [parts_of(one) for one in found]
+        for kind in dict.fromkeys(kind for one in several for kind in one):
+            every = [one.get(kind, {}) for one in several]
+            for part in dict.fromkeys(part for one in every for part in one):
+                known = [one.get(part, {}) for one in every]
+                figures = dict.fromkeys(x for one in known for x in one)
+                row = {_head(x): _mean_figure(known, x) for x in figures}
+                row = {"policy": name, kind: printable(part), **row}
+                tables.setdefault(as_file_name(kind), []).append(row)
+    return tables
+
+
+def _finals(runs: Sequence[Run]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(name, what each seed's final evaluation gave) of every policy, where some is shown."""
+    found = []
+    for suffix, members in _systems([run for run in runs if run.shown]):
+        policies = [(name, group, "learned") for name, group in by_variant(members).items()]
+        policies += [
+            (f"{name}, greedy", group, "learned_greedy")
+            for name, group in by_variant(members).items()
+        ]
+        for name, group, policy in (*policies, *((x, members, x) for x in SCRIPTED)):
+            each = [one for run in group if (one := run.final(policy))]
+            if each:
+                found.append((name + suffix, each))
+    return found
 
 
 def populations(runs: Sequence[Run]) -> list[Row]:

@@ -84,7 +84,7 @@ def figures_of(system: str, each: Sequence[Any]) -> list[dict[str, float]]:
     """What each session's `metrics` gave.
 
     Raises:
-        UserError: they are not dictionaries of single numbers by the same names.
+        UserError: they are not dictionaries of single finite numbers, or None, by the same names.
     """
     for found in each:
         if not isinstance(found, Mapping):
@@ -94,9 +94,15 @@ def figures_of(system: str, each: Sequence[Any]) -> list[dict[str, float]]:
             odd = sorted(map(str, set(found) ^ set(each[0])))[0]
             raise UserError(f"{system}: metrics of a session gives {odd!r} in some episodes only")
         for name, value in found.items():
+            if value is None:  # nobody was there of whom it could be
+                continue
             if np.ndim(value) or np.asarray(value).dtype.kind not in NUMBERS:
                 raise UserError(
                     f"{system}: metrics of a session gives {name!r} as {value!r}, expected a number"
+                )
+            if not np.isfinite(value):
+                raise UserError(
+                    f"{system}: metrics of a session gives {name!r} as {value}, which is not finite"
                 )
     return [dict(found) for found in each]
 

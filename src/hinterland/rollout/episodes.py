@@ -260,4 +260,8 @@ def answers_by_kind(
 
 def _by_name(system: HostSystem, figures: list[Any]) -> dict[str, Any]:
     each = figures_of(system.name, figures)
-    return {name: np.array([one[name] for one in each]) for name in (each[0] if each else {})}
+    # NaN: None, as they are finite. It counts in no mean.
+    return {
+        name: np.array([np.nan if one[name] is None else one[name] for one in each])
+        for name in (each[0] if each else {})
+    }

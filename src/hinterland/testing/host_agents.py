@@ -11,7 +11,6 @@ from hinterland.rollout.episodes import answers_by_kind
 from hinterland.testing.expectations import (
     attempt,
     expect_classes,
-    expect_finite,
     expect_methods,
     fail,
     fail_as_over_at_once,
@@ -160,6 +159,4 @@ def _check_controller(domain: Domain, session: Any, name: str, controller: Any, 
         seen = [session.call("step", idle)]
         gathered(f"{domain.name} at step {t}, {where}", seen, "reward", (domain.agents,))
         gathered(f"{domain.name} at step {t}, {where}", seen, "terminated", (), TRUTHS)
-    (figures,) = figures_of(f"{domain.name}, {where}", [session.call("metrics")])
-    for figure, value in figures.items():
-        expect_finite(f"{where}: metrics {figure!r}", value)
+    figures_of(f"{domain.name}, {where}", [session.call("metrics")])

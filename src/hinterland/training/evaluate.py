@@ -4,7 +4,7 @@ One definition of every figure, whatever the system: the return of an episode is
 rewards, of agents the mean over them, of entities, whose number changes, the sum over all; of games
 it is what the simulator says of a side. `length` counts the steps in which somebody lived, `alive`
 is the mean number of them in those steps. A system's own figures, and their standard deviations
-("_std"), stand beside it.
+("_std"), stand beside it: means over the episodes in which there was somebody of whom they are.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from hinterland.core import UserError, stream
+from hinterland.core.figures import part_of
 from hinterland.domains.pool import SharingPool
 from hinterland.rollout import SESSIONS, HostSystem, whole_system
 from hinterland.rollout.episodes import (
@@ -245,6 +246,8 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
                 f"a reward of {domain.name}'s global simulator is not finite in some state that "
                 "this policy reaches"
             )
+    if system.is_host:  # whose figures were judged as they came: NaN is nobody in that episode
+        own = {name: known for name, x in own.items() if len(known := x[~np.isnan(x)])}
     for name, x in {"return": each, **own}.items():
         if not np.isfinite(x).all():
             raise UserError(
@@ -267,7 +270,7 @@ def figures_of_episodes(blocks: list[tuple], episodes: int, domain: Any) -> dict
             mean = reward.mean(0)
             found |= {f"return/{x}": float(mean[names == x].mean()) for x in dict.fromkeys(names)}
     found |= {name: float(x.mean()) for name, x in own.items()}
-    return found | {f"{name}_std": float(x.std(ddof=ddof)) for name, x in own.items()}
+    return found | {f"{x}_std": float(own[x].std(ddof=int(len(own[x]) > 1))) for x in own}
 
 
 def evaluate_policy(
@@ -310,7 +313,10 @@ def evaluate(experiment: Experiment, policy: Any, updates: int) -> None:
                 greedy=kind == "greedy", place=(config.seed, f"evaluate/{kind}", updates),
                 told=experiment.progress.advance,
             )  # fmt: skip
-            shown = {x for x in figures.keys() - STANDARD_FIGURES if not x.endswith("_std")}
+            shown = {
+                name for name in figures.keys() - STANDARD_FIGURES
+                if not name.endswith("_std") and part_of(name, figures) is None
+            }  # fmt: skip
             shown |= {"return_std", "return_ci95", "episodes"}
             values[f"eval/{kind}/return"] = figures["return_mean"]
             values |= {f"eval/{kind}/{x}": figures[x] for x in shown}

@@ -269,6 +269,7 @@ class Experiment:
             "wall_s": self.wall_s,
             "agent_steps_per_s": self.agent_steps_per_s(updates),
             "eval": evaluation,
+            "shown": list(getattr(self.domain, "shown_figures", ())),
             "time": {f"{name}_s": value for name, value in self.time.items()}
             | {"compile_s": self.compile_s},
             "memory": {"peak_mb": self.peak_memory_mb()},

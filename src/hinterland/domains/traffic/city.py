@@ -1,9 +1,12 @@
 """A user's own SUMO network as a system of agents: every usable traffic light is one.
 
-An agent's region are the lanes that lead to its light. Its actions are the green phases of the
-network's own program; what lies between two of them (yellow, all red) is the network's own too.
+An agent's region are the roads that lead to its light, as far as its queues may stand
+(`approaches`). Its actions are the green phases of the network's own program; what lies between two
+of them (yellow, all red) is the network's own too.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,16 +15,20 @@ import numpy as np
 from jaxtyping import Bool
 
 from hinterland.core import UserError
-from hinterland.domains.traffic.demand import read_demand
-from hinterland.domains.traffic.netfile import Network, Phase, read_network
+from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
+from hinterland.domains.traffic.demand import Demand, read_demand
+from hinterland.domains.traffic.netfile import PEOPLE, Network, read_network
+from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
+from hinterland.domains.traffic.scenario import Scenario
+from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
 """Road that a standing car takes, its gap included, in metres."""
-LEAST_GREEN_S = 5
-YELLOW_S = 3
 CLASSES = 4
 """Values of an influence source: cars that came in during a step, 3 standing for more as well."""
 LANE_FEATURES = 3
+LIGHT_FEATURES = 2
+"""What agents see of their light besides its phase."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +37,42 @@ class Light:
 
     Attributes:
         id: of the traffic light.
-        lanes: incoming lanes that cars may use, in the order of the light's links.
-        lengths: of these lanes, in metres.
+        lanes: incoming lanes that vehicles may use, in the order of the light's links.
+        upstream: further lanes of its region, nearest first.
+        lengths: of all these lanes, in metres.
         limits: their speed limits, in metres per second.
+        users: the kind of vehicle that stands for all that may use each of them.
+        reach: metres to which the queue of each incoming lane is followed.
+        roads: edges of its region.
+        through: these, and all other edges that end at one of their junctions.
         links: (index in the state, incoming lane's place in `lanes`, outgoing lane's id) of every
             way through the junction.
-        greens: states of the green phases; an action is a place in it.
-        least_green: seconds that each of them lasts at least.
-        yellow: yellow[a][b] is what shows between the phases a and b: states and their seconds,
-            none where no link loses its green.
-        program: the network's own program, the attributes of each phase.
+        kind: SUMO's name of what runs the light in the network: static, actuated, NEMA, ...
+        plan: its green phases (an action is a place among them) and what lies between.
     """
 
     id: str
     lanes: tuple[str, ...]
+    upstream: tuple[str, ...]
     lengths: tuple[float, ...]
     limits: tuple[float, ...]
+    users: tuple[str, ...]
+    reach: tuple[float, ...]
+    roads: frozenset[str]
+    through: frozenset[str]
     links: tuple[tuple[int, int, str], ...]
-    greens: tuple[str, ...]
-    least_green: tuple[int, ...]
-    yellow: tuple[tuple[tuple[tuple[str, int], ...], ...], ...]
-    program: tuple[Phase, ...]
+    kind: str
+    plan: Plan
+
+    @property
+    def greens(self) -> tuple[str, ...]:
+        """States of the green phases."""
+        return self.plan.greens
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """All lanes of the region, incoming ones first."""
+        return self.lanes + self.upstream
 
 
 @dataclass(frozen=True)
@@ -58,27 +80,49 @@ class City:
     """The network with its traffic.
 
     Attributes:
-        network: path of the .net.xml file.
-        routes: path of the route file.
-        begin: when its first vehicle departs, in seconds.
-        end: when its last one does, or the flow ends that ends last.
+        scenario: the files, and how SUMO is to run them.
+        begin: when an episode begins, in seconds.
+        first: when the first vehicle departs.
+        end: when the last vehicle departs, or the flow ends that ends last.
         lights: the agents, by id.
+        programs: (light, program) of those that run another program than the last one, as asked.
+        scheduled: lights whose programs the user's own schedule (WAUT) switches.
         car: attributes of the vehicle type that most vehicles are of; empty: SUMO's own.
+        people: whether anybody walks.
         notes: what a user should know, a sentence each.
     """
 
-    network: Path
-    routes: Path
+    scenario: Scenario
     begin: float
+    first: float
     end: float
     lights: tuple[Light, ...]
+    programs: tuple[tuple[str, str], ...]
+    scheduled: tuple[str, ...]
     car: dict[str, str]
+    people: bool
     notes: tuple[str, ...]
 
     @property
+    def network(self) -> Path:
+        """Path of the .net.xml file."""
+        return self.scenario.net
+
+    @property
+    def routes(self) -> tuple[Path, ...]:
+        """Paths of the route files."""
+        return self.scenario.routes
+
+    @property
     def lanes(self) -> int:
-        """Incoming lanes of the largest junction: all others are padded to it."""
-        return max(len(light.lanes) for light in self.lights)
+        """Lanes of the largest region: all others are padded to it."""
+        return max(len(light.seen) for light in self.lights)
+
+    @property
+    def room(self) -> float:
+        """Vehicles that can stand on the incoming lanes of a light, as far as their queues are
+        followed; mean over the lights."""
+        return sum(max(1.0, x / CAR_M) for y in self.lights for x in y.reach) / len(self.lights)
 
     @property
     def phases(self) -> int:
@@ -94,7 +138,7 @@ class City:
     @property
     def lane_mask(self) -> Bool[np.ndarray, "agents lanes"]:
         """Which influence sources an agent has."""
-        counts = np.array([len(light.lanes) for light in self.lights])
+        counts = np.array([len(light.seen) for light in self.lights])
         return np.arange(self.lanes) < counts[:, None]
 
     @property
@@ -104,49 +148,13 @@ class City:
 
     @property
     def observation(self) -> int:
-        """Length of an observation: the d-set, one bit for every phase, the phase's age."""
-        return self.dset + self.phases + 1
+        """Length of an observation: the d-set, one bit for every phase, more of the light."""
+        return self.dset + self.phases + LIGHT_FEATURES
 
 
-def _seconds(phase: Phase) -> int:
-    return max(1, round(float(phase.get("duration", YELLOW_S))))
-
-
-def _after(program: tuple[Phase, ...], place: int, links: list[int]) -> tuple[int, int]:
-    """Seconds of yellow, and of red for all cars, that follow a green phase in its program."""
-    following = [program[(place + i) % len(program)] for i in range(1, len(program))]
-    yellow = red = 0
-    for phase in following:
-        shown = {phase["state"][i] for i in links}
-        if shown & set("yY") and not yellow:
-            yellow = _seconds(phase)
-        elif yellow and not shown & set("GgyY"):
-            red += _seconds(phase)
-        else:
-            break
-    return yellow or YELLOW_S, red
-
-
-def _between(before: str, after: str, times: tuple[int, int], crossings: set[int]) -> tuple:
-    """What shows between two green states. People on foot have no yellow: theirs is red."""
-    loses = [a in "Gg" and b not in "Gg" for a, b in zip(before, after, strict=True)]
-    if not any(loses):
-        return ()
-    yellow = "".join(
-        ("r" if i in crossings else "y") if lost else shown
-        for i, (shown, lost) in enumerate(zip(before, loses, strict=True))
-    )
-    return tuple(
-        (state, seconds)
-        for state, seconds in zip((yellow, yellow.replace("y", "r")), times, strict=True)
-        if seconds
-    )
-
-
-def _light(name: str, network: Network) -> Light | None:
+def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
     """The agent at this light, or None where there is nothing to decide."""
     program = network.programs[name]
-    width = min(len(phase["state"]) for phase in program)
     links: list[tuple[int, int, str]] = []
     lanes: list[str] = []
     crossings: set[int] = set()
@@ -154,48 +162,54 @@ def _light(name: str, network: Network) -> Light | None:
         network.connections.get(name, ()), key=lambda one: int(one["linkIndex"])
     ):
         index, lane = int(connection["linkIndex"]), f"{connection['from']}_{connection['fromLane']}"
-        if lane not in network.lanes:
+        user = network.users.get(lane, PEOPLE)
+        if user == PEOPLE:
             crossings.add(index)
-        elif network.lanes[lane][2] and index < width:
+        elif user and index < program.width:
             if lane not in lanes:
                 lanes.append(lane)
             out = f"{connection['to']}_{connection['toLane']}"
             links.append((index, lanes.index(lane), out))
-    indices = [index for index, _, _ in links]
-    greens: dict[str, int] = {}
-    for place, phase in enumerate(program):
-        shown = {phase["state"][i] for i in indices}
-        if shown & set("Gg") and not shown & set("yYu"):
-            greens.setdefault(phase["state"], place)
-    if len(greens) < 2 or len({len(state) for state in greens}) > 1:
+    plan = read_plan(name, program, {index for index, _, _ in links}, crossings)
+    if len(plan.driven) < 2:
         return None
-    times = {state: _after(program, place, indices) for state, place in greens.items()}
+    region = approaches.region(lanes)
+    seen = (*lanes, *region.upstream)
     return Light(
         id=name,
         lanes=tuple(lanes),
-        lengths=tuple(network.lanes[lane][0] for lane in lanes),
-        limits=tuple(network.lanes[lane][1] for lane in lanes),
+        upstream=region.upstream,
+        lengths=tuple(network.lanes[lane][0] for lane in seen),
+        limits=tuple(network.lanes[lane][1] for lane in seen),
+        users=tuple(network.users[lane] for lane in seen),
+        reach=region.reach,
+        roads=region.roads,
+        through=region.through,
         links=tuple(links),
-        greens=tuple(greens),
-        least_green=tuple(
-            round(float(program[place].get("minDur", LEAST_GREEN_S))) for place in greens.values()
-        ),
-        yellow=tuple(
-            tuple(() if a == b else _between(a, b, times[a], crossings) for b in greens)
-            for a in greens
-        ),
-        program=program,
+        kind=program.kind,
+        plan=plan,
     )
 
 
-def read_city(net: Path, routes: Path) -> City:
+def read_city(net: Path, routes: Path | Sequence[Path], view: float = VIEW_M) -> City:
+    """As `city_of`, of a network and its route files, with the defaults of everything else."""
+    files = (routes,) if isinstance(routes, Path) else tuple(routes)
+    return city_of(Scenario(net, files), view)
+
+
+def city_of(scenario: Scenario, view: float = VIEW_M) -> City:
     """Every traffic light of a SUMO network that has something to decide, with its traffic.
+
+    Args:
+        scenario: its files, and how SUMO is to run them.
+        view: metres to which approaches are followed upstream.
 
     Raises:
         UserError: a file is missing or of another kind, they do not belong together, there is no
-            usable traffic light, or no vehicle comes by one.
+            usable traffic light or no such program, no vehicle comes by one in an episode, or SUMO
+            would stop at a vehicle that has no way.
     """
-    return _read(net, routes, _written(net), _written(routes))
+    return _read(scenario, view, *map(_written, scenario.files()))
 
 
 def _written(file: Path) -> int:
@@ -207,30 +221,153 @@ def _written(file: Path) -> int:
 
 
 @lru_cache(maxsize=1)
-def _read(net: Path, routes: Path, *written: int) -> City:
+def _read(scenario: Scenario, view: float, *written: int) -> City:
     del written  # part of the key: files that changed are read again
-    network = read_network(net)
-    lights = tuple(filter(None, (_light(name, network) for name in sorted(network.programs))))
+    network = read_network(scenario.net, scenario.additionals)
+    programs, said = _choose(network, scenario)
+    approaches = Approaches(network, view)
+    every = (_light(name, network, approaches) for name in sorted(network.programs))
+    lights = tuple(filter(None, every))
     if not lights:
         raise UserError(
-            f"{net} has no traffic light to train (it has {len(network.programs)}, none with cars "
-            "before it and two green phases); netconvert's --tls.guess or --tls.set adds lights"
+            f"{scenario.net} has no traffic light to train (it has {len(network.programs)}, none "
+            "with two green phases for vehicles); netconvert's --tls.guess or --tls.set adds "
+            f"lights{''.join(f'; {text}' for text in said)}"
         )
-    watched = {lane.rsplit("_", 1)[0] for light in lights for lane in light.lanes}
-    demand = read_demand(routes, net, network, watched)
-    left = len(network.programs) - len(lights)
-    notes = (
-        [f"{left} of {len(network.programs)} traffic lights have nothing to decide (fewer than two "
-         "green phases for cars) and keep their own program"]
-        if left
-        else []
-    )  # fmt: skip
+    watched = {edge_of(lane) for light in lights for lane in light.lanes}
+    demand = read_demand(scenario, network, watched)
+    begin = float(int(demand.begin)) if scenario.begin is None else scenario.begin
     return City(
-        network=net,
-        routes=routes,
-        begin=demand.begin,
+        scenario=scenario,
+        begin=begin,
+        first=demand.begin,
         end=demand.end,
         lights=lights,
+        programs=programs,
+        scheduled=tuple(sorted(network.schedules)),
         car=demand.car,
-        notes=(*notes, *demand.notes),
+        people=demand.people,
+        notes=(
+            *scenario.notes,
+            *said,
+            *_notes(network, lights, demand.people),
+            *unseen(approaches, {light.id: light.lanes for light in lights}),
+            *_in_time(demand, scenario, begin),
+        ),
     )
+
+
+def _choose(
+    network: Network, scenario: Scenario
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Puts the scenario's program into force; (light, program) of where it is not the last one.
+
+    Also a note about lights that have several, if none was chosen.
+    """
+    wanted = scenario.program
+    if wanted is None:
+        return (), (*_scheduled(network, scenario.begin or 0.0), *_last(network))
+    having = {light: known for light, known in network.choices.items() if wanted in known}
+    if not having:
+        known = sorted({name for each in network.choices.values() for name in each})
+        raise UserError(
+            f"--program {wanted}: no light of {scenario.net} has it; there are {', '.join(known)}"
+        )
+    for light, known in having.items():
+        network.programs[light] = known[wanted]
+    other = {light for light, known in having.items() if wanted != [*known][-1]}
+    return tuple((x, wanted) for x in sorted(other | (having.keys() & network.schedules))), ()
+
+
+def _scheduled(network: Network, begin: float) -> Iterator[str]:
+    """Puts into force what schedules say of the beginning; a note for each such light."""
+    for light, schedule in sorted(network.schedules.items()):
+        program = [name for since, name in schedule if since <= begin][-1:]
+        chosen = network.choices.get(light, {}).get("".join(program))
+        if chosen is not None:
+            network.programs[light] = chosen
+            yield (
+                f"a WAUT switches the programs of light {light}: agents have the phases of "
+                f"{program[0]}, which runs at {begin:g} s; --program chooses another"
+            )
+
+
+def _last(network: Network) -> Iterator[str]:
+    """A note about lights with several programs and no schedule."""
+    several = {
+        light: list(known)
+        for light, known in sorted(network.choices.items())
+        if len(known) > 1 and light not in network.schedules
+    }
+    for light, known in [*several.items()][:1]:
+        others = f" (and of {len(several) - 1} more lights)" if len(several) > 1 else ""
+        yield (
+            f"of the programs {', '.join(known)} of light {light}{others} the last one runs, "
+            f"{known[-1]}, as in SUMO; --program chooses another"
+        )
+
+
+def _in_time(demand: Demand, scenario: Scenario, begin: float) -> list[str]:
+    """A note about vehicles without a way, where the user lets SUMO go on with them.
+
+    Raises:
+        UserError: nothing departs in an episode, or SUMO would stop at a vehicle without a way.
+    """
+    end = begin + scenario.warm_up + scenario.seconds
+    if demand.end < begin or demand.begin >= end:
+        raise UserError(
+            f"{scenario}: nothing departs in an episode, which is from {begin:g} to {end:g} s; "
+            f"departures are from {demand.begin:g} to {demand.end:g} s (--begin, --seconds)"
+        )
+    lost = [said for first, last, said in demand.lost if first < end and last >= begin]
+    if not lost:
+        return []
+    said = lost[0] + (f" and {len(lost) - 1} more have" if len(lost) > 1 else " has")
+    if scenario.goes_on:
+        return [f"{said} no way to where they go: SUMO lets them stand where theirs ends"]
+    raise UserError(
+        f"{said} no way to where they go, and SUMO refuses that: leave them out (randomTrips.py "
+        "--validate does), or set ignore-route-errors in a --sumocfg"
+    )
+
+
+def _notes(network: Network, lights: Sequence[Light], people: bool) -> Iterator[str]:
+    """What a user should know of the lights, a sentence each."""
+    every = len(network.programs)
+    if left := every - len(lights):
+        yield (
+            f"{left} of {every} traffic lights have nothing to decide (fewer than two green phases "
+            "for vehicles) and keep their own program"
+        )
+    kinds = Counter(light.kind for light in lights)
+    if any(kind != "static" for kind in kinds):
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        yield (
+            f"not all lights have fixed times in the network (lights by kind: {found}): what it "
+            "does by itself is compared as own-program"
+        )
+    for marked, said in (
+        (
+            [light.kind == "NEMA" for light in lights],
+            "an action is a pair of NEMA phases that may be green together",
+        ),
+        (
+            [people and bool(light.plan.crossings) for light in lights],
+            "agents do not see people on foot wait; a green for them also comes by itself, at "
+            "least once in a round of the network's program",
+        ),
+        (
+            [light.plan.yellow_added for light in lights],
+            f"some greens end without yellow or red in the network; here they end with {YELLOW_S} "
+            "s of yellow, except in the network's own program",
+        ),
+        (
+            [bool(light.plan.unseen) for light in lights],
+            "some ways are green only while others change; agents never show that, so that nobody "
+            "is served there",
+        ),
+    ):
+        names = [light.id for light, one in zip(lights, marked, strict=True) if one]
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"traffic light '{names[0]}'{others}: {said}"

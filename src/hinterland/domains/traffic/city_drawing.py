@@ -7,7 +7,7 @@ from typing import Any
 
 from hinterland.domains.traffic.city import City
 from hinterland.domains.traffic.drawing import CAR, GREEN, GROUND, RED, ROAD, SLOW_CAR, YELLOW
-from hinterland.domains.traffic.netfile import ROADS, elements, for_cars
+from hinterland.domains.traffic.netfile import ROADS, elements, for_vehicles
 
 Shape = dict[str, Any]
 Point = tuple[float, float]
@@ -22,7 +22,7 @@ RANK = {colour: rank for rank, colour in enumerate((RED, YELLOW, GREEN))}
 
 
 class CityDrawing:
-    """The part of a city where its agents are: roads for cars, lights and cars.
+    """The part of a city where its agents are: roads for vehicles, lights and vehicles.
 
     Args:
         city: its network is read again, for the shapes of its lanes.
@@ -33,7 +33,7 @@ class CityDrawing:
         self._lanes: dict[str, list[Point]] = {}
         for element in elements(city.network, "net", "a SUMO network (.net.xml)"):
             if element.tag == "edge" and element.get("function") in (*ROADS, "internal"):
-                for lane in filter(for_cars, element.iter("lane")):
+                for lane in filter(for_vehicles, element.iter("lane")):
                     points = [point.split(",") for point in lane.get("shape", "").split()]
                     self._lanes[lane.get("id", "")] = [(float(p[0]), float(p[1])) for p in points]
         watched = [point for light in city.lights for x in light.lanes for point in self._lanes[x]]

@@ -1,7 +1,6 @@
 """A whole city in SUMO. Runs in a process of its own, where no JAX is: libsumo is a singleton."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,20 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import City
-from hinterland.domains.traffic.city_controllers import PROGRAMS, RULES, actuated_file
+from hinterland.domains.traffic.city_controllers import (
+    OURS,
+    PROGRAMS,
+    RULES,
+    actuated_file,
+    converted,
+)
+from hinterland.domains.traffic.costs import Costs, Waiting, behind
 from hinterland.domains.traffic.junctions import Junctions
+from hinterland.domains.traffic.light_figures import LightFigures
+from hinterland.domains.traffic.scenario import into
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
+from hinterland.domains.traffic.trips import by_class, means
 
 DELTA_S = 5
 """Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
@@ -24,9 +33,10 @@ class CityTraffic(SumoRun):
     Args:
         city: network and traffic.
         delta: seconds of one step of the agents.
-        begin: when episodes begin, in seconds; None: with the first departure.
+        begin: when episodes begin, in seconds; None: as the city says.
         folder: where the folder for its own files is made; whoever removes it removes that too,
             should this process be killed. None: the system's place for temporary files.
+        reward: of the agents, a name of `costs.REWARDS`.
     """
 
     def __init__(
@@ -35,13 +45,15 @@ class CityTraffic(SumoRun):
         delta: int = DELTA_S,
         begin: float | None = None,
         folder: Path | None = None,
+        reward: str = "delay",
     ) -> None:
         super().__init__(folder)
-        self._city, self._delta = city, delta
-        self._begin = int(city.begin if begin is None else begin)
+        self._city, self._delta, self._reward = city, delta, reward
+        self.what = str(city.scenario)
+        self._begin = city.begin if begin is None else begin
 
     def reset(self, seed: int, controller: str | None = None, figures: bool = False) -> dict:
-        """Starts an episode with empty roads; what the agents see.
+        """Starts an episode with empty roads, warms it up if it should be; what the agents see.
 
         Args:
             seed: of drivers, and of flows that are random.
@@ -52,18 +64,37 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses the network or the routes; with its own first error.
         """
         self._end()
-        options: list[str | int | Path] = ["--begin", self._begin, "--ignore-route-errors", "true"]
+        scenario, programs = self._city.scenario, []
         if controller == "actuated":
-            file = self._folder / "lights.add.xml"
-            file.write_text(actuated_file(self._city))
-            options += ["-a", file]
-        options += self._trip_options(figures)
-        self._start(self._city.network, self._city.routes, seed, *options)
+            programs = [self._folder / "lights.add.xml"]
+            programs[0].write_text(actuated_file(self._city))
+        options = [*scenario.arguments(self._begin, *programs), *self._trip_options(figures)]
+        if figures:
+            options += ["--device.emissions.probability", "1"]
+        # With prefix, or each process would write what the user's detectors see over the others'.
+        writes = scenario.additionals or scenario.options
+        self._begin_with([*options, *(into(self._folder) if writes else ())], seed)
+        own = {light.id for light in converted(self._city)} if programs else set()
+        self._kept = [light for light in self._city.scheduled if light in own]
+        for light, program in self._city.programs:
+            if light not in own:
+                libsumo.trafficlight.setProgram(light, program)
         self._rule = RULES[controller](self._city, seed) if controller in RULES else None
         self._by_actions = controller not in PROGRAMS
-        self._signals = Signals(self._city.lights)
-        self._junctions = Junctions(self._city.lights, self._city.lanes, count_entries=True)
-        self._queue = self._seconds = 0
+        self._signals = Signals(self._city.lights, self._city.people)
+        lights = self._city.lights
+        self._costs = Costs(lights, behind(lights), self._reward, self._city.room)
+        self._junctions = Junctions(lights, self._city.lanes, count_entries=True, costs=self._costs)
+        self._waiting = Waiting(len(lights), self._junctions.waits_before)
+        self._clock = 0
+        self._counts_from = self._begin + scenario.warm_up if scenario.warm_up else -inf
+        for _ in range(scenario.warm_up):
+            self._junctions.begin()
+            self._second()
+            self._signals.watch(self._states())
+            self._junctions.second(self._waiting)
+        if figures:
+            self._costs.figures = LightFigures([light.id for light in lights])
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
@@ -77,7 +108,8 @@ class CityTraffic(SumoRun):
             UserError: SUMO refuses what comes next in the routes; with its own first error.
         """
         if self._rule is not None:
-            actions = self._rule(libsumo.lane.getLastStepVehicleNumber, self._signals)
+            count = libsumo.lane.getLastStepVehicleNumber
+            actions = self._rule(self._junctions.approaching(), count, self._signals)
         if self._by_actions:
             self._signals.decide(np.asarray(actions, int))
         self._junctions.begin()
@@ -86,17 +118,15 @@ class CityTraffic(SumoRun):
                 for light, state in self._signals.second():
                     name = self._city.lights[light].id
                     libsumo.trafficlight.setRedYellowGreenState(name, state)
-            with self._own_words():  # it reads routes as it goes
-                libsumo.simulationStep()
-            _leave_out(libsumo.simulation.getDepartedIDList())
+            self._second()
             if not self._by_actions:
                 self._signals.watch(self._states())
-            self._junctions.second()
-        self._queue += self._junctions.queue
-        self._seconds += self._delta
+            self._junctions.second(self._waiting)
+        if self._costs.figures is not None:
+            self._costs.figures.step(self._costs)
         return {
             **self._see(),
-            "reward": self._junctions.reward(),
+            "reward": self._costs.reward(),
             "influence": self._junctions.influence(),
             "terminated": False,
         }
@@ -109,16 +139,41 @@ class CityTraffic(SumoRun):
             "states": self._states(),
         }
 
-    def turns(self) -> dict[tuple[str, str], int]:
-        """Cars of this episode by the lane on which they came in and the edge to which they go on
-        ("": they end there), for `cutting.batch`."""
-        return dict(self._junctions.turns)
+    def ways(self) -> dict[tuple[str, str], dict[tuple[str, ...], int]]:
+        """Cars of this episode by the light and the lane on which they came into its region, and by
+        their way on through it, for `cutting.batch`."""
+        return {entry: dict(ways) for entry, ways in self._junctions.ways.items()}
 
-    def metrics(self) -> dict[str, float]:
-        """Ends the episode, which was begun with `figures`; the same ones as of the grids."""
-        queue = self._queue / max(1, self._seconds) / len(self._city.lights)
-        _leave_out(_without_way(libsumo.simulation.getPendingVehicles()))
-        return self._trip_figures(queue)
+    def departures(self) -> dict[tuple[str, str], int]:
+        """Cars of this episode by the light in whose region they began their way, or wanted to, and
+        by the lane; for the same."""
+        return dict(self._junctions.departures)
+
+    def metrics(self) -> dict[str, float | None]:
+        """Ends the episode, which was begun with `figures`: those of the grids, grams of CO2 per
+        vehicle, and all by class ("FIGURE/class/CLASS") and by light ("FIGURE/light/ID")."""
+        assert self._costs.figures is not None
+        types = libsumo.vehicletype.getIDList()
+        kinds = {name: libsumo.vehicletype.getVehicleClass(name) for name in types}
+        vehicles, people = self._read_trips(kinds)
+        found: dict[str, float | None] = {"co2_g": 0.0, **means(vehicles)}
+        found["queue"] = self._costs.figures.queue()
+        by_light = self._costs.figures.figures()
+        return found | by_class(vehicles, people, kinds.values()) | by_light
+
+    def _second(self) -> None:
+        """Goes on by a second, which may be several steps of SUMO's clock; who wanted to depart."""
+        self._clock += 1
+        for light in self._kept:  # a schedule would have put its own program in place of ours
+            if libsumo.trafficlight.getProgram(light) != OURS:
+                libsumo.trafficlight.setProgram(light, OURS)
+        with self._own_words():  # it reads routes as it goes
+            libsumo.simulationStep(self._begin + self._clock)
+        for car in libsumo.simulation.getDepartedIDList():
+            if not self._waiting.knows(car):
+                self._junctions.wants(car, libsumo.vehicle.getLaneID(car))
+        for car in self._waiting.second(libsumo.simulation.getPendingVehicles()):
+            self._junctions.wants(car)
 
     def _states(self) -> list[str]:
         shows = libsumo.trafficlight.getRedYellowGreenState
@@ -128,34 +183,3 @@ class CityTraffic(SumoRun):
         dset = self._junctions.dset()
         light = self._signals.features(self._city.phases)
         return {"observation": np.concatenate([dset, light], 1), "dset": dset}
-
-
-def _leave_out(cars: Iterable[str]) -> None:
-    """Removes those without a way: they would stand where theirs ends, and all behind them."""
-    for car in cars:
-        if not libsumo.vehicle.isRouteValid(car):
-            libsumo.vehicle.remove(car)
-
-
-def _without_way(waiting: Sequence[str]) -> list[str]:
-    """Those of the cars that wait to enter.
-
-    SUMO looks for a trip's way when it first tries to let it in, which on a full road is much
-    later than its departure. Until then its route is where it begins and ends.
-    """
-    ways: dict[tuple[str, ...], bool] = {}
-    lost = []
-    for car in waiting:
-        if libsumo.vehicle.isRouteValid(car):
-            continue
-        route, kind = libsumo.vehicle.getRoute(car), libsumo.vehicle.getTypeID(car)
-        if len(route) > 2:  # a way that has a gap
-            lost.append(car)
-            continue
-        trip = (kind, route[0], *libsumo.vehicle.getVia(car), route[-1])
-        if trip not in ways:
-            stops = pairwise(trip[1:])
-            ways[trip] = all(libsumo.simulation.findRoute(*ends, kind).edges for ends in stops)
-        if not ways[trip]:
-            lost.append(car)
-    return lost

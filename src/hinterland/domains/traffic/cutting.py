@@ -1,13 +1,14 @@
-"""One light's neighbourhood cut out of a network, and many copies of it side by side.
+"""One light's region cut out of a network, and many copies of it side by side.
 
 The XML itself is cut, not converted anew: lanes keep their lengths, links their order and the light
-its program to the last letter. Every junction around becomes an end of the road, so no other light
-is left.
+its program to the last letter. All junctions at which its roads end are kept, with every edge that
+touches them; those around become ends of the road, so no other light is left.
 """
 
 import copy
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,12 +18,17 @@ from types import MappingProxyType
 from xml.etree.ElementTree import Element
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.approaches import edge_of
 from hinterland.domains.traffic.city import City, Light
-from hinterland.domains.traffic.netfile import ROADS, elements, for_cars
+from hinterland.domains.traffic.costs import behind
+from hinterland.domains.traffic.netfile import ROADS, VEHICLES, elements, may_use
 
 INSIDE = re.compile(r"[wc]?\d+(_\d+)*")
 """What follows the junction's name in the name of an edge, lane or junction inside of it."""
-RANK = {"location": 0, "type": 1, "edge": 2, "tlLogic": 3, "junction": 4, "connection": 5}
+RANK = {
+    "location": 0, "type": 1, "edge": 2, "tlLogic": 3, "junction": 4, "connection": 5,
+    "roundabout": 6,
+}  # fmt: skip
 """Order in which SUMO needs the elements of a network."""
 NAMES = {
     "edge": ("id", "from", "to", "bidi"),
@@ -32,37 +38,55 @@ NAMES = {
     "connection": ("from", "to", "via", "tl"),
 }
 """Attributes that hold one name, or several with spaces in between."""
-LISTS = {"edge": ("crossingEdges",), "junction": ("incLanes", "intLanes"), "neigh": ("lane",)}
+LISTS = {
+    "edge": ("crossingEdges",), "junction": ("incLanes", "intLanes"), "neigh": ("lane",),
+    "roundabout": ("nodes", "edges"),
+}  # fmt: skip
 GAP_M = 100.0
 """Between two copies."""
-LONGEST_WAY = 4
-"""Edges of the longest way through one light's junctions."""
+Ways = Mapping[tuple[str, str], Mapping[tuple[str, ...], int]]
+"""Cars by (light, lane on which they come into its region) and by their way on through it: edges,
+the lane's own first."""
+Departures = Mapping[tuple[str, str], int]
+"""Cars by (light, lane of its region on which they begin their way)."""
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Copies of one light's neighbourhood in one network.
+    """Copies of one light's region in one network.
 
     Attributes:
         network: path of its .net.xml file.
         lights: the light of every copy.
-        ways: for each incoming lane, the ways on through the junction: edges without the copy's
-            prefix, the lane's own edge first.
+        ways: for each lane of the region, the ways on through it: edges without the copy's prefix,
+            the lane's own edge first.
+        kinds: the kind of vehicle, SUMO's vClass, that takes each of these ways.
         shares: of cars that take each of these ways, added up from the first one on.
+        begin: share of cars that begin their way there, of each lane; they wait for room.
+        behind: lanes behind each copy's light that are no other light's in the city.
         prefixes: of every copy's names.
+        room: as in the city.
         lanes: to which observations are padded, as in the city.
         phases: the same.
         car: attributes of the vehicle type.
+        people: whether anybody walks in the city; nobody does here.
+        driving: options of SUMO that decide how vehicles move, as in the city.
     """
 
     network: Path
     lights: tuple[Light, ...]
     ways: tuple[tuple[tuple[str, ...], ...], ...]
+    kinds: tuple[tuple[str, ...], ...]
     shares: tuple[tuple[float, ...], ...]
+    begin: tuple[float, ...]
+    behind: tuple[tuple[str, ...], ...]
     prefixes: tuple[str, ...]
+    room: float
     lanes: int
     phases: int
     car: dict[str, str]
+    people: bool
+    driving: tuple[str, ...]
 
 
 @lru_cache(maxsize=1)
@@ -83,9 +107,9 @@ def _belongs(name: str, junctions: set[str]) -> bool:
 
 
 def _neighbourhood(network: list[Element], light: Light) -> list[Element]:
-    """What of a network is at the light: its junctions, and the edges that touch them."""
+    """What of a network is in a region: junctions where its roads end, edges that touch them."""
     edges = {one.get("id", ""): one for one in network if one.tag == "edge"}
-    inner = {edges[lane.rsplit("_", 1)[0]].get("to", "") for lane in light.lanes}
+    inner = {edges[road].get("to", "") for road in light.roads}
     kept = {
         name
         for name, edge in edges.items()
@@ -118,6 +142,7 @@ def _neighbourhood(network: list[Element], light: Light) -> list[Element]:
             or (one.tag == "edge" and name in kept)
             or (one.tag == "tlLogic" and name == light.id)
             or (one.tag == "junction" and (name in inner or _belongs(name, inner)))
+            or (one.tag == "roundabout" and kept.issuperset(one.get("edges", "").split()))
         ):
             continue
         found.append(one)
@@ -139,7 +164,7 @@ def _find(city: City, light: str) -> tuple[Light, list[Element]]:
 
 
 def cut(city: City, light: str, folder: Path) -> Path:
-    """Writes the neighbourhood of a light, by its id, into `folder`; the file.
+    """Writes the region of a light, by its id, into `folder`; the file.
 
     Raises:
         UserError: no agent is at such a light.
@@ -181,50 +206,62 @@ def _copied(found: list[Element], prefix: str, by: float) -> Iterator[Element]:
 
 
 def _ways(
-    found: list[Element], light: Light, turns: Mapping[tuple[str, str], int]
-) -> list[dict[tuple[str, ...], float]]:
-    """The ways on from every incoming lane, through all junctions of the light, with weights.
+    found: list[Element], light: Light, ways: Ways
+) -> list[dict[tuple[tuple[str, ...], str], float]]:
+    """The ways on from every lane of the region, each with a kind of vehicle that may take it (cars
+    if they may), with weights.
 
-    Where no turns were counted, all ways on from the very lane weigh the same, turnarounds nothing.
+    Where nobody was counted: the shortest one to every edge on which the region can be left,
+    all alike, over no turnarounds.
     """
-    usable = {
-        lane.get("id")
+    edges = {one.get("id", ""): one for one in found if one.tag == "edge"}
+    roads = {name: edge for name, edge in edges.items() if edge.get("function") in ROADS}
+    lanes = {lane.get("id", ""): lane for edge in roads.values() for lane in edge.iter("lane")}
+    joined = [
+        (start, lane, end, onto)
         for one in found
-        if one.tag == "edge" and one.get("function") in ROADS
-        for lane in one.iter("lane")
-        if for_cars(lane)
-    }
-    onward: dict[str, dict[str, None]] = {}
-    own: dict[str, list[tuple[str, bool]]] = {}
-    for one in found:
-        start, end = one.get("from", ""), one.get("to", "")
-        lane, onto = f"{start}_{one.get('fromLane')}", f"{end}_{one.get('toLane')}"
-        if one.tag == "connection" and lane in usable and onto in usable:
-            onward.setdefault(start, {})[end] = None
-            own.setdefault(lane, []).append((end, one.get("dir") == "t"))
+        if one.tag == "connection" and one.get("dir") != "t"
+        for start, end in [(one.get("from", ""), one.get("to", ""))]
+        for lane, onto in [(f"{start}_{one.get('fromLane')}", f"{end}_{one.get('toLane')}")]
+        if lane in lanes and onto in lanes
+    ]
 
-    def longer(way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        following = [edge for edge in onward.get(way[-1], ()) if edge not in way]
-        if not following or len(way) == LONGEST_WAY:
-            yield way
-        else:
-            for edge in following:
-                yield from longer((*way, edge))
+    def shortest(first: str, kind: str) -> Iterator[tuple[str, ...]]:
+        onward: dict[str, dict[str, None]] = {}
+        for start, lane, end, onto in joined:
+            if may_use(lanes[lane], kind) and may_use(lanes[onto], kind):
+                onward.setdefault(start, {})[end] = None
+                onward.setdefault(lane, {})[end] = None
+        edge = edge_of(first)
+        reached = {edge}
+        waiting = deque[tuple[str, ...]]((edge, one) for one in onward.get(first, ()))
+        while waiting:
+            way = waiting.popleft()
+            if way[-1] in reached:
+                continue
+            reached.add(way[-1])
+            if way[-1] in light.through:
+                waiting.extend((*way, one) for one in onward.get(way[-1], ()))
+            else:
+                yield way
+
+    def kind_of(first: str, way: tuple[str, ...]) -> str | None:
+        def goes(kind: str) -> bool:
+            return may_use(lanes[first], kind) and all(
+                any(may_use(lane, kind) for lane in roads[edge].iter("lane")) for edge in way
+            )
+
+        return next(filter(goes, VEHICLES), None)
 
     every = []
-    for lane in light.lanes:
-        edge = lane.rsplit("_", 1)[0]
-        weights = {end: float(turns.get((lane, end), 0)) for end in onward.get(edge, ())}
-        if turns.get((lane, "")):
-            weights[""] = float(turns[lane, ""])
-        if not any(weights.values()):
-            straight = {end for end, turnaround in own.get(lane, ()) if not turnaround}
-            weights = dict.fromkeys(straight or {end for end, _ in own.get(lane, ())}, 1.0)
-        ways: dict[tuple[str, ...], float] = {}
-        for end, weight in sorted(weights.items()):
-            parts = list(longer((edge, end))) if end else [(edge,)]
-            ways |= {way: weight / len(parts) for way in parts if weight}
-        every.append(ways or {(edge,): 1.0})
+    for lane, user in zip(light.seen, light.users, strict=True):
+        counted = {
+            (way, kind): float(count)
+            for way, count in sorted(ways.get((light.id, lane), {}).items())
+            if (kind := kind_of(lane, way))
+        }
+        even = {(way, user): 1.0 for way in shortest(lane, user)}
+        every.append(counted or even or {((edge_of(lane),), user): 1.0})
     return every
 
 
@@ -233,17 +270,19 @@ def batch(
     light: str,
     copies: int,
     folder: Path,
-    turns: Mapping[tuple[str, str], int] = MappingProxyType({}),
+    ways: Ways = MappingProxyType({}),
+    departures: Departures = MappingProxyType({}),
 ) -> Copies:
-    """Writes a network of copies of a light's neighbourhood into `folder`, for one SUMO.
+    """Writes a network of copies of a light's region into `folder`, for one SUMO.
 
     Args:
         city: of which it is a part.
         light: its id.
         copies: how many; 10 to 50 are quickest.
         folder: where.
-        turns: cars by (incoming lane, edge to which they go on), as `CityTraffic.turns` counts
-            them in the whole city; cars turn in these shares. Without: evenly.
+        ways: as `CityTraffic.ways` counts them in the whole city; cars take them in these shares.
+            Where none were counted: evenly.
+        departures: as `CityTraffic.departures` counts them. Without: none.
 
     Raises:
         UserError: no agent is at such a light.
@@ -262,20 +301,35 @@ def batch(
             agent,
             id=prefix + agent.id,
             lanes=tuple(prefix + lane for lane in agent.lanes),
+            upstream=tuple(prefix + lane for lane in agent.upstream),
+            roads=frozenset(prefix + edge for edge in agent.roads),
+            through=frozenset(prefix + edge for edge in agent.through),
             links=tuple((index, slot, prefix + out) for index, slot, out in agent.links),
         )
         for prefix in prefixes
     )
-    ways = _ways(found, agent, turns)
+    shared = _ways(found, agent, ways)
+    after = behind(city.lights)[city.lights.index(agent)]
+
+    def begin(lane: str) -> float:
+        entry = (agent.id, lane)
+        return min(1.0, departures.get(entry, 0) / max(1, sum(ways.get(entry, {}).values())))
+
     return Copies(
         network=file,
         lights=lights,
-        ways=tuple(tuple(one) for one in ways),
+        ways=tuple(tuple(way for way, _ in one) for one in shared),
+        kinds=tuple(tuple(kind for _, kind in one) for one in shared),
         shares=tuple(
-            tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in ways
+            tuple(part / sum(one.values()) for part in accumulate(one.values())) for one in shared
         ),
+        begin=tuple(map(begin, agent.seen)),
+        behind=tuple(tuple(prefix + lane for lane in after) for prefix in prefixes),
         prefixes=prefixes,
+        room=city.room,
         lanes=city.lanes,
         phases=city.phases,
         car=dict(city.car),
+        people=city.people,
+        driving=tuple(city.scenario.driving()),
     )

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from hinterland.core import AgentSpec, UserError
+from hinterland.core.bounds import flag_of
 from hinterland.domains.checked import rows_by_columns, square_side
 from hinterland.domains.host import PATIENCE_S, HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic import drawing
-from hinterland.domains.traffic.city_domain import SECONDS, CityDomain, make_city
+from hinterland.domains.traffic.approaches import VIEW_M
+from hinterland.domains.traffic.city_domain import CityDomain, make_city
 from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
+from hinterland.domains.traffic.options import OF_OWN
+from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
 """Seconds of an episode; each starts with empty roads."""
@@ -82,6 +86,7 @@ class Traffic:
     """rows x columns traffic lights, all of them agents."""
 
     name = "traffic"
+    shown_figures = SHOWN
     spec = AgentSpec(observation=40, actions=2, dset=36, sources=4, classes=2, horizon=HORIZON)
     scripted = {name: name for name in (*RULES, *PROGRAMS)} | {"heuristic": "actuated"}
 
@@ -109,7 +114,15 @@ def make(
     local: str = "native",
     net: str | None = None,
     routes: str | None = None,
-    seconds: int = SECONDS,
+    additional: str | None = None,
+    sumocfg: str | None = None,
+    begin: int | None = None,
+    seconds: int | None = None,
+    warm_up: int = 0,
+    teleport: int | None = None,
+    program: str | None = None,
+    view: int = round(VIEW_M),
+    reward: str = "delay",
 ) -> Traffic | CityDomain:
     """The paper's grid with this many lights (1, 4, 9, 16, 25, 49, 100, ...), or a user's network.
 
@@ -119,21 +132,37 @@ def make(
         inflow: probability per second that a car wants to enter, at each border edge.
         local: local simulators, "native" (JAX) or "sumo".
         net: a SUMO network file; with it, everything above is read from there.
-        routes: its route file.
-        seconds: of an episode in that network.
+        routes: its route files, with commas in between.
+        additional: its additional files, the same.
+        sumocfg: a SUMO configuration, in place of the three.
+        begin: when episodes in that network begin, in seconds; None: as the configuration says, or
+            with the first departure.
+        seconds: of an episode there; None: to the configuration's end, or 1200.
+        warm_up: seconds before them in which the network's own programs run and nothing counts.
+        teleport: seconds after which SUMO moves on a car that stands, -1: never; None: as the
+            configuration says, or never.
+        program: of the lights that have it; None: the one that SUMO reads last.
+        view: metres to which the roads before a light belong to its region there.
+        reward: of its lights, a name of `costs.REWARDS`.
 
     Raises:
         UserError: numbers that make no grid, files that make no city.
     """
-    if net is not None:
+    own: dict[str, Any] = {
+        "routes": routes, "additional": additional, "begin": begin, "seconds": seconds,
+        "warm_up": warm_up, "teleport": teleport, "program": program,
+    }  # fmt: skip
+    if net is not None or sumocfg is not None:
         if grid is not None:
-            raise UserError("--grid and --net exclude each other")
-        domain = make_city(net, routes, seconds)
+            raise UserError(f"--grid and --{'net' if net else 'sumocfg'} exclude each other")
+        domain = make_city(net=net, sumocfg=sumocfg, view=view, reward=reward, **own)
         if agents != domain.agents:
-            raise UserError(f"--agents {agents}: {net} has {domain.agents} lights that can learn")
+            where = domain.city.network
+            raise UserError(f"--agents {agents}: {where} has {domain.agents} lights that can learn")
         return domain
-    if routes is not None:
-        raise UserError("--routes needs --net: the network in which they lie")
+    for name, value in own.items():
+        if value:
+            raise UserError(f"{flag_of(name)} {value}: {OF_OWN}; leave it out")
     if not 0 < inflow <= 1:
         raise UserError(f"--inflow {inflow}: a probability per second, above 0 and at most 1")
     if grid is not None:

@@ -16,13 +16,18 @@ import numpy as np
 
 from hinterland.domains.traffic.city import CLASSES
 from hinterland.domains.traffic.city_simulation import DELTA_S
+from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.cutting import Copies
 from hinterland.domains.traffic.junctions import Junctions
 from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
 
-DRAWS = 3
-"""Random numbers of a car: its way, its pace, when in the step it comes."""
+CAR = "passenger"
+"""The kind of vehicle that the city's type of car stands for; others are as SUMO has them."""
+DRAWS = 4
+"""Random numbers of a car: its way, its pace, when in the step it comes, whether it begins here."""
+BEGINS = "begins"
+"""At the end of the names of cars that begin here."""
 PACE = (1.0, 0.1)
 """Mean and spread of drivers' desired speed by the limit; SUMO's own for cars."""
 
@@ -35,17 +40,22 @@ def _pace(car: dict[str, str]) -> tuple[float, float]:
     return mean, spread
 
 
+def _copy_of(car: str) -> int:
+    return int(car.split("_")[0])
+
+
 class LocalBatch(SumoRun):
     """K copies of one agent's region.
 
     Args:
         copies: network and lights.
         delta: seconds of one step.
+        reward: of the agent, a name of `costs.REWARDS`.
     """
 
-    def __init__(self, copies: Copies, delta: int = DELTA_S) -> None:
+    def __init__(self, copies: Copies, delta: int = DELTA_S, reward: str = "delay") -> None:
         super().__init__(copies.network.parent)
-        self._copies, self._delta = copies, delta
+        self._copies, self._delta, self._reward = copies, delta, reward
         mean, spread = _pace(copies.car)
         self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
 
@@ -62,9 +72,14 @@ class LocalBatch(SumoRun):
         self._end()
         routes = self._folder / "local.rou.xml"
         routes.write_text(self._routes())
-        self._start(self._copies.network, routes, seed)
-        self._signals = Signals(self._copies.lights)
-        self._junctions = Junctions(self._copies.lights, self._copies.lanes, count_entries=False)
+        words = ["-n", self._copies.network, "-r", routes, *self._copies.driving]
+        self._begin_with(words, seed)
+        self._clock = 0
+        self._signals = Signals(self._copies.lights, self._copies.people)
+        lights, lanes = self._copies.lights, self._copies.lanes
+        self._costs = Costs(lights, self._copies.behind, self._reward, self._copies.room)
+        self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
+        self._waiting = Waiting(len(lights), self._junctions.waits_before)
         self._numbers = np.random.default_rng(seed)
         self._cars = 0
         return self._see()
@@ -72,8 +87,8 @@ class LocalBatch(SumoRun):
     def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
         """Empties the roads of the copies of a mask [K] and starts their programs anew."""
         chosen = np.asarray(chosen, bool)
-        for car in libsumo.vehicle.getIDList():
-            if chosen[int(car.split("_")[0])]:
+        for car in (*libsumo.vehicle.getIDList(), *libsumo.simulation.getPendingVehicles()):
+            if chosen[_copy_of(car)]:
                 libsumo.vehicle.remove(car)
         self._signals.reset(chosen)
         self._junctions.clear(chosen)
@@ -100,51 +115,61 @@ class LocalBatch(SumoRun):
         coming = self._coming(np.asarray(influence, int), numbers)
         self._junctions.begin()
         for second in range(self._delta):
-            for copy, lane, way, pace in coming[second]:
-                self._insert(copy, lane, way, pace)
+            for car in coming[second]:
+                self._insert(*car)
             for light, state in self._signals.second():
                 name = self._copies.lights[light].id
                 libsumo.trafficlight.setRedYellowGreenState(name, state)
-            libsumo.simulationStep()
-            self._junctions.second()
-        libsumo.simulation.clearPending()  # cars that found no room
+            self._clock += 1
+            libsumo.simulationStep(self._clock)  # one or several steps of SUMO's clock
+            pending = libsumo.simulation.getPendingVehicles()
+            self._waiting.second([car for car in pending if car.endswith(BEGINS)])
+            self._junctions.second(self._waiting)
+        for car in libsumo.simulation.getPendingVehicles():
+            if not car.endswith(BEGINS):  # on roads from elsewhere others would wait further back
+                libsumo.vehicle.remove(car)
         never = np.zeros(len(self._copies.lights), bool)
-        return {**self._see(), "reward": self._junctions.reward(), "terminated": never}
+        return {**self._see(), "reward": self._costs.reward(), "terminated": never}
 
     def _coming(
         self, influence: np.ndarray, numbers: np.ndarray
-    ) -> list[list[tuple[int, int, int, float]]]:
-        """For every second of a step, (copy, lane, way, pace) of the cars that want to come in."""
-        coming: list[list[tuple[int, int, int, float]]] = [[] for _ in range(self._delta)]
+    ) -> list[list[tuple[int, int, int, float, bool]]]:
+        """For every second of a step, (copy, lane, way, pace, whether it begins its way here) of
+        the cars that want to come in."""
+        coming: list[list[tuple[int, int, int, float, bool]]] = [[] for _ in range(self._delta)]
         for copy, lane in np.argwhere(influence[:, : len(self._copies.ways)] > 0):
             shares, count = self._copies.shares[lane], int(influence[copy, lane])
             for car in range(count):
-                choice, pace, moment = numbers[copy, lane, car]
+                choice, pace, moment, begins = numbers[copy, lane, car]
                 second = int((car + moment) * self._delta / count)
                 factor = self._mean + self._drivers.inv_cdf(min(max(pace, 1e-3), 1 - 1e-3))
-                coming[second].append(
-                    (int(copy), int(lane), min(bisect(shares, choice), len(shares) - 1), factor)
-                )
+                way = min(bisect(shares, choice), len(shares) - 1)
+                begins = bool(begins < self._copies.begin[lane])
+                coming[second].append((int(copy), int(lane), way, factor, begins))
         return coming
 
-    def _insert(self, copy: int, lane: int, way: int, pace: float) -> None:
-        name = f"{copy}_{self._cars}"
+    def _insert(self, copy: int, lane: int, way: int, pace: float, begins: bool) -> None:
+        name = f"{copy}_{self._cars}_{BEGINS if begins else ''}"
+        kind = self._copies.kinds[lane][way]
         self._cars += 1
         libsumo.vehicle.add(
             name,
             f"{copy}/{lane}/{way}",
-            typeID="car",
-            departLane=self._copies.lights[copy].lanes[lane].rsplit("_", 1)[1],
+            typeID=kind,
+            departLane=self._copies.lights[copy].seen[lane].rsplit("_", 1)[1],
             departPos="base",
             departSpeed="max",
         )
-        libsumo.vehicle.setSpeedFactor(name, pace)
+        if kind == CAR:
+            libsumo.vehicle.setSpeedFactor(name, pace)
 
     def _routes(self) -> str:
         """Vehicle type and ways of all copies, as a route file."""
         car = {"speedFactor": str(self._mean), "speedDev": "0"}
-        car = {**self._copies.car, **car, "id": "car"}
+        car = {**self._copies.car, **car, "id": CAR}
         attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in car.items())
+        kinds = sorted({kind for one in self._copies.kinds for kind in one} - {CAR})
+        others = "".join(f'<vType id="{kind}" vClass="{kind}"/>' for kind in kinds)
         routes = "".join(
             f'<route id="{copy}/{lane}/{number}" '
             f"edges={quoteattr(' '.join(prefix + edge for edge in way))}/>"
@@ -152,7 +177,7 @@ class LocalBatch(SumoRun):
             for lane, ways in enumerate(self._copies.ways)
             for number, way in enumerate(ways)
         )
-        return f"<routes><vType {attributes}/>{routes}</routes>"
+        return f"<routes><vType {attributes}/>{others}{routes}</routes>"
 
     def _see(self) -> dict[str, np.ndarray]:
         dset = self._junctions.dset()
@@ -166,10 +191,13 @@ class LocalBatches:
     Args:
         copies: of every agent.
         delta: seconds of one step.
+        reward: as of `LocalBatch`.
     """
 
-    def __init__(self, copies: Sequence[Copies], delta: int = DELTA_S) -> None:
-        self._copies, self._delta = copies, delta
+    def __init__(
+        self, copies: Sequence[Copies], delta: int = DELTA_S, reward: str = "delay"
+    ) -> None:
+        self._copies, self._how = copies, (delta, reward)
         self._batch: LocalBatch | None = None
         self._agent = -1
 
@@ -177,7 +205,7 @@ class LocalBatches:
         """As `LocalBatch.reset`, for that agent's junction."""
         if self._batch is None or agent != self._agent:
             self.close()
-            self._batch, self._agent = LocalBatch(self._copies[agent], self._delta), agent
+            self._batch, self._agent = LocalBatch(self._copies[agent], *self._how), agent
         return self._batch.reset(seed)
 
     def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:

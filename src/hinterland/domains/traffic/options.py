@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from hinterland.core.options import FILE, DomainOptions, Published
+from hinterland.core.options import FILE, FILES, DomainOptions, Published
 from hinterland.domains.checked import rows_by_columns, sizes_like
 
 _ALWAYS: dict[str, Any] = {
@@ -37,6 +37,9 @@ PAPER: dict[str, Any] = {
     "predictor_epochs": 100,
     "predictor_batch": 1,
 }
+PATHS = ("net", "routes", "additional", "sumocfg")
+OF_OWN = "is for your own network (--net or --sumocfg)"
+"""What of the options below is no use on grids."""
 HOST_COPIES = {"copies": 8, "windows": 16}
 """Preset fast on SUMO as a whole: a copy is a process, batches stay as large."""
 HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
@@ -80,9 +83,64 @@ class Options(DomainOptions):
     net: Annotated[str | None, FILE] = Field(
         None, description="your own SUMO network (.net.xml); its lights are the agents"
     )
-    routes: Annotated[str | None, FILE] = Field(None, description="its route file (.rou.xml)")
-    seconds: int = Field(
-        1200, ge=1, le=1_000_000, description="seconds of an episode in your own network"
+    routes: Annotated[str | None, FILES] = Field(
+        None, description="its route files (.rou.xml): vehicles, trips, flows, people"
+    )
+    additional: Annotated[str | None, FILES] = Field(
+        None,
+        description="its additional files (.add.xml): stops, vehicle types, detectors, programs of "
+        "lights, ...",
+    )
+    sumocfg: Annotated[str | None, FILE] = Field(
+        None,
+        description="a SUMO configuration (.sumocfg) in place of --net, --routes and --additional; "
+        "what it says of time, teleports and the like holds, too",
+    )
+    begin: int | None = Field(
+        None,
+        ge=0,
+        le=10_000_000,
+        description="your own network: second of SUMO's clock at which an episode begins; by "
+        "default the one of --sumocfg, else that of the first departure",
+    )
+    seconds: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="your own network: seconds of an episode; by default those to the end of "
+        "--sumocfg, else 1200",
+    )
+    warm_up: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="your own network: seconds from the beginning in which its own programs run "
+        "and nothing counts, before the seconds of an episode",
+    )
+    teleport: int | None = Field(
+        None,
+        ge=-1,
+        le=1_000_000,
+        description="your own network: seconds after which SUMO moves on a vehicle that stands, "
+        "-1: never; by default as in --sumocfg, else never",
+    )
+    program: str | None = Field(
+        None,
+        description="your own network: ID of the program of lights that have several; by default "
+        "the last one, as in SUMO",
+    )
+    view: int = Field(
+        200,
+        ge=0,
+        le=100_000,
+        description="your own network: metres to which the roads before a light belong to its "
+        "region, unless another light is nearer",
+    )
+    reward: Literal["delay", "wait", "pressure", "queue", "speed"] = Field(
+        "delay",
+        description="of the lights of your own network: minus the time lost (delay), the time "
+        "stood so far (wait), vehicles before and behind (pressure), vehicles that stand "
+        "(queue); or the mean speed (speed); formulas: docs/traffic.md",
     )
 
     summary = "traffic lights in SUMO: the DIALS paper's grids, or your own network"
@@ -94,17 +152,19 @@ class Options(DomainOptions):
         "traffic-growth": "hinterland.domains.traffic.bench_growth",
     }
     published = PUBLISHED
+    anew = ("begin", "seconds", "warm_up", "teleport")
 
     @classmethod
     def preset(cls, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fewer copies where they are processes; a grid has as many agents as lights."""
         preset = dict(cls.presets.get(name, {}))
+        own = "net" in given or "sumocfg" in given
         if name == "fast":
             if given.get("simulation") == "global":
                 preset |= HOST_COPIES
-            elif given.get("local") == "sumo" or "net" in given:
+            elif given.get("local") == "sumo" or own:
                 preset |= HOST_LOCAL_COPIES
-            if "net" in given:
+            if own:
                 preset |= OWN_NETWORK
         if "agents" not in given and (sizes := rows_by_columns(str(given.get("grid")))):
             preset["agents"] = sizes[0] * sizes[1]
@@ -113,19 +173,29 @@ class Options(DomainOptions):
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """With whole paths, as runs are resumed from anywhere, and the network's agents."""
-        # What is no text is refused later.
+        # What is of another type is refused later.
+        names = {name: x for name in PATHS if isinstance(x := given.get(name), str) and x}
         paths = {
-            name: str(Path(path).resolve())
-            for name in ("net", "routes")
-            if isinstance(path := given.get(name), str) and path and "\0" not in path
+            name: ",".join(str(Path(path.strip()).resolve()) for path in text.split(","))
+            for name, text in names.items()
+            if "\0" not in text
         }
         given = {**given, **paths}
-        if "agents" in given or len(paths) < 2:
+        whole = "sumocfg" in paths or ("net" in paths and {"routes", "additional"} & paths.keys())
+        if "agents" in given or not whole:
             return given
-        from hinterland.domains.traffic.city import read_city
+        from hinterland.domains.traffic.city import city_of
+        from hinterland.domains.traffic.scenario import make_scenario
 
-        city = read_city(Path(paths["net"]), Path(paths["routes"]))
-        return {**given, "agents": len(city.lights)}
+        own: dict[str, Any] = {**paths} | {
+            name: given[name]
+            for name in ("begin", "seconds", "warm_up", "teleport", "program")
+            if isinstance(given.get(name), str if name == "program" else int)
+        }
+        view = given.get("view", cls.model_fields["view"].default)
+        if not isinstance(view, int):  # refused later
+            return given
+        return {**given, "agents": len(city_of(make_scenario(**own), view).lights)}
 
     @classmethod
     def unread(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:
@@ -133,8 +203,10 @@ class Options(DomainOptions):
         found: dict[str, str] = {}
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
-        if settings.get("net") is None:
-            found["seconds"] = "is for your own network (--net)"
+        if settings.get("net") is None and settings.get("sumocfg") is None:
+            of_own = ("routes", "additional", "begin", "seconds", "warm_up", "teleport", "program",
+                      "view", "reward")  # fmt: skip
+            found |= dict.fromkeys(of_own, OF_OWN)
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
             found["local"] = "is for grids: your own network has simulators of its own"

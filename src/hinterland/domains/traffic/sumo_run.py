@@ -1,9 +1,9 @@
 """The SUMO of this process (libsumo is a singleton): its start, its end, its errors, its trips."""
 
 import tempfile
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import libsumo
 import numpy as np
 
 from hinterland.core import UserError
+from hinterland.domains.traffic.trips import Trip, means, read_trips
 
-OPTIONS = (
-    "--step-length", "1", "--no-step-log", "true", "--no-warnings", "true",
-    "--time-to-teleport", "-1", "--xml-validation", "never", "--duration-log.disable", "true",
+QUIET = (
+    "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never",
+    "--duration-log.disable", "true",
 )  # fmt: skip
+OPTIONS = ("--step-length", "1", "--time-to-teleport", "-1")
+"""Where a user's scenario does not say it."""
 
 
 class SumoRun:
@@ -26,20 +29,29 @@ class SumoRun:
             should this process be killed. None: the system's place for temporary files.
     """
 
+    what = "this network with these routes"
+    """What SUMO simulates, for messages."""
+
     def __init__(self, folder: Path | None = None) -> None:
         self._files = tempfile.TemporaryDirectory(prefix="hinterland-sumo-", dir=folder)
         self._folder = Path(self._files.name)
         self._log = self._folder / "errors.txt"
         self._trips: Path | None = None
+        self._counts_from = -inf
+        """Seconds of SUMO's clock; trips that were to begin earlier are none of the figures'."""
         self._running = False
 
     def _start(self, network: Path, routes: Path, seed: int, *more: Any) -> None:
-        """Starts an episode.
+        """Starts an episode; see `_begin_with`."""
+        self._begin_with(["-n", network, "-r", routes, *OPTIONS, *more], seed)
+
+    def _begin_with(self, words: Sequence[Any], seed: int) -> None:
+        """Starts an episode with these words of SUMO's command line.
 
         Raises:
             UserError: SUMO refuses its files; with its own first error.
         """
-        options = ["-n", network, "-r", routes, *OPTIONS, "--seed", seed, *more]
+        options = [*words, *QUIET, "--seed", seed]
         with self._own_words():
             libsumo.start(["sumo", *map(str, options), "--error-log", str(self._log)])
         self._running = True
@@ -53,9 +65,7 @@ class SumoRun:
             said = self._log.read_text().splitlines() if self._log.exists() else []
             first = next((line for line in said if line.startswith("Error")), str(error))
             reason = " ".join(first.split())
-            raise UserError(
-                f"SUMO cannot simulate this network with these routes: {reason}"
-            ) from None
+            raise UserError(f"SUMO cannot simulate {self.what}: {reason}") from None
 
     def _trip_options(self, wanted: bool) -> list[str | Path]:
         """So that SUMO keeps its record of every trip for `_trip_figures`, if it is wanted."""
@@ -67,29 +77,19 @@ class SumoRun:
                 "--tripinfo-output.write-undeparted", "true"]  # fmt: skip
 
     def _trip_figures(self, queue: float) -> dict[str, float]:
-        """Ends the episode; vehicle-level figures from SUMO's record of its trips.
+        """Ends the episode; vehicle-level figures from SUMO's record of its trips (`trips.means`).
 
-        Travel and waiting time in seconds per vehicle, unfinished trips included, and cars that
-        waited to enter counted from when they wanted to; queue in standing cars per light, as it
-        is given; throughput in finished trips; vehicles are all that wanted to depart before the
-        end, let in or not. Cars that were taken off the road do not count.
+        Unfinished trips count, and vehicles that waited to enter from when they wanted to; queue
+        in standing cars per light, as it is given.
         """
+        return {**means(self._read_trips({})[0]), "queue": queue}
+
+    def _read_trips(self, kinds: Mapping[str, str]) -> tuple[list[Trip], list[Trip]]:
+        """Ends the episode; as of `trips.read_trips`."""
         assert self._trips is not None
+        ended = libsumo.simulation.getTime()
         self._end()
-        every = ElementTree.parse(str(self._trips)).getroot().findall("tripinfo")
-        trips = [trip for trip in every if trip.get("vaporized") != "traci" and _wanted(trip)]
-        finished = [trip for trip in trips if float(trip.get("arrival", -1)) >= 0]
-
-        def mean(*names: str) -> float:
-            return float(np.mean([sum(float(t.get(n, 0)) for n in names) for t in trips] or [0.0]))
-
-        return {
-            "travel_time_s": mean("duration", "departDelay"),
-            "waiting_time_s": mean("waitingTime", "departDelay"),
-            "queue": queue,
-            "throughput": float(len(finished)),
-            "vehicles": float(len(trips)),
-        }
+        return read_trips(self._trips, kinds, self._counts_from, ended)
 
     def _cars_on_map(self) -> np.ndarray:
         """Every car's [x (m), y (m), speed (m/s)]."""
@@ -108,8 +108,3 @@ class SumoRun:
         if self._running:
             libsumo.close()
             self._running = False
-
-
-def _wanted(trip: ElementTree.Element) -> bool:
-    """Whether it was to depart before the episode's end; SUMO records those of that moment too."""
-    return float(trip.get("depart", 0)) >= 0 or float(trip.get("departDelay", 0)) > 0
