@@ -67,6 +67,8 @@ class Copies:
         prefixes: of every copy's names.
         lanes: to which observations are padded, as in the city.
         phases: the same.
+        decision: seconds of a step, as in the city.
+        classes: values of an influence source, as in the city.
         car: attributes of the vehicle type.
         people: whether anybody walks in the city; nobody does here.
         driving: options of SUMO that decide how vehicles move, as in the city.
@@ -82,6 +84,8 @@ class Copies:
     prefixes: tuple[str, ...]
     lanes: int
     phases: int
+    decision: int
+    classes: int
     car: dict[str, str]
     people: bool
     driving: tuple[str, ...]
@@ -326,6 +330,8 @@ def batch(
         prefixes=prefixes,
         lanes=city.lanes,
         phases=city.phases,
+        decision=city.scenario.decision,
+        classes=city.classes,
         car=dict(city.car),
         people=city.people,
         driving=tuple(city.scenario.driving()),

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from hinterland.core.options import FILE, FILES, DomainOptions, Published
 from hinterland.domains.checked import rows_by_columns, sizes_like
+from hinterland.domains.traffic.scenario import DECISION_S
 
 _ALWAYS: dict[str, Any] = {
     "network": "feed-forward",
@@ -127,6 +128,27 @@ class Options(DomainOptions):
         description="your own network: ID of the program of lights that have several; by default "
         "the last one, as in SUMO",
     )
+    decision: int = Field(
+        DECISION_S,
+        ge=1,
+        le=3600,
+        description="your own network: seconds from one decision of the lights to the next, what "
+        "they show in between included",
+    )
+    yellow: int | None = Field(
+        None,
+        ge=1,
+        le=60,
+        description="your own network: seconds of yellow between any two greens, and nothing else "
+        "there; by default what the network's programs show",
+    )
+    least_green: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="your own network: seconds that every green lasts at least; by default "
+        "minDur of the network's programs, else 5 (max-pressure and greedy: 10)",
+    )
     view: int = Field(
         200,
         ge=0,
@@ -148,6 +170,7 @@ class Options(DomainOptions):
         "traffic-fidelity": "hinterland.domains.traffic.bench_fidelity",
         "traffic-local": "hinterland.domains.traffic.bench_local",
         "traffic-growth": "hinterland.domains.traffic.bench_growth",
+        "resco": "hinterland.domains.traffic.bench_resco",
     }
     published = PUBLISHED
     anew = ("begin", "seconds", "warm_up", "teleport")
@@ -202,7 +225,10 @@ class Options(DomainOptions):
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None and settings.get("sumocfg") is None:
             reason = "is for your own network (--net or --sumocfg)"
-            names = ("begin", "seconds", "warm_up", "teleport", "program", "view", "reward")
+            names = (
+                "begin", "seconds", "warm_up", "teleport", "program", "decision", "yellow",
+                "least_green", "view", "reward",
+            )  # fmt: skip
             found |= dict.fromkeys(names, reason)
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"
