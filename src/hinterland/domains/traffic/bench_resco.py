@@ -21,6 +21,7 @@ from hinterland.cli.arguments import path_name, whole
 from hinterland.cli.setup import add_machine_options
 from hinterland.config import MILLION, SEEDS
 from hinterland.core import UserError
+from hinterland.core.reading import is_there, parse_json, read_as
 
 SUMMARY = (
     "RESCO's eight city networks under its rules: delay of hand-written and learned lights, beside "
@@ -41,6 +42,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "global-shared": {"simulation": "global", "slot_networks": "shared"},
 }
 """Settings by row."""
+RESULT_SIZE = 10_000_000
 ROWS = (*BY_HAND, *LEARNERS)
 EVALUATIONS = {"evaluations": 10, "evaluate_episodes": 2}
 """While a learner trains: as many chances of a good one as there are, at little cost."""
@@ -125,11 +127,13 @@ def _network(name: str, rules: dict[str, Any], options: Any) -> dict[str, Any]:
 
 
 def _by_hand(name: str, row: str, rules: dict[str, Any], options: Any) -> dict[str, Any]:
+    from hinterland.record import write_output
+
     file = options.out / name / f"{row}.json"
     settings = {**rules, "episodes": options.held_out}
-    if file.is_file():
-        kept = json.loads(file.read_text())
-        if kept.get("settings") == settings:
+    if is_there(file):
+        kept = read_as(_kept, file, RESULT_SIZE)
+        if kept["settings"] == settings:
             note(f"{name}, {row}: kept in {file}")
             return kept["result"]
     note(f"{name}, {row}: {options.held_out} episodes ...")
@@ -157,9 +161,16 @@ def _by_hand(name: str, row: str, rules: dict[str, Any], options: Any) -> dict[s
         "lights": config.agents,
         "figures": figures,
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"settings": settings, "result": result}, indent=1))
+    write_output(file, json.dumps({"settings": settings, "result": result}, indent=1).encode())
     return result
+
+
+def _kept(content: bytes) -> dict[str, Any]:
+    """A result as `_by_hand` keeps it."""
+    found = parse_json(content)
+    if not (isinstance(found, dict) and {"settings", "result"} <= found.keys()):
+        raise ValueError("it is no result of this benchmark")
+    return found
 
 
 def _learned(name: str, row: str, rules: dict[str, Any], seed: int, options: Any) -> dict[str, Any]:
@@ -202,11 +213,13 @@ def _learned(name: str, row: str, rules: dict[str, Any], seed: int, options: Any
     best = min(line["eval/sampled/delay_s"] for line in folder.metrics()
                if "eval/sampled/delay_s" in line)  # fmt: skip
     learned, greedy = summary["eval"]["learned"], summary["eval"]["learned_greedy"]
+    spent = summary["time"]
     return {
         "seed": seed,
         "delay_s": {"best": best, "sampled": learned["delay_s"], "greedy": greedy["delay_s"]},
         "wall_s": summary["wall_s"],
-        "time": summary["time"],
+        "cpu_s": sum(spent.get(f"{phase}_cpu_s", 0.0) for phase in ("collect", "fit", "train")),
+        "time": spent,
         "steps": summary["step"],
         "figures": learned,
     }
@@ -220,6 +233,9 @@ def _lines(name: str, rows: dict[str, Any], published: dict[str, Any]) -> Iterat
             delays = [one["delay_s"][kind] for one in of_seeds]
             span = f" ({min(delays):,.2f} … {max(delays):,.2f})" if len(delays) > 1 else ""
             yield f"  {row + ', ' + KINDS[kind]:<48}{fmean(delays):>9,.2f}{span}"
+        if row not in BY_HAND:
+            seconds = fmean(one["cpu_s"] for one in of_seeds)
+            yield f"  {row + ', CPU seconds without evaluation':<48}{seconds:>9,.0f}"
     known = {row: delays[name] for row, delays in published["delay_s"].items() if name in delays}
     for row, delay in known.items():
         yield f"  published: {row:<37}{delay:>9,.2f}"
