@@ -18,10 +18,8 @@ from hinterland.domains.traffic.city_controllers import Greedy, MaxPressure, act
 from hinterland.domains.traffic.scenario import make_scenario
 
 CASE = Path(__file__).parent / "data" / "traffic" / "stub-lane"
-TINY = {
-    "hidden": 8, "trunk": 8, "copies": 2, "windows": 1, "window": 2, "minibatches": 1,
-    "predictor_hidden": 8, "predictor_episodes": 2, "refreshes": 1,
-}  # fmt: skip
+TINY = {"hidden": 8, "trunk": 8, "copies": 2, "windows": 1, "window": 2, "minibatches": 1}
+"""For `global`, which fits no predictors: what compiles costs most here."""
 CONFIGURATION = """<configuration>
 <input><net-file value="net.net.xml"/><route-files value="r.rou.xml"/></input>
 <time><begin value="0"/><end value="120"/></time>
@@ -49,16 +47,16 @@ def test_a_network_is_compared_and_kept(
 ) -> None:
     make_package(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(bench_resco, "LEARNERS", {"dials": {"simulation": "dials", **TINY}})
-    words = ["--networks", "cologne1", "--rows", "fixed-time", "greedy", "dials", "--seeds", 1]
+    monkeypatch.setattr(bench_resco, "LEARNERS", {"global": {"simulation": "global", **TINY}})
+    words = ["--networks", "cologne1", "--rows", "fixed-time", "greedy", "global", "--seeds", 1]
     words += ["--episodes", 1, "--held-out", 2, "--out", tmp_path / "out", "--json"]
     assert bench(*words) == 0
     first = capsys.readouterr()
     *lines, line = first.out.splitlines()
     found = json.loads(line)
-    (dials,) = found["results"]["cologne1"]["dials"]
-    assert dials["delay_s"].keys() == {"best", "sampled", "greedy"}
-    assert dials["steps"] >= 12  # a decision every ten seconds
+    (learned,) = found["results"]["cologne1"]["global"]
+    assert learned["delay_s"].keys() == {"best", "sampled", "greedy"}
+    assert learned["steps"] >= 12  # a decision every ten seconds
     assert found["published"]["delay_s"]["IPPO"]["cologne1"] == 43.24
     (fixed,) = found["results"]["cologne1"]["fixed-time"]
     assert f"fixed-time, held-out{fixed['delay_s']['sampled']:>35.2f}" in "\n".join(lines)
