@@ -4,7 +4,7 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.city import City
-from hinterland.domains.traffic.city_simulation import DELTA_S, CityTraffic
+from hinterland.domains.traffic.city_simulation import CityTraffic
 from hinterland.domains.traffic.costs import REWARDS, Costs
 from hinterland.domains.traffic.cutting import Copies
 from hinterland.domains.traffic.local_batch import LocalBatch
@@ -26,7 +26,7 @@ class Played:
         simulator = CityTraffic(city, reward=ASKS_MOST)
         simulator.reset(seed, controller, True)
         nothing, returns = np.zeros(len(city.lights), int), np.zeros(len(REWARDS))
-        for _ in range(seconds // DELTA_S):
+        for _ in range(seconds // city.scenario.decision):
             simulator.step(nothing)
             returns += _every(simulator._costs).mean(1)
         waiting = len(libsumo.simulation.getPendingVehicles())

@@ -95,12 +95,12 @@ class Stage:
     def play(self, city: City, controller: str, seed: int = 1) -> dict[str, float]:
         """The figures of an episode."""
         # SUMO is for the process in which this runs.
-        from hinterland.domains.traffic.city_simulation import DELTA_S, CityTraffic
+        from hinterland.domains.traffic.city_simulation import CityTraffic
 
         simulation = CityTraffic(city)
         try:
             simulation.reset(seed, controller, figures=True)
-            for _ in range(city.scenario.seconds // DELTA_S):
+            for _ in range(city.scenario.seconds // city.scenario.decision):
                 simulation.step(np.zeros(len(city.lights), int))
             return simulation.metrics()
         finally:

@@ -135,9 +135,10 @@ def network_episodes(
     system = system_of(domain, network)
     on_host: bool = system.is_host
     count = SESSIONS if on_host else BLOCK
-    # Else always as many are played side by side, for their number decides their draws.
     own = with_states or (on_host and system.of_entities)
-    count = min(count, episodes) if own else count
+    # Traced, always as many are played side by side, for their number decides their draws; on hosts
+    # each episode has its own.
+    count = min(count, episodes) if own or on_host else count
     play = partial(
         host_wave, domain=domain, name=name, copies=count, greedy=greedy, opponent=opponent,
         with_influence=with_influence, with_pictures=with_states, record=record,

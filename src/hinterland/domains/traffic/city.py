@@ -19,13 +19,13 @@ from hinterland.domains.traffic.approaches import VIEW_M, Approaches, edge_of
 from hinterland.domains.traffic.demand import Demand, read_demand
 from hinterland.domains.traffic.netfile import PEOPLE, Network, read_network
 from hinterland.domains.traffic.phases import YELLOW_S, Plan, read_plan
-from hinterland.domains.traffic.scenario import Scenario
+from hinterland.domains.traffic.scenario import DECISION_S, Scenario
 from hinterland.domains.traffic.unseen import unseen
 
 CAR_M = 7.5
 """Road that a standing car takes, its gap included, in metres."""
-CLASSES = 4
-"""Values of an influence source: cars that came in during a step, 3 standing for more as well."""
+MOST_CARS = 3
+"""Of an influence source in `DECISION_S`: cars that came in, this number standing for more too."""
 LANE_FEATURES = 3
 LIGHT_FEATURES = 2
 """What agents see of their light besides its phase."""
@@ -142,6 +142,11 @@ class City:
         return np.arange(self.lanes) < counts[:, None]
 
     @property
+    def classes(self) -> int:
+        """Values of an influence source: 0 to as many cars as may come in a step, or more."""
+        return 1 + -(-MOST_CARS * self.scenario.decision // DECISION_S)
+
+    @property
     def dset(self) -> int:
         """Length of a d-set."""
         return LANE_FEATURES * self.lanes
@@ -152,7 +157,7 @@ class City:
         return self.dset + self.phases + LIGHT_FEATURES
 
 
-def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
+def _light(name: str, network: Network, approaches: Approaches, scenario: Scenario) -> Light | None:
     """The agent at this light, or None where there is nothing to decide."""
     program = network.programs[name]
     links: list[tuple[int, int, str]] = []
@@ -170,7 +175,8 @@ def _light(name: str, network: Network, approaches: Approaches) -> Light | None:
                 lanes.append(lane)
             out = f"{connection['to']}_{connection['toLane']}"
             links.append((index, lanes.index(lane), out))
-    plan = read_plan(name, program, {index for index, _, _ in links}, crossings)
+    driven = {index for index, _, _ in links}
+    plan = read_plan(name, program, driven, crossings, scenario.yellow, scenario.least_green)
     if len(plan.driven) < 2:
         return None
     region = approaches.region(lanes)
@@ -226,7 +232,7 @@ def _read(scenario: Scenario, view: float, *written: int) -> City:
     network = read_network(scenario.net, scenario.additionals)
     programs, said = _choose(network, scenario)
     approaches = Approaches(network, view)
-    every = (_light(name, network, approaches) for name in sorted(network.programs))
+    every = (_light(name, network, approaches, scenario) for name in sorted(network.programs))
     lights = tuple(filter(None, every))
     if not lights:
         raise UserError(

@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from hinterland.domains.traffic.city import City, Light
-from hinterland.domains.traffic.phases import LEAST_GREEN_S, OPEN
+from hinterland.domains.traffic.phases import OPEN
 from hinterland.domains.traffic.signals import Signals
 
 OWN = "own-program"
@@ -46,12 +46,13 @@ def converted(city: City) -> list[Light]:
     """Lights that have to be made actuated.
 
     Others are so in the network and keep their detectors and rules, unless these leave out yellow
-    that all else have, or a schedule would change them.
+    that all else have, a schedule would change them, or the user has said how greens last and end.
     """
+    told = city.scenario.yellow is not None or city.scenario.least_green is not None
     return [
         light
         for light in city.lights
-        if light.kind != "actuated" or light.plan.yellow_added or light.id in city.scheduled
+        if told or light.kind != "actuated" or light.plan.yellow_added or light.id in city.scheduled
     ]
 
 
@@ -66,7 +67,7 @@ def actuated_file(city: City) -> str:
             state = phase["state"]
             # nothing that SUMO could detect ends a green of people on foot
             if state in light.greens and any(state[index] in OPEN for index in driven):
-                shown.setdefault("minDur", str(LEAST_GREEN_S))
+                shown["minDur"] = str(light.plan.least_green[light.greens.index(state)])
                 longest = max(LONGEST_GREEN_S, float(shown["minDur"]))
                 shown.setdefault("maxDur", str(longest))
             attributes = " ".join(f"{name}={quoteattr(value)}" for name, value in shown.items())
@@ -116,10 +117,13 @@ class MaxPressure:
     """
 
     LEAST_GREEN = 10
-    """Seconds, as on the grids."""
+    """Seconds, as on the grids, if the user does not say it."""
+    LOOKS_BEHIND = True
 
     def __init__(self, city: City, seed: int) -> None:
         del seed
+        chosen = city.scenario.least_green
+        self._least = self.LEAST_GREEN if chosen is None else chosen
         self._weights: list[tuple[list[str], np.ndarray]] = []
         for light in city.lights:
             ways = Counter(slot for _, slot, _ in light.links)
@@ -130,7 +134,8 @@ class MaxPressure:
                 for index, slot, out in light.links:
                     if state[index] in OPEN:
                         weights[phase, slot] += 1 / ways[slot]
-                        weights[phase, before + list(merging).index(out)] -= 1 / merging[out]
+                        if self.LOOKS_BEHIND:
+                            weights[phase, before + list(merging).index(out)] -= 1 / merging[out]
             self._weights.append((list(merging), weights))
 
     def __call__(
@@ -139,7 +144,7 @@ class MaxPressure:
         """Goes to the phase that presses hardest, if harder than a green that is old enough."""
         actions = signals.phase.copy()
         for light, (behind, weights) in enumerate(self._weights):
-            if signals.age[light] >= self.LEAST_GREEN:
+            if signals.age[light] >= self._least:
                 before = approaching[light, : weights.shape[1] - len(behind)]
                 pressure = weights @ np.array([*before, *map(cars, behind)])
                 if pressure.max() > pressure[actions[light]]:
@@ -147,4 +152,10 @@ class MaxPressure:
         return actions
 
 
-RULES = {"random": Random, "max-pressure": MaxPressure}
+class Greedy(MaxPressure):
+    """Green for the phase with most cars before it, whatever is behind."""
+
+    LOOKS_BEHIND = False
+
+
+RULES = {"random": Random, "max-pressure": MaxPressure, "greedy": Greedy}

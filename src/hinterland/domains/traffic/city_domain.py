@@ -11,10 +11,9 @@ from hinterland.domains.host import HostProcess
 from hinterland.domains.pool import SessionPool
 from hinterland.domains.scratch import scratch
 from hinterland.domains.traffic.approaches import VIEW_M
-from hinterland.domains.traffic.city import CLASSES, City, city_of
+from hinterland.domains.traffic.city import City, city_of
 from hinterland.domains.traffic.city_controllers import OWN, RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
-from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import Departures, Ways, batch
 from hinterland.domains.traffic.network import sumo_tool
 from hinterland.domains.traffic.scenario import check, make_scenario
@@ -33,7 +32,7 @@ class CitySessions(SessionPool):
     def sessions(self, count: int) -> list[HostProcess]:
         """The first `count` processes."""
         target = f"{_HERE}.city_simulation:CityTraffic"
-        return self._first(count, target, self._city, DELTA_S, None, self._folder, self._reward)
+        return self._first(count, target, self._city, None, self._folder, self._reward)
 
 
 class CityLocals(SessionPool):
@@ -56,7 +55,7 @@ class CityLocals(SessionPool):
                 folder.mkdir()
                 self._copies.append(batch(self._city, light.id, copies, folder, *counted))
         target = f"{_HERE}.local_batch:LocalBatches"
-        return self._first(count, target, self._copies, DELTA_S, self._reward)
+        return self._first(count, target, self._copies, self._reward)
 
     def _counted(self) -> tuple[Ways, Departures]:
         """How cars go through each region and where they begin their way, counted in one episode of
@@ -90,13 +89,13 @@ class CityDomain:
         self.city, self.agents = city, len(city.lights)
         self.scripted = {name: name for name in RULES} | programs(city) | {"heuristic": "actuated"}
         self.action_mask = city.action_mask
-        steps = city.scenario.seconds // DELTA_S
+        steps = city.scenario.seconds // city.scenario.decision
         self.spec = AgentSpec(
             observation=city.observation,
             actions=city.phases,
             dset=city.dset,
             sources=city.lanes,
-            classes=CLASSES,
+            classes=city.classes,
             horizon=steps,
         )
         self.global_simulator = CitySessions(city, folder, reward)
@@ -130,8 +129,9 @@ def make_city(view: float = VIEW_M, reward: str = "delay", **options: Any) -> Ci
         UserError: as `make_scenario`, `city_of` and `check`; an episode shorter than a step.
     """
     scenario = make_scenario(**options)
-    if scenario.seconds < DELTA_S:
+    if scenario.seconds < scenario.decision:
         raise UserError(
-            f"--seconds {scenario.seconds}: an episode has at least one step of {DELTA_S} s"
+            f"--seconds {scenario.seconds}: an episode has at least one step of "
+            f"{scenario.decision} s"
         )
     return CityDomain(city_of(scenario, view), reward)

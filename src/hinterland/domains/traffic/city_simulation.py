@@ -23,16 +23,12 @@ from hinterland.domains.traffic.signals import Signals
 from hinterland.domains.traffic.sumo_run import SumoRun
 from hinterland.domains.traffic.trips import by_class, means
 
-DELTA_S = 5
-"""Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
-
 
 class CityTraffic(SumoRun):
     """A city's global simulator: one episode at a time.
 
     Args:
         city: network and traffic.
-        delta: seconds of one step of the agents.
         begin: when episodes begin, in seconds; None: as the city says.
         folder: where the folder for its own files is made; whoever removes it removes that too,
             should this process be killed. None: the system's place for temporary files.
@@ -42,13 +38,12 @@ class CityTraffic(SumoRun):
     def __init__(
         self,
         city: City,
-        delta: int = DELTA_S,
         begin: float | None = None,
         folder: Path | None = None,
         reward: str = "delay",
     ) -> None:
         super().__init__(folder)
-        self._city, self._delta, self._reward = city, delta, reward
+        self._city, self._delta, self._reward = city, city.scenario.decision, reward
         self.what = str(city.scenario)
         self._begin = city.begin if begin is None else begin
 
@@ -84,7 +79,8 @@ class CityTraffic(SumoRun):
         self._signals = Signals(self._city.lights, self._city.people)
         lights = self._city.lights
         self._costs = Costs(lights, behind(lights), self._reward, self._city.room)
-        self._junctions = Junctions(lights, self._city.lanes, count_entries=True, costs=self._costs)
+        most = self._city.classes - 1
+        self._junctions = Junctions(lights, self._city.lanes, most, self._costs)
         self._waiting = Waiting(len(lights), self._junctions.waits_before)
         self._clock = 0
         self._counts_from = self._begin + scenario.warm_up if scenario.warm_up else -inf
@@ -98,7 +94,7 @@ class CityTraffic(SumoRun):
         return self._see()
 
     def step(self, actions: np.ndarray) -> dict[str, Any]:
-        """`delta` seconds. `influence` is what came in during them.
+        """The seconds to the next decision. `influence` is what came in during them.
 
         Args:
             actions: [agents], green phases to go to; one that a light does not have, or that comes

@@ -68,6 +68,8 @@ class Copies:
         room: as in the city.
         lanes: to which observations are padded, as in the city.
         phases: the same.
+        decision: seconds of a step, as in the city.
+        classes: values of an influence source, as in the city.
         car: attributes of the vehicle type.
         people: whether anybody walks in the city; nobody does here.
         driving: options of SUMO that decide how vehicles move, as in the city.
@@ -84,6 +86,8 @@ class Copies:
     room: float
     lanes: int
     phases: int
+    decision: int
+    classes: int
     car: dict[str, str]
     people: bool
     driving: tuple[str, ...]
@@ -329,6 +333,8 @@ def batch(
         room=city.room,
         lanes=city.lanes,
         phases=city.phases,
+        decision=city.scenario.decision,
+        classes=city.classes,
         car=dict(city.car),
         people=city.people,
         driving=tuple(city.scenario.driving()),

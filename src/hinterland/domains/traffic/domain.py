@@ -19,6 +19,7 @@ from hinterland.domains.traffic.controllers import PROGRAMS, RULES
 from hinterland.domains.traffic.native import NativeIntersection
 from hinterland.domains.traffic.network import make_grid, make_isolated, sumo_tool, write_routes
 from hinterland.domains.traffic.options import OF_OWN
+from hinterland.domains.traffic.scenario import DECISION_S
 from hinterland.domains.traffic.trips import SHOWN
 
 HORIZON = 300
@@ -121,6 +122,9 @@ def make(
     warm_up: int = 0,
     teleport: int | None = None,
     program: str | None = None,
+    decision: int = DECISION_S,
+    yellow: int | None = None,
+    least_green: int | None = None,
     view: int = round(VIEW_M),
     reward: str = "delay",
 ) -> Traffic | CityDomain:
@@ -142,6 +146,9 @@ def make(
         teleport: seconds after which SUMO moves on a car that stands, -1: never; None: as the
             configuration says, or never.
         program: of the lights that have it; None: the one that SUMO reads last.
+        decision: seconds there from one decision of the lights to the next.
+        yellow: seconds of it there between two greens; None: as the network has.
+        least_green: seconds that greens last there at least; None: as the network has, or 5.
         view: metres to which the roads before a light belong to its region there.
         reward: of its lights, a name of `costs.REWARDS`.
 
@@ -151,6 +158,7 @@ def make(
     own: dict[str, Any] = {
         "routes": routes, "additional": additional, "begin": begin, "seconds": seconds,
         "warm_up": warm_up, "teleport": teleport, "program": program,
+        "decision": decision, "yellow": yellow, "least_green": least_green,
     }  # fmt: skip
     if net is not None or sumocfg is not None:
         if grid is not None:
@@ -160,7 +168,7 @@ def make(
             where = domain.city.network
             raise UserError(f"--agents {agents}: {where} has {domain.agents} lights that can learn")
         return domain
-    for name, value in own.items():
+    for name, value in {**own, "decision": decision != DECISION_S}.items():
         if value:
             raise UserError(f"{flag_of(name)} {value}: {OF_OWN}; leave it out")
     if not 0 < inflow <= 1:

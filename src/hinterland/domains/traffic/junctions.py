@@ -12,7 +12,7 @@ import libsumo
 import numpy as np
 
 from hinterland.domains.traffic.approaches import edge_of
-from hinterland.domains.traffic.city import CAR_M, CLASSES, LANE_FEATURES, Light
+from hinterland.domains.traffic.city import CAR_M, LANE_FEATURES, Light
 from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.network import HALTING
 
@@ -39,14 +39,14 @@ class Junctions:
     Args:
         lights: whose.
         lanes: all agents are padded to so many lanes.
-        count_entries: also count the cars that come in from outside.
+        most: of the cars that come in from outside, so many are told of in a step; None: they are
+            not counted.
         costs: told what each light's cars do.
     """
 
-    def __init__(
-        self, lights: Sequence[Light], lanes: int, count_entries: bool, costs: Costs
-    ) -> None:
-        self._lights, self._count_entries, self._costs = lights, count_entries, costs
+    def __init__(self, lights: Sequence[Light], lanes: int, most: int | None, costs: Costs) -> None:
+        self._lights, self._count_entries, self._costs = lights, most is not None, costs
+        self._most = most or 0
         flat = [
             (agent, slot, lane)
             for agent, light in enumerate(lights)
@@ -114,7 +114,7 @@ class Junctions:
         """Before the first second of a step."""
         self._costs.begin()
         # Of more cars than an influence source can tell of, the others come a step later.
-        self._entered = np.maximum(0, self._entered - (CLASSES - 1))
+        self._entered = np.maximum(0, self._entered - self._most)
 
     def second(self, waiting: Waiting) -> None:
         """Reads every lane after a second of simulation.
@@ -232,7 +232,7 @@ class Junctions:
 
     def influence(self) -> np.ndarray:
         """[light, lanes]: cars that came in, or wanted to, since `begin`, as classes."""
-        return self._padded(np.minimum(self._entered, CLASSES - 1)).astype(np.int32)
+        return self._padded(np.minimum(self._entered, self._most)).astype(np.int32)
 
     def approaching(self) -> np.ndarray:
         """[light, lanes]: its cars by incoming lane; those further upstream in equal parts."""

@@ -14,8 +14,6 @@ from xml.sax.saxutils import quoteattr
 import libsumo
 import numpy as np
 
-from hinterland.domains.traffic.city import CLASSES
-from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.costs import Costs, Waiting
 from hinterland.domains.traffic.cutting import Copies
 from hinterland.domains.traffic.junctions import Junctions
@@ -49,19 +47,18 @@ class LocalBatch(SumoRun):
 
     Args:
         copies: network and lights.
-        delta: seconds of one step.
         reward: of the agent, a name of `costs.REWARDS`.
     """
 
-    def __init__(self, copies: Copies, delta: int = DELTA_S, reward: str = "delay") -> None:
+    def __init__(self, copies: Copies, reward: str = "delay") -> None:
         super().__init__(copies.network.parent)
-        self._copies, self._delta, self._reward = copies, delta, reward
+        self._copies, self._delta, self._reward = copies, copies.decision, reward
         mean, spread = _pace(copies.car)
         self._mean, self._drivers = mean, NormalDist(0.0, max(spread, 1e-6))
 
     def numbers_shape(self) -> tuple[int, ...]:
         """Of the array of random numbers that `step` wants: [K, lanes, cars of a lane, draws]."""
-        return (len(self._copies.lights), self._copies.lanes, CLASSES - 1, DRAWS)
+        return (len(self._copies.lights), self._copies.lanes, self._copies.classes - 1, DRAWS)
 
     def reset(self, seed: int) -> dict[str, np.ndarray]:
         """All copies with empty roads and their first phase; what their agents see.
@@ -78,7 +75,7 @@ class LocalBatch(SumoRun):
         self._signals = Signals(self._copies.lights, self._copies.people)
         lights, lanes = self._copies.lights, self._copies.lanes
         self._costs = Costs(lights, self._copies.behind, self._reward, self._copies.room)
-        self._junctions = Junctions(lights, lanes, count_entries=False, costs=self._costs)
+        self._junctions = Junctions(lights, lanes, None, self._costs)
         self._waiting = Waiting(len(lights), self._junctions.waits_before)
         self._numbers = np.random.default_rng(seed)
         self._cars = 0
@@ -97,11 +94,11 @@ class LocalBatch(SumoRun):
     def step(
         self, actions: np.ndarray, influence: np.ndarray, numbers: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """`delta` seconds of every copy.
+        """The seconds to the next decision, of every copy.
 
         Args:
             actions: [K], green phases to go to, as in the city.
-            influence: [K, lanes], cars that come in on each lane (3: three or more).
+            influence: [K, lanes], cars that come in on each lane (the most: or more).
             numbers: uniform in [0, 1), of shape `numbers_shape()`; what is behind the cars that
                 come in is not looked at. None: the session's own.
 
@@ -190,14 +187,11 @@ class LocalBatches:
 
     Args:
         copies: of every agent.
-        delta: seconds of one step.
         reward: as of `LocalBatch`.
     """
 
-    def __init__(
-        self, copies: Sequence[Copies], delta: int = DELTA_S, reward: str = "delay"
-    ) -> None:
-        self._copies, self._how = copies, (delta, reward)
+    def __init__(self, copies: Sequence[Copies], reward: str = "delay") -> None:
+        self._copies, self._reward = copies, reward
         self._batch: LocalBatch | None = None
         self._agent = -1
 
@@ -205,7 +199,7 @@ class LocalBatches:
         """As `LocalBatch.reset`, for that agent's junction."""
         if self._batch is None or agent != self._agent:
             self.close()
-            self._batch, self._agent = LocalBatch(self._copies[agent], *self._how), agent
+            self._batch, self._agent = LocalBatch(self._copies[agent], self._reward), agent
         return self._batch.reset(seed)
 
     def reset_some(self, chosen: np.ndarray) -> dict[str, np.ndarray]:

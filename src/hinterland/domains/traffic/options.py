@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from hinterland.core.options import FILE, FILES, DomainOptions, Published
 from hinterland.domains.checked import rows_by_columns, sizes_like
+from hinterland.domains.traffic.scenario import DECISION_S
 
 _ALWAYS: dict[str, Any] = {
     "network": "feed-forward",
@@ -47,9 +48,13 @@ HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
 OWN_NETWORK = {
     "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
     "predictor_batch": 1, "predictor_epochs": 20,
+    "evaluations": 4, "evaluate_episodes": 4, "final_episodes": 8,
 }  # fmt: skip
 """What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
-hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance."""
+hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance.
+
+Evaluation plays 64 episodes in all (sampled and greedy in training; these, random and actuated at
+the end): no more than the 83 that --steps 20k simulate, at 20 minutes each."""
 
 PUBLISHED = Published(
     seconds={
@@ -129,6 +134,27 @@ class Options(DomainOptions):
         description="your own network: ID of the program of lights that have several; by default "
         "the last one, as in SUMO",
     )
+    decision: int = Field(
+        DECISION_S,
+        ge=1,
+        le=3600,
+        description="your own network: seconds from one decision of the lights to the next, what "
+        "they show in between included",
+    )
+    yellow: int | None = Field(
+        None,
+        ge=1,
+        le=60,
+        description="your own network: seconds of yellow between any two greens, and nothing else "
+        "there; by default what the network's programs show",
+    )
+    least_green: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="your own network: seconds that every green lasts at least; by default "
+        "minDur of the network's programs, else 5 (max-pressure and greedy: 10)",
+    )
     view: int = Field(
         200,
         ge=0,
@@ -150,6 +176,7 @@ class Options(DomainOptions):
         "traffic-fidelity": "hinterland.domains.traffic.bench_fidelity",
         "traffic-local": "hinterland.domains.traffic.bench_local",
         "traffic-growth": "hinterland.domains.traffic.bench_growth",
+        "resco": "hinterland.domains.traffic.bench_resco",
     }
     published = PUBLISHED
     anew = ("begin", "seconds", "warm_up", "teleport")
@@ -204,8 +231,10 @@ class Options(DomainOptions):
         if settings.get("simulation") == "global":
             found["local"] = "is for local simulators (--simulation dials or untrained)"
         if settings.get("net") is None and settings.get("sumocfg") is None:
-            of_own = ("routes", "additional", "begin", "seconds", "warm_up", "teleport", "program",
-                      "view", "reward")  # fmt: skip
+            of_own = (
+                "routes", "additional", "begin", "seconds", "warm_up", "teleport", "program",
+                "decision", "yellow", "least_green", "view", "reward",
+            )  # fmt: skip
             found |= dict.fromkeys(of_own, OF_OWN)
         else:
             found["inflow"] = "is for grids: your own network has its cars in --routes"

@@ -82,7 +82,14 @@ class _Parts:
     opening: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
-def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]) -> Plan:
+def read_plan(
+    light: str,
+    program: Program,
+    vehicles: set[int],
+    people: set[int],
+    yellow: int | None = None,
+    least_green: int | None = None,
+) -> Plan:
     """What a light may show.
 
     Args:
@@ -90,6 +97,8 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
         program: its own.
         vehicles: indices of the ways that vehicles take.
         people: indices of the crossings of people on foot.
+        yellow: seconds of it between any two greens, and nothing else; None: as the program has.
+        least_green: seconds that every green lasts at least; None: as the program has.
 
     Raises:
         UserError: the program has a time or a successor that is none.
@@ -105,7 +114,11 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
         if not any(signs for (_, way), signs in parts.closing.items() if way == index)
     }
     greens = tuple(parts.greens)
-    between = tuple(tuple(_between(a, b, parts, ways, never) for b in greens) for a in greens)
+    if yellow is None:
+        between = tuple(tuple(_between(a, b, parts, ways, never) for b in greens) for a in greens)
+    else:
+        never = set()
+        between = tuple(tuple(_yellow(a, b, ways, yellow) for b in greens) for a in greens)
     served = {state: ways.served(state) for state in greens}
     sometimes = {
         way: [i for i, state in enumerate(greens) if way in served[state]]
@@ -115,7 +128,9 @@ def read_plan(light: str, program: Program, vehicles: set[int], people: set[int]
     cycle = tuple(_cycle(parts, between))
     return Plan(
         greens=greens,
-        least_green=tuple(_least(phase) for phase in parts.greens.values()),
+        least_green=tuple(
+            _least(phase) if least_green is None else least_green for phase in parts.greens.values()
+        ),
         between=between,
         cycle=cycle,
         driven=tuple(
@@ -410,6 +425,17 @@ def _between(a: str, b: str, parts: _Parts, ways: _Ways, never: set[int]) -> tup
         columns[way] = columns[way][waits:] + "u" * waits
     states = map("".join, zip(*columns, strict=True))
     return tuple((state, len(list(run))) for state, run in groupby(states))
+
+
+def _yellow(a: str, b: str, ways: _Ways, lasts: int) -> tuple[Shown, ...]:
+    """Yellow for vehicles whose way closes, red for people whose way does; others wait."""
+    if a == b:
+        return ()
+    closes = ways.served(a) - ways.served(b)
+    signs = list(a)
+    for way in closes:
+        signs[way] = "y" if way in ways.vehicles else "r"
+    return (("".join(signs), lasts),)
 
 
 def _cycle(parts: _Parts, between: tuple[tuple[tuple[Shown, ...], ...], ...]) -> Iterator[Phase]:

@@ -17,6 +17,8 @@ from hinterland.domains.traffic.network import sumo_tool
 
 SECONDS = 1200
 """Of an episode, where nothing says how long it is."""
+DECISION_S = 5
+"""Seconds of an agents' step, as in sumo-rl; yellow is part of it."""
 CONFIGURATION_SIZE = 10_000_000
 PATIENCE_S = 1800
 """SUMO reads the largest networks and their traffic in less."""
@@ -53,6 +55,9 @@ class Scenario:
         step: of SUMO's clock.
         teleport: after so long a car that stands is moved on; not positive: never.
         program: of the lights that have it; None: of each light the one that SUMO reads last.
+        decision: seconds from one decision of the lights to the next: a step of the agents.
+        yellow: seconds of it between any two greens, and nothing else; None: what the network has.
+        least_green: seconds that every green lasts at least; None: what the network has, or 5.
         options: further ones of a configuration, as they are.
         validation: its options about the validation of XML.
         notes: what a user should know of it.
@@ -67,6 +72,9 @@ class Scenario:
     step: float = 1.0
     teleport: float = NEVER
     program: str | None = None
+    decision: int = DECISION_S
+    yellow: int | None = None
+    least_green: int | None = None
     options: tuple[tuple[str, str], ...] = ()
     validation: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -136,6 +144,9 @@ def make_scenario(
     warm_up: int = 0,
     teleport: int | None = None,
     program: str | None = None,
+    decision: int = DECISION_S,
+    yellow: int | None = None,
+    least_green: int | None = None,
 ) -> Scenario:
     """Of the options of the domain; paths, several with commas in between.
 
@@ -169,6 +180,9 @@ def make_scenario(
         warm_up=warm_up,
         teleport=found.teleport if teleport is None else teleport,
         program=program,
+        decision=decision,
+        yellow=yellow,
+        least_green=least_green,
     )
 
 
