@@ -13,9 +13,9 @@ from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import LIGHT_FEATURES, City, read_city
 from hinterland.domains.traffic.city_controllers import RULES, programs
 from hinterland.domains.traffic.city_drawing import CityDrawing
-from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.cutting import batch
 from hinterland.domains.traffic.drawing import GREEN, RED
+from hinterland.domains.traffic.scenario import DECISION_S
 
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
 BATCH = "hinterland.domains.traffic.local_batch:LocalBatch"
@@ -100,7 +100,7 @@ def test_a_car_costs_the_time_for_which_it_waits(cities, tmp_path: Path) -> None
             cost = 0.0
             for step in range(40):
                 actions = np.full(len(city.lights), green.index(step >= red_steps))
-                cost -= DELTA_S * city.room * session.call("step", actions)["reward"].sum()
+                cost -= DECISION_S * city.room * session.call("step", actions)["reward"].sum()
             lost.append(cost)
             figures.append(session.call("metrics"))
     lasted = [one["travel_time_s"] for one in figures]

@@ -12,10 +12,10 @@ from generated_cities import make_cities
 from hinterland.cli import main
 from hinterland.domains.host import HostProcess
 from hinterland.domains.traffic.city import City, read_city
-from hinterland.domains.traffic.city_simulation import DELTA_S
 from hinterland.domains.traffic.costs import REWARDS, Waiting
 from hinterland.domains.traffic.cutting import batch
 from hinterland.domains.traffic.network import sumo_tool
+from hinterland.domains.traffic.scenario import DECISION_S
 
 CASES = Path(__file__).parent / "data" / "traffic"
 SIMULATION = "hinterland.domains.traffic.city_simulation:CityTraffic"
@@ -67,7 +67,7 @@ def test_return_and_delay_agree_on_who_is_better(name: str, cities, player) -> N
                 assert earned[i] > earned[j], (CONTROLLERS[i], CONTROLLERS[j], delay, earned)
     # The regions of the grid are all of it but for the roads that lead out: nothing counts twice.
     if name == "grid":
-        lost = -DELTA_S * city.room * len(city.lights) * earned
+        lost = -DECISION_S * city.room * len(city.lights) * earned
         vehicles = [one["figures"]["vehicles"] for one in found]
         assert lost == pytest.approx(delay * vehicles, rel=0.02)
 
@@ -79,7 +79,7 @@ def test_who_waits_to_enter_costs_as_sumo_counts_it(kind: str, player, tmp_path:
     figures, earned = found["figures"], found["returns"]
     assert found["waiting"] > 50
     assert figures["vehicles"] == figures["vehicles/light/C"] == 400
-    lost = -DELTA_S * city.room * earned["delay"]
+    lost = -DECISION_S * city.room * earned["delay"]
     assert lost == pytest.approx(figures["delay_s"] * 400, rel=0.05)
     assert 400 * figures["delay_s/light/C"] == pytest.approx(lost)
     assert figures["waiting_time_s/light/C"] == pytest.approx(figures["waiting_time_s"], rel=0.01)
@@ -149,7 +149,7 @@ def test_who_stands_at_a_stop_of_its_own_loses_no_time(player, tmp_path: Path) -
     )
     city = case("stub-lane", routes)
     found = player.call("episode", city, "fixed-time", 200)
-    figures, each = found["figures"], DELTA_S * city.room
+    figures, each = found["figures"], DECISION_S * city.room
     assert figures["travel_time_s"] > 60 + figures["delay_s"]
     # braking for it and starting again, about 6 s, count here and not in SUMO
     assert -each * found["returns"]["delay"] == pytest.approx(figures["delay_s"], abs=8)
