@@ -1,6 +1,7 @@
 """Whole cities in SUMO, and copies of one junction of theirs, in processes of their own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def test_a_car_costs_the_time_for_which_it_waits(cities, tmp_path: Path) -> None
 def test_lights_keep_their_rules(cities, kind: str) -> None:
     """Second by second: no green ends without yellow, none early, and all are reached."""
     city = cities[kind]
-    with HostProcess(SIMULATION, city, 1) as session:
+    city = replace(city, scenario=replace(city.scenario, decision=1))
+    with HostProcess(SIMULATION, city) as session:
         session.begin("reset", 1)
         shown = []
         for action in actions_of(city, 150):

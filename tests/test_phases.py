@@ -1,6 +1,7 @@
 """What lights may show: greens and clearances in programs of every kind, and who is served."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -319,9 +320,10 @@ def changes(states: list[str]) -> set[tuple]:
 def test_all_that_are_compared_are_cleared_alike() -> None:
     """Agents, max-pressure and actuated: the same yellow, though the network has none."""
     city = case("no-yellow")
+    city = replace(city, scenario=replace(city.scenario, decision=1))
     a, b = city.lights[0].greens
     both = {(a, (("yyyrrryyyrrr", 3),), b), (b, (("rrryyyrrryyy", 3),), a)}
-    with HostProcess(SIMULATION, city, 1) as session:
+    with HostProcess(SIMULATION, city) as session:
         for controller in (None, "max-pressure", "actuated"):
             assert changes(shown_by(session, city, controller, 160)) == both, controller
         # the network's own, untouched
