@@ -48,13 +48,13 @@ HOST_LOCAL_COPIES = {"copies": 32, "windows": 4}
 OWN_NETWORK = {
     "hidden": 256, "trunk": 128, "epochs": 2, "minibatches": 4,
     "predictor_batch": 1, "predictor_epochs": 20,
-    "evaluations": 4, "evaluate_episodes": 4, "final_episodes": 8,
+    "evaluations": 3, "evaluate_episodes": 4, "final_episodes": 8,
 }  # fmt: skip
 """What two towns were learned with. Few episodes make few minibatches: with 15 in each, predictors
 hardly leave their start, where every lane gets 0, 1, 2 or 3 cars in a step with the same chance.
 
-Evaluation plays 64 episodes in all (sampled and greedy in training; these, random and actuated at
-the end): no more than the 83 that --steps 20k simulate, at 20 minutes each."""
+Evaluation plays 64 episodes in all (sampled and greedy, four times, the first one included; these,
+random and actuated at the end): no more than the 83 that --steps 20k simulate, 20 minutes each."""
 
 PUBLISHED = Published(
     seconds={
