@@ -538,7 +538,7 @@ def test_a_command_of_the_docs_runs_as_printed(
     if arguments[0] == "study" and (file := ROOT / arguments[1]).exists():
         study.read_study(file, file.read_bytes())
     needs = {"smax": "jaxmarl", "traffic": "libsumo", "lux": "luxai_s2", "pettingzoo": "pygame"}
-    whole = arguments[0] == "train" and not {"--net", "--resume"} & set(arguments)
+    whole = arguments[0] == "train" and not {"--net", "--sumocfg", "--resume"} & set(arguments)
     missing = importlib.util.find_spec(needs.get(arguments[1] if whole else "", "jax")) is None
     if whole and not missing and ":" not in arguments[1]:
         # Who joins a cluster has one.

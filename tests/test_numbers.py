@@ -329,7 +329,8 @@ ONE_DOMAIN: dict[str, tuple[Any, frozenset[str]]] = {
 }
 ELSEWHERE = {"local": "sumo", "grid": "2x2", "inflow": 0.2, "net": "x", "routes": "x", "seconds": 9,
              "additional": "x", "sumocfg": "x", "begin": 9, "warm_up": 9, "teleport": 9,
-             "program": "x", "scenario": "3m", "fallen": "stay", "env": "a:b", "horizon": 7,
+             "program": "x", "decision": 9, "yellow": 2, "least_green": 9, "view": 9,
+             "reward": "queue", "scenario": "3m", "fallen": "stay", "env": "a:b", "horizon": 7,
              "region": "2x2"}  # fmt: skip
 """Of traffic, smax, pettingzoo and warehouse, none of which is a kind above."""
 
@@ -564,9 +565,9 @@ def test_what_nearly_fills_the_machine_is_noted_and_long_stretches_are_too() -> 
 def test_an_evaluation_in_groups_gives_the_figures_of_one_piece() -> None:
     domain, runtime = load_domain("corridor", 2), LocalRuntime(2)
     key = partial(stream, 1, "evaluate/scripted", 0)
-    function = partial(evaluate._block, domain=domain, name="random", copies=32,
+    function = partial(evaluate._block, domain=domain, names=("random",), copies=32,
                        with_influence=False, with_states=False)  # fmt: skip
-    whole = runtime.map(function, [(key(block), False, None) for block in range(19)])
+    whole = runtime.map(function, [(key(block), 0, False, None) for block in range(19)])
     rewards = [np.asarray(block.reward).sum(0) for block in whole]
     each = np.concatenate(rewards)[:600].astype(np.float64).mean(1)
     told: list[int] = []

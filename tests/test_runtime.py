@@ -1,6 +1,8 @@
 """Units of work: order, failure, devices."""
 
+import threading
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -20,16 +22,27 @@ def test_results_come_in_the_order_of_the_units() -> None:
     assert [int(x) for x in found] == [0, 2, 4, 6, 8]
 
 
-def test_units_are_spread_over_the_devices() -> None:
-    seen = set()
+@pytest.mark.parametrize("devices", [1, 3])
+def test_units_are_spread_over_cores_which_share_compiled_programs(devices: int) -> None:
+    seen, traced = set(), []
+    together = threading.Barrier(devices)
+
+    @jax.jit
+    def double(x):
+        traced.append(x)
+        return 2 * x
 
     def where(x):
-        time.sleep(0.05)
-        seen.add(next(iter(x.devices())).id)
-        return x
+        together.wait(60)  # as many units at a time as there are cores
+        seen.add(threading.get_ident())
+        return double(x)
 
-    LocalRuntime(devices=2).map(where, [(jnp.int32(i),) for i in range(6)])
-    assert seen == {0, 1}
+    runtime = LocalRuntime(devices=devices)
+    found = runtime.map(where, [(jnp.int32(i),) for i in range(6)])
+    assert found == [0, 2, 4, 6, 8, 10]
+    assert len(seen) == devices == len(runtime.describe())
+    assert len(traced) == 1
+    assert double._cache_size() == 1
 
 
 def test_a_failing_unit_is_raised_and_the_rest_is_dropped() -> None:
@@ -58,6 +71,9 @@ def test_agents_are_cut_into_blocks_and_put_together_again() -> None:
         np.testing.assert_array_equal(found["sum"], stacked["a"] + 2)
 
 
-def test_more_devices_than_there_are_is_refused() -> None:
-    with pytest.raises(UserError, match="--devices 99: this machine has"):
-        LocalRuntime(devices=99)
+def test_more_accelerators_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of cores any number can be asked for: they are threads."""
+    accelerator = SimpleNamespace(platform="gpu", id=0, device_kind="none")
+    monkeypatch.setattr(jax, "devices", lambda: [accelerator])
+    with pytest.raises(UserError, match="--devices 2: this machine has 1"):
+        LocalRuntime(devices=2)
